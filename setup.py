@@ -1,0 +1,41 @@
+"""Declares the compiled modules; everything else about the package stands in pyproject.toml."""
+
+import os
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+SANITIZE = os.environ.get("TRUNKLINE_SANITIZE")  # e.g. "address": an instrumented build for the fuzzers
+FLAGS = ["-O2", "-fno-plt"] if not SANITIZE else ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+LINK = [] if not SANITIZE else [f"-fsanitize={SANITIZE}"]
+
+COMPILED = (
+    "trunkline.protocol.scanner",
+    "trunkline.protocol.server_session",
+    "trunkline.net.link",
+    "trunkline.net.engine",
+    "trunkline.pool.server",
+    "trunkline.pool.pool",
+    "trunkline.proxy.client",
+)
+
+extensions = [
+    Extension(name, [f"src/{name.replace('.', '/')}.pyx"], extra_compile_args=FLAGS, extra_link_args=LINK)
+    for name in COMPILED
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        include_path=["src"],
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": False,
+            "wraparound": False,
+            "initializedcheck": False,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+)

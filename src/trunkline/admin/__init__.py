@@ -1,0 +1,1 @@
+"""The console: one file a family of commands."""

@@ -1,0 +1,1 @@
+"""Who may log in: SCRAM, md5, certificates and the userlist as decisions, with no transport."""
