@@ -272,7 +272,7 @@ class PostgresServer:
         """Make a replica a primary, and wait until it takes writes."""
         await self.sql("SELECT pg_promote(true)")
 
-    async def basebackup_replica(self, directory: Path) -> PostgresServer:
+    async def basebackup_replica(self, directory: Path) -> Self:
         """A copy of this server in ``directory``, not started, that streams from here once it is."""
         replica = self.replica_in(directory)
         replica._make_directories()
@@ -283,12 +283,11 @@ class PostgresServer:
         replica.write_file(Path("standby.signal"), b"")
         return replica
 
-    def replica_in(self, directory: Path) -> PostgresServer:
+    def replica_in(self, directory: Path) -> Self:
         """The replica of this server that lives in ``directory``; each start writes anew where it streams from."""
         # pg_basebackup -R would put that into postgresql.auto.conf, which wins over what a later start writes.
-        source = f"host={HOST} port={self.port} user={self.user} password={self.password}"
-        settings = self.settings | {"primary_conninfo": source}
-        return PostgresServer(
+        settings = self.settings | {"primary_conninfo": self.dsn()}
+        return type(self)(
             directory, self.launcher, user=self.user, password=self.password, settings=settings, hba=self.hba
         )
 
