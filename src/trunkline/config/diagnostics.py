@@ -18,11 +18,12 @@ from trunkline.errors import ConfigError
 Path = tuple[str | int, ...]
 Part = Literal["key", "value"]
 
-# A password in a URL, in a URL whose host was forgotten, and after `password =`.
+# A password in a URL, in a URL whose host was forgotten, in a query, and after `password =`.
 _SECRETS = re.compile(
     r"""(://[^/@"'\s?]*?:) .* (?=@)
       | (://[^/@"'\s?\[]*?:) (?![0-9]{1,5}(?:[/?,"'\s]|$)) [^"'\s?]*
-      | (password["']?\s*=\s*) (?:"(?:[^"\\]|\\.)*"|'[^']*'|[^"'&\#\s,}][^&\#\s,}]*|["'].*)
+      | ([?&]password=) [^&\s"'\#]*
+      | (password["']?\s*=\s*) (?:"{3}.*|'{3}.*|"(?:[^"\\]|\\.)*"|'[^']*'|.+)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -41,8 +42,9 @@ def _mask(match: re.Match[str]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint with the nearest known word, or nothing when none is near."""
-    near = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    words = {known_word.lower(): known_word for known_word in known}
+    near = difflib.get_close_matches(word.lower(), words, n=1)
+    return f"did you mean `{words[near[0]]}`?" if near else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,11 @@ class Report:
         self.name = name
         self.sources = list(sources)
         self.diagnostics: list[Diagnostic] = []
+        self._refused: set[Path] = set()
 
     def add(self, path: Path, message: str, hint: str = "", *, part: Part = "value", offset: int = 0) -> None:
-        """Report an error at a path; ``offset`` characters into its text (1 or more, or 0 for its beginning)."""
+        """Report an error at a path, or ``offset`` characters into what is written there."""
+        self.refuse(path)
         self.add_at(self._find(path, part), message, hint, offset=offset)
 
     def add_at(self, place: Place, message: str, hint: str = "", *, offset: int = 0) -> None:
@@ -137,6 +141,14 @@ class Report:
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics.extend(diagnostics)
+
+    def refuse(self, path: Path) -> None:
+        """Note that what stands for this path in the result is not what was written."""
+        self._refused.add(path)
+
+    def is_refused(self, *tail: str | int) -> bool:
+        """Whether any refused path ends so; a check on a stand-in value would only confuse."""
+        return any(path[-len(tail) :] == tail for path in self._refused)
 
     def raise_errors(self) -> None:
         """Raise ConfigErrors if anything was reported."""

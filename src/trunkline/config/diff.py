@@ -1,0 +1,87 @@
+"""What a reload changes, one line a change, derived from the settings tables.
+
+Contract: the value of a secret is in no ``Change``; of a secret it says only that it came, went or changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.config.settings import Config, DatabaseSettings, Settings, UserSettings
+from trunkline.config.table import Spec, specs
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference; ``key`` is empty where a whole database, user or secret came or went. None is "not there"."""
+
+    scope: str
+    name: str
+    key: str
+    old: str | None
+    new: str | None
+    reloadable: bool = True
+
+    def __str__(self) -> str:
+        subject = " ".join(filter(None, (self.scope if self.name else "", self.name, self.key)))
+        return f"{subject}: {self._what()}" + ("" if self.reloadable else " (needs a restart)")
+
+    def _what(self) -> str:
+        if self.old is None or self.new is None:
+            return "added" if self.old is None else "removed"
+        return "changed" if self.old == self.new else f"{self.old or '(none)'} -> {self.new or '(none)'}"
+
+
+def diff(old: Config, new: Config) -> list[Change]:
+    """Every difference, in the order of the tables: settings, databases, users, secrets."""
+    return [
+        *_rows(Settings, "settings", "", old.settings, new.settings),
+        *_tables(DatabaseSettings, "database", old.databases, new.databases),
+        *_tables(UserSettings, "user", old.users, new.users),
+        *_secrets(old.secrets, new.secrets),
+    ]
+
+
+def _rows(table: type, scope: str, name: str, old: Any, new: Any) -> Iterator[Change]:
+    for key, (field, spec) in specs(table).items():
+        before, after = getattr(old, field), getattr(new, field)
+        if before != after:
+            yield Change(scope, name, key, _shown(spec, before), _shown(spec, after), spec.reloadable)
+    # Not a setting of its own: the ports of a URL whose hosts have different ones.
+    before, after = getattr(old, "ports", ()), getattr(new, "ports", ())
+    if before != after:
+        yield Change(scope, name, "ports", _numbers(before), _numbers(after))
+
+
+def _shown(spec: Spec, value: Any) -> str:
+    return "" if spec.kind.is_secret else spec.show(value)
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _tables(table: type, scope: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    yield from _presence(scope, old, new)
+    for name in new:
+        if name in old:
+            yield from _rows(table, scope, name, old[name], new[name])
+
+
+def _presence(scope: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    """What came and what went."""
+    for name in old:
+        if name not in new:
+            yield Change(scope, name, "", "", None)
+    for name in new:
+        if name not in old:
+            yield Change(scope, name, "", None, "")
+
+
+def _secrets(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    yield from _presence("secret of", old, new)
+    for name in new:
+        if name in old and old[name] != new[name]:
+            yield Change("secret of", name, "", "", "")

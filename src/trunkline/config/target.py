@@ -1,0 +1,27 @@
+"""What ``trunkline serve`` and ``trunkline check`` are given: a file, a URL, or nothing if DATABASE_URL is set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from trunkline.config.diagnostics import ConfigErrors, Diagnostic
+from trunkline.config.settings import Config
+from trunkline.config.toml_file import load
+from trunkline.config.url import from_url
+
+
+def read_target(target: str | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration that a command line and an environment name, or raise ConfigErrors."""
+    if target is None:
+        target = environ.get("DATABASE_URL")
+    if not target:
+        hint = "name a file or a URL, as in: trunkline serve postgres://user:password@host/dbname"
+        raise ConfigErrors(
+            [Diagnostic("trunkline", 0, 0, "no configuration is given, and DATABASE_URL is not set", hint)]
+        )
+    if "://" in target:
+        return from_url(target, environ)
+    if Path(target).suffix == ".ini":
+        raise ConfigErrors([Diagnostic(target, 0, 0, "pgbouncer.ini files are not supported yet", "write a TOML file")])
+    return load(target, environ)
