@@ -12,10 +12,11 @@ LINK = [] if not SANITIZE else [f"-fsanitize={SANITIZE}"]
 COMPILED = (
     "trunkline.protocol.scanner",
     "trunkline.protocol.server_session",
+    "trunkline.protocol.statement",
     "trunkline.net.link",
     "trunkline.net.engine",
     "trunkline.pool.server",
-    "trunkline.pool.pool",
+    "trunkline.pool.leases",
     "trunkline.proxy.client",
 )
 

@@ -1,0 +1,576 @@
+"""Link: one non-blocking socket with its own system calls, and Place: the list a socket is in.
+
+Theory of operation. All links of a process receive into one shared buffer, between two events; `consume` (a subclass's)
+looks at the bytes there and sends runs of them to a peer from the same buffer. What it does not consume is kept, what
+a peer cannot take is queued at the peer. An idle link owns no buffer.
+
+Rules:
+1. `consume` gets the bytes it left last time in front of the new ones, and must not keep a pointer to them.
+2. Whoever feeds a link that has unsent bytes stops reading its own source until `on_drained`: so `unsent` stays below
+   one buffer and what the proxy itself has to say.
+3. A send that fails says nothing to its caller, who is in the middle of another link's event: the engine reports the
+   broken socket to its own owner.
+4. State is place: a link is in one `Place` at most, and `move` is the only way from one to another.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.string cimport memcpy
+from posix.unistd cimport close as close_fd
+
+import logging
+import ssl
+from os import strerror
+
+from trunkline.net.engine cimport READ, WRITE, Engine, Watched
+
+cdef extern from "<sys/socket.h>" nogil:
+    enum:
+        MSG_NOSIGNAL, MSG_DONTWAIT, SHUT_WR
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    ssize_t recv(int fd, void *buf, size_t n, int flags)
+    ssize_t c_send "send" (int fd, const void *buf, size_t n, int flags)
+    ssize_t sendmsg(int fd, const msghdr *msg, int flags)
+    int shutdown(int fd, int how)
+
+cdef extern from "<sys/epoll.h>" nogil:
+    enum:
+        EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP
+
+log = logging.getLogger("trunkline.net")
+
+cdef enum:
+    BUFFER_BYTES = 65536        # of one recv
+    KEPT_BYTES = 65536          # kept bytes fit in front of them
+    WAITING_BYTES = 65536       # a blocked link is read up to this
+    SEGMENTS = 32
+    SCRATCH_BYTES = 65536
+    LINGER_READS = 16           # what a closing link reads and drops, lest the kernel answers with RST
+
+# One of each for the process: used only within one event, by one link at a time.
+cdef unsigned char BUFFER[KEPT_BYTES + BUFFER_BYTES]
+cdef iovec SEGMENT[SEGMENTS]
+cdef int segments = 0
+cdef void *gathering = NULL
+cdef unsigned char SCRATCH[SCRATCH_BYTES]
+cdef Py_ssize_t scratch_used = 0
+cdef list retained = []
+cdef unsigned int last_id = 0
+
+
+cdef class Place:
+    """A first-in, first-out list of links, linked through the links themselves: O(1) in and out of the middle."""
+
+    def __init__(self, name):
+        self.name = name
+
+    cdef int add(self, Link link) except -1:
+        link.place = self
+        link.previous = self.last
+        link.following = None
+        if self.last is None:
+            self.first = link
+        else:
+            self.last.following = link
+        self.last = link
+        self.count += 1
+        return 0
+
+    cdef int add_first(self, Link link) except -1:
+        link.place = self
+        link.following = self.first
+        link.previous = None
+        if self.first is None:
+            self.last = link
+        else:
+            self.first.previous = link
+        self.first = link
+        self.count += 1
+        return 0
+
+    cdef int remove(self, Link link) except -1:
+        if link.previous is None:
+            self.first = link.following
+        else:
+            link.previous.following = link.following
+        if link.following is None:
+            self.last = link.previous
+        else:
+            link.following.previous = link.previous
+        link.previous = link.following = link.place = None
+        self.count -= 1
+        return 0
+
+    def __len__(self):
+        return self.count
+
+    def __iter__(self):
+        """A snapshot, so that links may move while it is walked."""
+        cdef Link link = self.first
+        links = []
+        while link is not None:
+            links.append(link)
+            link = link.following
+        return iter(links)
+
+    def __repr__(self):
+        return f"<Place {self.name} {self.count}>"
+
+
+cdef class Link(Watched):
+    """A socket in non-blocking mode; subclasses say what the bytes mean."""
+
+    def __init__(self, Engine engine):
+        global last_id
+        last_id += 1
+        self.id = last_id
+        self.engine = engine
+        self.connected_at = engine.now
+        self.inbox = None
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    cdef int adopt(self, int fd) except -1:
+        """Take the descriptor over and begin to read it."""
+        self.fd = fd
+        return self.engine.watch(self, READ)
+
+    def attach(self, int fd):
+        """`adopt` for Python callers: `fd` is non-blocking and belongs to this link from now on."""
+        self.adopt(fd)
+
+    cdef int move(self, Place place) except -1:
+        if self.place is not None:
+            self.place.remove(self)
+        if place is not None:
+            place.add(self)
+        return 0
+
+    cpdef close(self):
+        """Close now; what is unsent is lost."""
+        if self.fd >= 0:
+            self.engine.forget(self)
+            close_fd(self.fd)
+            self.fd = -1
+        self.move(None)
+        self.kept = None
+        self.unsent = None
+        self.tls = None
+        inbox, self.inbox = self.inbox, None
+        if inbox is not None:
+            inbox.end()
+
+    cpdef close_when_sent(self):
+        """Read nothing more, send what is queued, then close in a way that lets the peer read it."""
+        if self.fd < 0 or self.closing:
+            return
+        self.closing = True
+        self.left = 0
+        self.kept = None
+        if self.tls is not None:
+            self._say_goodbye()
+        if self.unsent is None:
+            self._finish()
+        else:
+            self._update_interest()
+
+    cdef int _finish(self) except -1:
+        cdef int i
+        shutdown(self.fd, SHUT_WR)
+        for i in range(LINGER_READS):
+            if recv(self.fd, BUFFER, BUFFER_BYTES, MSG_DONTWAIT) <= 0:
+                break
+        self.close()
+        return 0
+
+    cdef int on_failure(self, object error) except -1:
+        self.forget_gathered()
+        self.close()
+        return 0
+
+    # --- what subclasses say ------------------------------------------------------------------------------------
+
+    cdef Py_ssize_t consume(self, unsigned char *data, Py_ssize_t n) except -1:
+        """Use up to n bytes; returns how many were used. The rest comes again, with more behind it."""
+        raise NotImplementedError
+
+    cdef int on_end(self, object error) except -1:
+        """The peer closed (error None) or broke the connection."""
+        self.close()
+        return 0
+
+    cdef int on_drained(self) except -1:
+        """Everything queued was sent."""
+        return 0
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    cdef int on_events(self, unsigned int events) except -1:
+        if events & EPOLLOUT and self.unsent is not None:
+            self._write()
+            if self.fd < 0:
+                return 0
+        if events & EPOLLIN and self.interest & READ:
+            return self._receive_tls() if self.tls is not None else self._receive()
+        if events & (EPOLLERR | EPOLLHUP):
+            return self.on_end("connection reset by peer")
+        return 0
+
+    cdef int _receive(self) except -1:
+        cdef Py_ssize_t kept = 0, n
+        cdef unsigned char *start = BUFFER
+        if self.kept is not None and not self.blocked and self.inbox is None:
+            kept = PyBytes_GET_SIZE(self.kept)
+            if kept > KEPT_BYTES:
+                raise RuntimeError("kept more than a frame may need")
+            memcpy(start, PyBytes_AS_STRING(self.kept), kept)
+            self.kept = None
+        with nogil:
+            n = recv(self.fd, start + kept, BUFFER_BYTES, 0)
+        if n > 0:
+            return self._feed(start, kept + n, n == BUFFER_BYTES)
+        if kept:
+            self.kept = PyBytes_FromStringAndSize(<char *>start, kept)
+        return self._on_receive_error(n)
+
+    cdef int _on_receive_error(self, Py_ssize_t n) except -1:
+        if n == 0:
+            self.eof = True
+            return self.on_end(None)
+        if errno == EAGAIN or errno == EINTR:
+            return 0
+        return self.on_end(strerror(errno))
+
+    cdef int _feed(self, unsigned char *data, Py_ssize_t n, bint whole) except -1:
+        cdef Py_ssize_t used
+        if self.closing:
+            return 0
+        if self.inbox is not None:
+            self.inbox.feed(PyBytes_FromStringAndSize(<char *>data, n))
+            return 0
+        if self.blocked:
+            return self._keep_waiting(data, n)
+        used = self.consume(data, n)
+        if used < n and self.fd >= 0 and not self.closing:
+            self.kept = PyBytes_FromStringAndSize(<char *>data + used, n - used)
+        return 0
+
+    cdef int _keep_waiting(self, unsigned char *data, Py_ssize_t n) except -1:
+        more = PyBytes_FromStringAndSize(<char *>data, n)
+        self.kept = more if self.kept is None else self.kept + more
+        if PyBytes_GET_SIZE(self.kept) >= WAITING_BYTES:
+            self.pause()
+        return 0
+
+    cdef int run_kept(self) except -1:
+        """Consume what was kept, now that what it waited for is there."""
+        cdef bytes held = self.kept
+        cdef Py_ssize_t used
+        if held is None:
+            return 0
+        self.kept = None
+        used = self.consume(<unsigned char *>PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held))
+        if used < PyBytes_GET_SIZE(held) and self.fd >= 0 and not self.closing:
+            self.kept = held[used:] if used else held
+        return 0
+
+    cdef int pause(self) except -1:
+        """Stop reading: the kernel's buffers fill, and the peer feels it."""
+        self.paused = True
+        return self._update_interest()
+
+    cdef int resume(self) except -1:
+        if not self.paused or self.fd < 0:
+            return 0
+        self.paused = False
+        self._update_interest()
+        if self.tls is not None and self.tls.pending:
+            self.engine.loop.call_soon(self._pump_tls)
+        return 0
+
+    cdef int _update_interest(self) except -1:
+        cdef unsigned int interest = 0
+        if self.fd < 0:
+            return 0
+        if not self.paused and not self.eof and not self.closing:
+            interest |= READ
+        if self.unsent is not None:
+            interest |= WRITE
+        return self.engine.change(self, interest)
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    cdef int gather(self, const unsigned char *data, Py_ssize_t n) except -1:
+        """Note a run of bytes to be sent by `flush`, in order; they must stay where they are until then."""
+        global segments, gathering
+        if n <= 0:
+            return 0
+        if gathering != <void *>self and segments:
+            raise RuntimeError("two links gather at once")
+        gathering = <void *>self
+        if segments and <const unsigned char *>SEGMENT[segments - 1].iov_base + SEGMENT[segments - 1].iov_len == data:
+            SEGMENT[segments - 1].iov_len += n
+            return 0
+        if segments == SEGMENTS:
+            self._send_segments()
+        SEGMENT[segments].iov_base = <void *>data
+        SEGMENT[segments].iov_len = n
+        segments += 1
+        return 0
+
+    cdef unsigned char *scratch(self, Py_ssize_t n) except NULL:
+        """Room for n bytes of our own among the gathered runs, valid until `flush`."""
+        global scratch_used
+        if n > SCRATCH_BYTES:
+            raise RuntimeError("a message of our own is larger than the scratch buffer")
+        if scratch_used + n > SCRATCH_BYTES:
+            self._send_segments()
+            scratch_used = 0
+        scratch_used += n
+        return SCRATCH + scratch_used - n
+
+    cdef int flush(self) except -1:
+        global scratch_used
+        if segments:
+            self._send_segments()
+        scratch_used = 0
+        if retained:
+            retained.clear()
+        return 0
+
+    cdef int retain(self, object sent) except -1:
+        """Keep alive, until `flush`, an object whose bytes were gathered."""
+        retained.append(sent)
+        return 0
+
+    cdef int forget_gathered(self) except -1:
+        """An error came between `gather` and `flush`: nothing of it may go out with another link's bytes."""
+        global segments, gathering, scratch_used
+        segments, gathering, scratch_used = 0, NULL, 0
+        retained.clear()
+        return 0
+
+    cdef int _send_segments(self) except -1:
+        global segments, gathering
+        cdef int n = segments, i
+        cdef msghdr message
+        cdef Py_ssize_t sent = 0, size
+        segments, gathering = 0, NULL
+        if n == 1:
+            return self.send(<unsigned char *>SEGMENT[0].iov_base, SEGMENT[0].iov_len)
+        if self.tls is None and self.unsent is None and self.fd >= 0:
+            message = msghdr(msg_iov=SEGMENT, msg_iovlen=n)
+            with nogil:
+                sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+            if sent < 0:
+                if errno != EAGAIN and errno != EINTR:
+                    return 0
+                sent = 0
+        for i in range(n):
+            size = SEGMENT[i].iov_len
+            if sent >= size:
+                sent -= size
+                continue
+            if self.tls is not None:
+                self.send(<unsigned char *>SEGMENT[i].iov_base, size)
+            else:
+                self._keep_unsent(<unsigned char *>SEGMENT[i].iov_base + sent, size - sent)
+            sent = 0
+        return 0
+
+    cdef int send(self, const unsigned char *data, Py_ssize_t n) except -1:
+        """Send, or queue what the socket does not take. Never blocks, never fails (rule 3)."""
+        cdef Py_ssize_t sent = 0
+        if self.fd < 0 or n <= 0:
+            return 0
+        if self.tls is not None:
+            return self._encrypt(data, n)
+        if self.unsent is None:
+            with nogil:
+                sent = c_send(self.fd, data, n, MSG_NOSIGNAL)
+            if sent == n:
+                return 0
+            if sent < 0:
+                if errno != EAGAIN and errno != EINTR:
+                    return 0
+                sent = 0
+        return self._keep_unsent(data + sent, n - sent)
+
+    cdef int _keep_unsent(self, const unsigned char *data, Py_ssize_t n) except -1:
+        if self.fd < 0:
+            return 0
+        run = PyBytes_FromStringAndSize(<char *>data, n)
+        if self.unsent is None:
+            self.unsent = bytearray(run)
+            self.unsent_start = 0
+            return self._update_interest()
+        self.unsent += run
+        return 0
+
+    cdef int _write(self) except -1:
+        cdef Py_ssize_t n = len(self.unsent) - self.unsent_start, sent
+        cdef unsigned char *start = <unsigned char *>self.unsent
+        with nogil:
+            sent = c_send(self.fd, start + self.unsent_start, n, MSG_NOSIGNAL)
+        if sent < 0:
+            if errno == EAGAIN or errno == EINTR:
+                return 0
+            return self.on_end(strerror(errno))
+        self.unsent_start += sent
+        if sent < n:
+            if self.unsent_start > BUFFER_BYTES:
+                del self.unsent[:self.unsent_start]
+                self.unsent_start = 0
+            return 0
+        self.unsent = None
+        if self.closing:
+            return self._finish()
+        self._update_interest()
+        return self.on_drained()
+
+    # --- TLS: the same link, with memory BIOs between the socket and `consume` -----------------------------------
+
+    def start_tls(self, channel, bytes received=b""):
+        """Speak TLS from now on; `received` is the ClientHello of a connection that began with it."""
+        self.tls = channel
+        if received:
+            channel.incoming.write(received)
+            self._pump_tls()
+        else:
+            self._advance_handshake()
+
+    cdef int _receive_tls(self) except -1:
+        cdef Py_ssize_t n
+        with nogil:
+            n = recv(self.fd, BUFFER, BUFFER_BYTES, 0)
+        if n <= 0:
+            return self._on_receive_error(n)
+        self.tls.incoming.write(PyBytes_FromStringAndSize(<char *>BUFFER, n))
+        self._pump_tls()
+        return 0
+
+    def _pump_tls(self):
+        """Decrypt what has arrived, as long as someone wants it; an exception ends this link only."""
+        try:
+            self._decrypt()
+        except Exception as error:
+            log.exception("internal error at %r", self)
+            self.on_failure(error)
+
+    cdef int _decrypt(self) except -1:
+        cdef bytes plain
+        if self.tls is None or (self.tls.handshaking and not self._advance_handshake()):
+            return 0
+        while self.tls is not None and self.fd >= 0 and not self.paused and not self.closing:
+            try:
+                plain = self.tls.read(BUFFER_BYTES)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError as error:
+                return self.on_end(f"TLS: {error.reason}")
+            if not plain:
+                self.eof = True
+                return self.on_end(None)
+            if self.kept is not None and not self.blocked and self.inbox is None:
+                plain, self.kept = self.kept + plain, None
+            self._feed(<unsigned char *>PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain), False)
+        return self._write_tls() if self.tls is not None else 0  # key updates and alerts
+
+    def _advance_handshake(self):
+        """One step; true when the handshake is over."""
+        channel = self.tls
+        try:
+            channel.do_handshake()
+        except ssl.SSLWantReadError:
+            self._write_tls()
+            return False
+        except (ssl.SSLError, ValueError) as error:
+            self._write_tls()
+            self.tls = None
+            channel.finish(error)
+            self.on_end(f"TLS handshake: {getattr(error, 'reason', None) or error}")
+            return False
+        self._write_tls()
+        channel.finish(None)
+        return True
+
+    cdef int _encrypt(self, const unsigned char *data, Py_ssize_t n) except -1:
+        try:
+            self.tls.write(PyBytes_FromStringAndSize(<char *>data, n))
+        except ssl.SSLError:
+            return 0  # rule 3: the reading side reports it
+        return self._write_tls()
+
+    cdef int _write_tls(self) except -1:
+        cdef bytes sealed
+        cdef Py_ssize_t sent = 0, n
+        sealed = self.tls.outgoing.read()
+        n = PyBytes_GET_SIZE(sealed)
+        if not n or self.fd < 0:
+            return 0
+        if self.unsent is None:
+            sent = c_send(self.fd, PyBytes_AS_STRING(sealed), n, MSG_NOSIGNAL)
+            if sent == n:
+                return 0
+            if sent < 0:
+                if errno != EAGAIN and errno != EINTR:
+                    return 0
+                sent = 0
+        return self._keep_unsent(<unsigned char *>PyBytes_AS_STRING(sealed) + sent, n - sent)
+
+    cdef int _say_goodbye(self) except -1:
+        """close_notify, so that the peer can tell an end from a cut."""
+        try:
+            self.tls.unwrap()
+        except (ssl.SSLError, ValueError):
+            pass
+        return self._write_tls()
+
+    # --- for Python callers -------------------------------------------------------------------------------------
+
+    def write(self, bytes data):
+        """Send or queue `data`."""
+        self.send(<unsigned char *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    def open_inbox(self, inbox):
+        """Give all received bytes to `inbox` (its `feed` and `end`) instead of `consume`, until `close_inbox`."""
+        self.inbox = inbox
+
+    def close_inbox(self, bytes rest):
+        """Back to `consume`, which gets the `rest` that the inbox did not use."""
+        self.inbox = None
+        self.kept = rest or None
+        self.resume()
+        self.run_kept()
+
+    def hold(self):
+        """Stop reading for Python callers."""
+        self.pause()
+
+    def unhold(self):
+        self.resume()
+
+    @property
+    def is_tls(self):
+        return self.tls is not None
+
+    @property
+    def tls_channel(self):
+        return self.tls
+
+    @property
+    def opened(self):
+        return self.fd >= 0
+
+    @property
+    def unsent_count(self):
+        """Bytes queued because the peer does not take them."""
+        return self.unsent_bytes()
+
+    def fileno(self):
+        return self.fd

@@ -1,0 +1,15 @@
+from trunkline.net.link cimport Place
+from trunkline.pool.server cimport Lessee, Owner, ServerLink
+
+cdef class Leases(Owner):
+    cdef readonly Place idle, active, tested, logging_in, leaving, canceled      # of servers
+    cdef readonly Place clients, waiting                                         # of lessees
+    cdef public bint paused
+    cdef public bint newest_first
+    cdef public bint reset_always
+    cdef public double check_delay       # seconds; negative: never check
+    cdef object engine_clock
+
+    cdef ServerLink lease(self, Lessee lessee)
+    cdef int give(self, ServerLink server, Lessee lessee) except -1
+    cdef int hand_over(self, ServerLink server, Lessee lessee) except -1

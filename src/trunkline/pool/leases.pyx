@@ -1,0 +1,139 @@
+"""Leases: the compiled part of a pool, what happens once a query.
+
+A server connection is in exactly one place: idle, active (leased), tested (a query of ours runs), logging in, being
+canceled (its lease is over, a cancel request is not), leaving (closing). A lessee is in `clients` or, in line, in
+`waiting`. Here is only what needs no decision: give an idle server, hand a free one to the next in line. Everything
+else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
+"""
+
+from trunkline.net.link cimport Place
+from trunkline.pool.server cimport Lessee, Owner, ServerLink
+
+
+cdef class Leases(Owner):
+    """The places of one pool and the two moves between them that every query makes."""
+
+    def __init__(self):
+        self.idle = Place("idle")
+        self.active = Place("active")
+        self.tested = Place("tested")
+        self.logging_in = Place("login")
+        self.leaving = Place("leaving")
+        self.canceled = Place("being_canceled")
+        self.clients = Place("clients")
+        self.waiting = Place("waiting")
+        self.newest_first = True
+        self.check_delay = -1
+
+    # --- decisions that the subclass makes ------------------------------------------------------------------------
+
+    def on_waiting(self):
+        """A lessee has joined the line."""
+        raise NotImplementedError
+
+    def release(self, ServerLink server):
+        """A free server whose lease may end only with care: closing, canceled, to be reset, its client gone."""
+        raise NotImplementedError
+
+    def check(self, ServerLink server):
+        """An idle server that has not been used for check_delay."""
+        raise NotImplementedError
+
+    def prepare(self, ServerLink server, Lessee lessee):
+        """A leased server needs a round trip for the lessee's parameters."""
+        raise NotImplementedError
+
+    # --- the common path ------------------------------------------------------------------------------------------
+
+    cdef ServerLink lease(self, Lessee lessee):
+        """The server that `lessee` has from now on, or None: then it waits, blocked, until granted or refused."""
+        cdef ServerLink server = None
+        if self.waiting.count == 0 and not self.paused:
+            server = self.idle.last if self.newest_first else self.idle.first
+        if server is not None and 0 <= self.check_delay < server.engine.now - server.idle_since:
+            self.check(server)
+            server = None
+        if server is None:
+            self.wait(lessee)
+            return None
+        self.give(server, lessee)
+        if not server.matches(lessee.params) and server.apply(lessee.params):
+            lessee.blocked = True
+            self.prepare(server, lessee)
+            return None
+        return server
+
+    cdef int give(self, ServerLink server, Lessee lessee) except -1:
+        server.move(self.active)
+        return server.lease_to(lessee)
+
+    def wait(self, Lessee lessee, bint first=False):
+        """Put a lessee in line; at its head if a server it had was of no use."""
+        lessee.blocked = True
+        if lessee.waiting_since == 0:
+            lessee.waiting_since = lessee.engine.now
+        if lessee.place is not None:
+            lessee.place.remove(lessee)
+        if first:
+            self.waiting.add_first(lessee)
+        else:
+            self.waiting.add(lessee)
+        self.on_waiting()
+
+    cdef int on_free(self, ServerLink server) except -1:
+        cdef Lessee lessee = server.lessee
+        if lessee.left or (lessee.sticky and not lessee.eof and not server.close_needed):
+            return 0  # a frame that is half forwarded belongs to this server to its end
+        if server.close_needed or server.cancels or lessee.eof or server.unsent is not None \
+                or self.paused or self.reset_always or server.place is not self.active:
+            self.release(server)
+            return 0
+        server.unlease()
+        if self.waiting.first is not None:
+            return self.hand_over(server, <Lessee>self.waiting.first)
+        server.move(self.idle)
+        return 0
+
+    cdef int hand_over(self, ServerLink server, Lessee lessee) except -1:
+        """Give a free server to the lessee at the head of the line."""
+        lessee.move(self.clients)
+        self.wait_time += lessee.engine.now - lessee.waiting_since
+        lessee.waiting_since = 0
+        self.give(server, lessee)
+        if not server.matches(lessee.params) and server.apply(lessee.params):
+            self.prepare(server, lessee)
+            return 0
+        lessee.blocked = False
+        lessee.granted()
+        return 0
+
+    # --- for the subclass -----------------------------------------------------------------------------------------
+
+    def settle(self, ServerLink server):
+        """A logged-in server that nobody leases: to the next in line, or to rest."""
+        if self.waiting.first is not None and not self.paused:
+            self.hand_over(server, <Lessee>self.waiting.first)
+        else:
+            server.move(self.idle)
+
+    def unlease(self, ServerLink server):
+        """End the lease without deciding where the server goes."""
+        server.unlease()
+
+    def place_server(self, ServerLink server, Place place):
+        """The only way for Python callers to move a server."""
+        server.move(place)
+
+    def place_client(self, Lessee lessee, Place place):
+        lessee.move(place)
+
+    def grant(self, Lessee lessee):
+        """The round trip for its parameters is over."""
+        lessee.blocked = False
+        lessee.granted()
+
+    def stop_waiting(self, Lessee lessee):
+        """Take a lessee out of the line, back among the clients."""
+        lessee.waiting_since = 0
+        lessee.blocked = False
+        lessee.move(self.clients)

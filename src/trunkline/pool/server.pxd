@@ -1,0 +1,68 @@
+# A server connection, who leases it and who owns it: the C side of the contract in server.pyx.
+from trunkline.net.link cimport Link, Place
+from trunkline.protocol.scanner cimport Frame
+from trunkline.protocol.server_session cimport ServerSession
+from trunkline.protocol.statement cimport Statement
+
+cdef class Lessee(Link):
+    cdef readonly ServerLink server       # leased, or None
+    cdef readonly object params           # Params that this session must see
+    cdef readonly dict names              # its own statement names -> Statement; None until the first
+    cdef bytes unnamed                    # its last unnamed Parse, whole; None when there is none
+    cdef readonly double waiting_since    # 0 when not waiting
+    cdef readonly bint sticky             # keeps its server: session pooling, or pinned
+    cdef readonly bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
+    cpdef granted(self)
+    cpdef refused(self, error)
+    cpdef server_lost(self, error)
+
+cdef class Owner:
+    cdef readonly bint tracks             # statements and parameters follow clients from server to server
+    cdef readonly bint one_statement      # statement pooling
+    cdef readonly Py_ssize_t max_prepared
+    cdef public unsigned long long xact_count, query_count, bytes_received, bytes_sent
+    cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
+    cdef public double xact_time, query_time, wait_time
+    cdef int on_free(self, ServerLink server) except -1
+    cpdef on_lost(self, ServerLink server, str reason)
+    cpdef on_block(self, ServerLink server)
+
+cdef class ServerLink(Link):
+    cdef readonly ServerSession session
+    cdef readonly Lessee lessee
+    cdef readonly Owner owner
+    cdef public object params             # Params in force on this connection
+    cdef readonly object prepared         # OrderedDict of Statement, least recently used first
+    cdef bytes unnamed                    # the Parse whose unnamed statement it holds
+    cdef public object setup              # called with the error fields or None when our own query is over
+    cdef readonly dict setup_error
+    cdef readonly bint said_fatal         # its own FATAL went to the client
+    cdef public bint close_needed
+    cdef public int cancels               # cancel requests not known to be over
+    cdef public int pid
+    cdef public bytes cancel_key
+    cdef public object address            # of the server, for the log
+    cdef readonly double idle_since, leased_at, request_at
+    cdef public double opened_at
+
+    cdef int lease_to(self, Lessee lessee) except -1
+    cdef int unlease(self) except -1
+    cdef bint matches(self, object params) except *
+    cdef int apply(self, object params) except -1
+    cdef int ensure_prepared(self, Statement statement) except -1
+    cdef int ensure_unnamed(self, bytes parse) except -1
+    cdef int send_parse(self, bytes name, const unsigned char *body, Py_ssize_t n) except -1
+    cdef int remember(self, Statement statement) except -1
+    cdef int _judge(self, Frame *frame, unsigned char **run) except -1
+    cdef int _after_chunk(self, bint boundary) except -1
+    cdef bint _is_fatal(self, Frame *frame) except *
+    cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
+    cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
+    cdef int _on_ready(self, bint ours) except -1
+    cdef int _say_fakes(self) except -1
+    cdef int _break_off(self, str reason) except -1
+    cdef int _on_parameter(self, Frame *frame, bint ours) except -1
+    cdef int _on_tag(self, Frame *frame) except -1
+    cdef int _sync_after_copy(self) except -1
+    cdef int _take_back(self) except -1
+    cdef int say_fakes_now(self) except -1

@@ -1,0 +1,456 @@
+"""ServerLink: one connection to a PostgreSQL, and the relay of its replies to whoever leases it.
+
+Theory of operation. Replies are cut into frames and judged by the `ServerSession`; runs of frames that are the
+client's go to it in one system call, from the buffer they were received into. What is ours is taken out of the run,
+what the server was not asked is put in at its place. When the chunk is used up and the session proves that nothing is
+owed, the owner (the pool) gets the connection back.
+
+Rules:
+1. A reply that the session does not expect ends the connection; no byte behind it reaches anyone.
+2. A frame is given to the lessee of the moment its request was sent: a lease never ends while a reply is owed.
+3. Only a few types of reply are looked into (`SPECIAL`); the others pass without being read.
+"""
+
+import logging
+from collections import OrderedDict
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from trunkline.errors import ServerLost, ServerProtocolViolation
+from trunkline.net.link cimport Link
+from trunkline.protocol.messages import BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, SYNC as SYNC_MESSAGE
+from trunkline.protocol.messages import message, parse_fields, query
+from trunkline.protocol.params import Params
+from trunkline.protocol.scanner cimport (
+    CUT_BAD, CUT_MORE, CUT_WHOLE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, write_u32,
+)
+from trunkline.protocol.server_session cimport (
+    BIND, BROKEN, CLOSE, DESCRIBE, FAKE, FORWARD, GIVE, KEEP, NOTHING, PARSE, PARSE_UNNAMED, QUERY, SWALLOW, SYNC,
+    COPY_IN, Request, ServerSession, Verdict,
+)
+from trunkline.protocol.statement cimport Statement
+
+log = logging.getLogger("trunkline.pool")
+
+# Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front.
+SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE}
+
+cdef unsigned char WATCH[256]
+cdef unsigned char LOOK[256]
+memset(WATCH, 0, 256)
+memset(LOOK, 0, 256)
+for _kind, _watch in SPECIAL.items():
+    WATCH[<unsigned char>ord(_kind)] = <unsigned char>_watch
+    LOOK[<unsigned char>ord(_kind)] = 1
+
+cdef bytes SAYS_PARSED = PARSE_COMPLETE, SAYS_BOUND = BIND_COMPLETE, SAYS_CLOSED = CLOSE_COMPLETE
+
+cdef enum:
+    OWED_LIMIT = 65536      # requests in flight for one client before it is no longer read
+
+
+cdef class Lessee(Link):
+    """Whoever can lease a server: a client, or a task of our own that needs one for a moment."""
+
+    cpdef granted(self):
+        """`self.server` is leased and has this lessee's parameters."""
+        raise NotImplementedError
+
+    cpdef refused(self, error):
+        """The wait for a server ended without one."""
+        raise NotImplementedError
+
+    cpdef server_lost(self, error):
+        """The leased server is gone; error is None when the server has already told the client why."""
+        raise NotImplementedError
+
+
+cdef class Owner:
+    """Who gets a server connection back. Counts what passes, for SHOW STATS."""
+
+    cdef int on_free(self, ServerLink server) except -1:
+        """Nothing is owed any more: the lease may end."""
+        raise NotImplementedError
+
+    cpdef on_lost(self, ServerLink server, str reason):
+        """The connection is closed; its lease has ended."""
+        raise NotImplementedError
+
+    cpdef on_block(self, ServerLink server):
+        """Statement pooling: a unit ended inside a transaction block."""
+        raise NotImplementedError
+
+
+cdef class ServerLink(Link):
+    """A connection to a PostgreSQL; logged in by `pool.opening`, then `begin`."""
+
+    def __init__(self, engine, Owner owner, address):
+        Link.__init__(self, engine)
+        self.session = ServerSession()
+        self.owner = owner
+        self.address = address
+        self.prepared = OrderedDict()
+        self.params = Params.of({}, {})
+        self.opened_at = self.idle_since = self.connected_at
+
+    def __repr__(self):
+        place = self.place.name if self.place is not None else "nowhere"
+        return f"<ServerLink {self.id} {place} pid={self.pid} {self.session!r}>"
+
+    # --- leases -------------------------------------------------------------------------------------------------
+
+    cdef int lease_to(self, Lessee lessee) except -1:
+        self.lessee = lessee
+        lessee.server = self
+        self.leased_at = self.engine.now
+        self.owner.assignment_count += 1
+        return 0
+
+    cdef int unlease(self) except -1:
+        if self.lessee is not None:
+            self.lessee.server = None
+            self.lessee = None
+        self.idle_since = self.engine.now
+        return 0
+
+    cdef bint matches(self, object params) except *:
+        return self.params is params or not self.owner.tracks
+
+    cdef int apply(self, object params) except -1:
+        """Make this connection's parameters those of `params`; 1 when a round trip is under way, `setup` hears the end."""
+        difference = self.params.difference(params)
+        sql = difference.sql()
+        for name, value in difference.tell:
+            self._tell(name, value)
+        if sql is None:
+            return 0
+        self.run_setup(sql)
+        if self.params.extra is not params.extra:
+            self.params = Params.of(self.params.reported, params.extra)
+        return 1
+
+    def _tell(self, bytes name, bytes value):
+        """A fact of this server that the client last heard otherwise."""
+        cdef bytes told = message(b"S", name + b"\0" + value + b"\0")
+        if self.lessee is not None:
+            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
+            self.lessee.params = self.lessee.params.with_reported(name, value)
+
+    def run_setup(self, bytes sql):
+        """Ask a simple query of our own; its answer is swallowed and `setup` hears how it ended."""
+        cdef bytes asked = query(sql)
+        self.session.setup_failed = False
+        self.setup_error = None
+        self.unnamed = None
+        self.session.expect(QUERY, SWALLOW, None)
+        self.send(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
+
+    # --- prepared statements ------------------------------------------------------------------------------------
+
+    cdef int ensure_prepared(self, Statement statement) except -1:
+        """Have the server know the statement, by a Parse of our own in front of the client's request if need be."""
+        if statement in self.prepared:
+            self.prepared.move_to_end(statement)
+            return 0
+        self.session.expect(PARSE, SWALLOW, statement)
+        self.retain(statement.body)
+        self.send_parse(statement.server_name, <unsigned char *>PyBytes_AS_STRING(statement.body),
+                        PyBytes_GET_SIZE(statement.body))
+        return self.remember(statement)
+
+    cdef int ensure_unnamed(self, bytes parse) except -1:
+        """Have the server hold this unnamed statement, whoever used the connection in between."""
+        if self.unnamed is parse:
+            return 0
+        self.session.expect(PARSE_UNNAMED, SWALLOW, b"")
+        self.owner.server_parse_count += 1
+        self.gather(<unsigned char *>PyBytes_AS_STRING(parse), PyBytes_GET_SIZE(parse))
+        self.retain(parse)
+        self.unnamed = parse
+        return 0
+
+    cdef int send_parse(self, bytes name, const unsigned char *body, Py_ssize_t n) except -1:
+        """A Parse under `name`; the body (query, parameter types) is sent from where it is."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(name) + 1
+        cdef unsigned char *head = self.scratch(HEADER_BYTES + size)
+        head[0] = c'P'
+        write_u32(head + 1, <unsigned int>(4 + size + n))
+        memcpy(head + HEADER_BYTES, PyBytes_AS_STRING(name), size)
+        self.gather(head, HEADER_BYTES + size)
+        self.gather(body, n)
+        self.owner.server_parse_count += 1
+        return 0
+
+    cdef int remember(self, Statement statement) except -1:
+        """The statement is on its way to the server; the least recently used one goes if there are too many."""
+        cdef Statement oldest
+        cdef unsigned char *closing
+        cdef Py_ssize_t size
+        self.prepared[statement] = None
+        if len(self.prepared) <= self.owner.max_prepared:
+            return 0
+        oldest = self.prepared.popitem(last=False)[0]
+        size = PyBytes_GET_SIZE(oldest.server_name) + 1
+        closing = self.scratch(HEADER_BYTES + 1 + size)
+        closing[0] = c'C'
+        write_u32(closing + 1, <unsigned int>(5 + size))
+        closing[HEADER_BYTES] = c'S'
+        memcpy(closing + HEADER_BYTES + 1, PyBytes_AS_STRING(oldest.server_name), size)
+        self.session.expect(CLOSE, SWALLOW, oldest)
+        return self.gather(closing, HEADER_BYTES + 1 + size)
+
+    # --- replies ------------------------------------------------------------------------------------------------
+
+    cdef Py_ssize_t consume(self, unsigned char *data, Py_ssize_t n) except -1:
+        cdef Frame frame
+        cdef Cut verdict
+        cdef Py_ssize_t at = min(self.left, n)
+        cdef unsigned char *run = data     # beginning of the bytes that go to the lessee
+        if self.left and self.lessee is None:
+            run = data + at
+        self.left -= at
+        while at < n:
+            verdict = cut(WATCH, data + at, n - at, 0x7fffffff, &frame)
+            if verdict == CUT_MORE:
+                break
+            if verdict == CUT_BAD:
+                return self._break_off("a message of impossible length")
+            if self._judge(&frame, &run) < 0:
+                return n
+            at += frame.have
+            self.left = frame.size - frame.have
+        if self.lessee is not None:
+            self.owner.bytes_sent += at
+            if run < data + at:
+                self.lessee.gather(run, data + at - run)
+            self.lessee.flush()
+        self._after_chunk(at == n and self.left == 0)
+        return at
+
+    cdef int _after_chunk(self, bint boundary) except -1:
+        """Back-pressure, then the end of the lease or of a query of our own, if it is proved."""
+        cdef Lessee lessee = self.lessee
+        if lessee is not None and lessee.unsent is not None:
+            self.pause()
+        elif lessee is not None and lessee.paused and self.unsent is None and self.session.count < OWED_LIMIT:
+            lessee.resume()
+        if not boundary or not self.session.synced or self.session.count:
+            return 0
+        if self.setup is not None:
+            setup, self.setup = self.setup, None
+            error, self.setup_error = self.setup_error, None
+            setup(error)
+        elif lessee is not None and self.session.is_free():
+            self.owner.on_free(self)
+        elif lessee is not None and self.owner.one_statement and self.session.status != c'I':
+            self.owner.on_block(self)
+        return 0
+
+    cdef int _judge(self, Frame *frame, unsigned char **run) except -1:
+        """Judge one frame; moves `run` past what is not the lessee's. Negative when the connection is finished."""
+        cdef bint look = LOOK[frame.type]
+        cdef bint ours
+        cdef object note = None
+        cdef Verdict verdict
+        if look:
+            note = self.session.head_note()
+        ours = self.session.next_is_ours()
+        verdict = self.session.on_reply(frame.type, frame.data[HEADER_BYTES] if frame.size > HEADER_BYTES else 0)
+        if verdict == BROKEN:
+            self._break_off(f"an unexpected message of type {chr(frame.type)!r}")
+            return -2
+        if look:
+            self._on_special(frame, note, ours, run)
+        if verdict == KEEP or self.lessee is None:
+            if self.lessee is not None:
+                self.lessee.gather(run[0], frame.data - run[0])
+            run[0] = frame.data + frame.have
+            if frame.have < frame.size:
+                self._break_off("a message of our own that is too large")
+                return -2
+        if self.session.count and self.lessee is not None and self.session.ring[self.session.head].action == FAKE:
+            self.lessee.gather(run[0], frame.data + frame.have - run[0])
+            run[0] = frame.data + frame.have
+            self._say_fakes()
+        return 0
+
+    cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1:
+        if frame.type == c'Z':
+            return self._on_ready(ours)
+        if frame.type == c'E':
+            return self._on_error(frame, note, ours, run)
+        if frame.type == c'S':
+            return self._on_parameter(frame, ours)
+        if frame.type == c'C':
+            return 0 if ours else self._on_tag(frame)
+        if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
+            self.session.tainted = True
+        return 0
+
+    cdef int _on_ready(self, bint ours) except -1:
+        cdef double now = self.engine.now
+        if ours:
+            return 0
+        self.owner.query_count += 1
+        self.owner.query_time += now - self.request_at
+        self.request_at = now
+        if self.session.status == c'I':
+            self.owner.xact_count += 1
+            self.owner.xact_time += now - self.leased_at
+        return 0
+
+    cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1:
+        cdef bytes told
+        if ours or self.lessee is None:
+            self.setup_error = parse_fields(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5))
+        if self.lessee is not None and self._renamed(note) is not None and frame.have == frame.size:
+            self.lessee.gather(run[0], frame.data - run[0])
+            self.lessee.flush()
+            run[0] = frame.data + frame.have
+            told = self._in_client_words(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5), note)
+            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
+        self.said_fatal = self.session.tainted or self._is_fatal(frame)
+        if self.session.undone:
+            self._take_back()
+        if self.session.skipping and self.lessee is not None and self.lessee.copy_synced:
+            self._sync_after_copy()
+        return 0
+
+    cdef int _sync_after_copy(self) except -1:
+        """The copy had failed when the client's Sync came, so the server waits for the one that was held back."""
+        cdef bytes sync = SYNC_MESSAGE
+        self.lessee.copy_synced = False
+        self.session.expect(SYNC, FORWARD, None)
+        return self.send(<unsigned char *>PyBytes_AS_STRING(sync), PyBytes_GET_SIZE(sync))
+
+    cdef bint _is_fatal(self, Frame *frame) except *:
+        # V is the severity that is never translated
+        return b"\0VFATAL\0" in PyBytes_FromStringAndSize(<char *>frame.data, frame.have)
+
+    def _renamed(self, note):
+        """(our name, the client's name) if the request spoke of a statement under our name."""
+        cdef Statement statement
+        if type(note) is tuple:
+            return (<Statement>note[2]).server_name, note[0]
+        if type(note) is not Statement or self.lessee.names is None:
+            return None
+        statement = note
+        name = next((name for name, known in self.lessee.names.items() if known is statement), None)
+        return None if name is None else (statement.server_name, name)
+
+    def _in_client_words(self, bytes body, note):
+        ours, theirs = self._renamed(note)
+        return message(b"E", body.replace(b'"%b"' % ours, b'"%b"' % theirs))
+
+    cdef int _on_parameter(self, Frame *frame, bint ours) except -1:
+        if frame.have < frame.size:
+            self.session.tainted = True
+            return 0
+        name, value = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5).split(b"\0")[:2]
+        same = self.lessee is not None and self.lessee.params is self.params
+        self.params = self.params.with_reported(name, value)
+        if self.lessee is not None and not ours and self.lessee.params is not None:
+            self.lessee.params = self.params if same else self.lessee.params.with_reported(name, value)
+        return 0
+
+    cdef int _on_tag(self, Frame *frame) except -1:
+        """DISCARD ALL and DEALLOCATE ALL end prepared statements; any RESET may end a setting that nobody reports."""
+        cdef const char *tag = <const char *>frame.data + HEADER_BYTES
+        cdef Py_ssize_t n = frame.have - HEADER_BYTES
+        cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
+        if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
+            self.prepared.clear()
+            if self.lessee is not None and self.lessee.names is not None:
+                self.lessee.names.clear()
+        if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and self.params.extra:
+            self.params = Params.of(self.params.reported, {})
+        return 0
+
+    cdef int _take_back(self) except -1:
+        """Undo what was noted for requests that an error ended or skipped, last first."""
+        undone = self.session.undone[::-1]
+        self.session.undone.clear()
+        for request, action, note, failed in undone:
+            if request == PARSE:
+                self._unparse(note, action)
+            elif request == PARSE_UNNAMED:
+                self.unnamed = None
+                if action == FORWARD and self.lessee is not None:
+                    self.lessee.unnamed = None if failed else (note or None)
+            elif request == CLOSE and action == SWALLOW:
+                self.prepared[note] = None
+            elif request == CLOSE and action == FAKE and self.lessee is not None:
+                self.lessee.names.setdefault(*note)
+        return 0
+
+    def _unparse(self, note, action):
+        if action == SWALLOW:
+            self.prepared.pop(note, None)
+            return
+        name, before, statement, how = note
+        if how == "new":
+            self.prepared.pop(statement, None)
+        if self.lessee is None or self.lessee.names.get(name) is not statement:
+            return
+        if before is None:
+            del self.lessee.names[name]
+        else:
+            self.lessee.names[name] = before
+
+    cdef int _say_fakes(self) except -1:
+        """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
+        cdef int request = self.session.pop_fake()
+        cdef bytes said
+        while request != NOTHING:
+            said = SAYS_PARSED if request == PARSE else SAYS_CLOSED if request == CLOSE else SAYS_BOUND
+            self.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
+            request = self.session.pop_fake()
+        return 0
+
+    cdef int say_fakes_now(self) except -1:
+        """The same from the client's side: nothing is owed before them."""
+        cdef int request = self.session.pop_fake()
+        cdef bytes said
+        while request != NOTHING:
+            said = SAYS_PARSED if request == PARSE else SAYS_CLOSED if request == CLOSE else SAYS_BOUND
+            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
+            request = self.session.pop_fake()
+        return 0
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    cdef int on_drained(self) except -1:
+        if self.lessee is not None:
+            self.lessee.resume()
+        return 0
+
+    cdef int on_end(self, object error) except -1:
+        return self._break_off(error or "server closed the connection")
+
+    cdef int on_failure(self, object error) except -1:
+        self.forget_gathered()
+        return self._break_off(f"internal error: {type(error).__name__}")
+
+    cdef int _break_off(self, str reason) except -1:
+        self.drop(reason)
+        return 1
+
+    def drop(self, str reason, error=None):
+        """Close this connection; a lessee hears of it, unless the server has told it already."""
+        cdef Lessee lessee = self.lessee
+        setup, self.setup = self.setup, None
+        if self.fd < 0:
+            return
+        if self.inbox is None:
+            log.info("closing server connection %r: %s", self, reason)
+        if lessee is not None:
+            lessee.flush()
+        said = self.said_fatal
+        self.unlease()
+        self.close()
+        if setup is not None:
+            setup({"S": "FATAL", "C": "08006", "M": reason})
+        if lessee is not None:
+            lessee.server_lost(None if said else error or ServerLost("server closed the connection unexpectedly"))
+        self.owner.on_lost(self, reason)

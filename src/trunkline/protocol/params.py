@@ -1,0 +1,108 @@
+"""The settings of a session that follow a client from server to server, as one immutable, interned value.
+
+Two sessions with equal settings hold the very same object, so that the hot path compares pointers. `reported` are
+those that servers announce with ParameterStatus (documentation, section 55.2.7), in the server's own spelling;
+`extra` are those that only the startup packet named and no server reports. Names of `extra` are lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from weakref import WeakValueDictionary
+
+# Reported, but no client can set them: a difference between two servers is told, not replayed.
+FIXED = frozenset(
+    (
+        b"in_hot_standby",
+        b"integer_datetimes",
+        b"is_superuser",
+        b"server_encoding",
+        b"server_version",
+        b"session_authorization",
+    )
+)
+
+_interned: WeakValueDictionary[tuple[frozenset[tuple[bytes, bytes]], frozenset[tuple[bytes, bytes]]], Params]
+_interned = WeakValueDictionary()
+
+
+class Params:
+    """Interned: made by `Params.of` only, compared with `is`."""
+
+    __slots__ = ("__weakref__", "_key", "extra", "reported")
+
+    def __init__(self, reported: Mapping[bytes, bytes], extra: Mapping[bytes, bytes]) -> None:
+        self.reported = MappingProxyType(dict(reported))
+        self.extra = MappingProxyType(dict(extra))
+
+    @staticmethod
+    def of(reported: Mapping[bytes, bytes], extra: Mapping[bytes, bytes]) -> Params:
+        """The one object with these values."""
+        key = (frozenset(reported.items()), frozenset(extra.items()))
+        found = _interned.get(key)
+        if found is None:
+            found = _interned[key] = Params(reported, extra)
+        return found
+
+    def with_reported(self, name: bytes, value: bytes) -> Params:
+        """After a ParameterStatus."""
+        if self.reported.get(name) == value:
+            return self
+        return Params.of({**self.reported, name: value}, self.extra)
+
+    def requested(self, settings: Iterable[tuple[bytes, bytes]]) -> Params:
+        """What a session that asks for these settings at startup should have, before a server has judged them."""
+        spelling = {name.lower(): name for name in self.reported}
+        reported, extra = dict(self.reported), dict(self.extra)
+        for name, value in settings:
+            known = spelling.get(name.lower())
+            if known is None:
+                extra[name.lower()] = value
+            else:
+                reported[known] = value
+        return Params.of(reported, extra)
+
+    def difference(self, target: Params) -> Difference:
+        """What has to happen to a session with these settings for it to have those of `target`."""
+        changed = {name: value for name, value in target.reported.items() if self.reported.get(name) != value}
+        set_ = [(name, value) for name, value in changed.items() if name not in FIXED]
+        set_ += [(name, value) for name, value in target.extra.items() if self.extra.get(name) != value]
+        tell = [(name, self.reported[name]) for name in changed if name in FIXED and name in self.reported]
+        return Difference(tuple(set_), tuple(n for n in self.extra if n not in target.extra), tuple(tell))
+
+    def __repr__(self) -> str:
+        return f"<Params {dict(self.reported)} {dict(self.extra)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """`assign` and `reset` are for the server, `tell` are facts of the server that the client does not know yet."""
+
+    assign: tuple[tuple[bytes, bytes], ...]
+    reset: tuple[bytes, ...]
+    tell: tuple[tuple[bytes, bytes], ...]
+
+    def sql(self) -> bytes | None:
+        """One simple query that applies it, or None when the server is as it should be.
+
+        `set_config` takes a value as the startup packet does; SET would quote a list such as search_path as one name.
+        """
+        parts = []
+        if self.assign:
+            calls = b", ".join(b"pg_catalog.set_config(%b, %b, false)" % (quote(n), quote(v)) for n, v in self.assign)
+            parts.append(b"SELECT " + calls)
+        parts += [b"RESET " + quote_name(name) for name in self.reset]
+        return b"; ".join(parts) if parts else None
+
+
+def quote(value: bytes) -> bytes:
+    """A string literal that reads the same under both settings of standard_conforming_strings."""
+    doubled = value.replace(b"'", b"''")
+    return b" E'%b'" % doubled.replace(b"\\", b"\\\\") if b"\\" in value else b"'%b'" % doubled
+
+
+def quote_name(name: bytes) -> bytes:
+    """The name of a setting, which may have dots."""
+    return b".".join(b'"%b"' % part.replace(b'"', b'""') for part in name.split(b"."))

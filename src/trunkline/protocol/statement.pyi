@@ -1,0 +1,5 @@
+class Statement:
+    body: bytes
+    server_name: bytes
+
+def intern(body: bytes) -> Statement: ...

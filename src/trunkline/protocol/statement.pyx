@@ -1,0 +1,31 @@
+"""Prepared statements under one name for all clients: equal text and parameter types are one `Statement`.
+
+Each client has its own names; a server knows a statement by a name of ours. Two clients that prepare the same text
+under any names share it, and so a server prepares it once. A statement lives as long as a client or a server has it.
+"""
+
+from weakref import WeakValueDictionary
+
+_interned = WeakValueDictionary()
+cdef unsigned long long last = 0
+
+
+cdef class Statement:
+    """Interned by `intern`; compared by identity."""
+
+    def __init__(self, bytes body, bytes server_name):
+        self.body = body
+        self.server_name = server_name
+
+    def __repr__(self):
+        return f"<Statement {self.server_name.decode()} {self.body[:40]!r}>"
+
+
+def intern(bytes body):
+    """The statement with this Parse body (query text, zero byte, parameter count, type oids)."""
+    global last
+    statement = _interned.get(body)
+    if statement is None:
+        last += 1
+        statement = _interned[body] = Statement(body, b"trunkline_%x" % last)
+    return statement
