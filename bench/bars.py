@@ -1,0 +1,58 @@
+"""What has to be reached, as a table: each bar names a figure of a section and the limit it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench import idle, logins, prepared, tls, wide
+from bench.report import Figures, spread, table
+from bench.throughput import figure
+
+HEADER = ("figure", "bar", "measured", "met")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """``key`` is the figure's; it is met when the median over rounds is within ``limit``, ``at_most`` or at least."""
+
+    key: str
+    limit: float
+    at_most: bool = True
+    unit: str = ""
+
+    def row(self, figures: Figures) -> tuple[str, str, str, str]:
+        values = figures.get(self.key, ())
+        bar = f"{self.limit:g}{self.unit} or {'less' if self.at_most else 'more'}"
+        return self.key, bar, spread(values), self._verdict(values)
+
+    def _verdict(self, values: Sequence[float]) -> str:
+        if not values:
+            return "not measured"
+        middle = median(values)
+        return "yes" if (middle <= self.limit if self.at_most else middle >= self.limit) else "**no**"
+
+
+CELLS = [(mode, clients) for mode in ("simple", "extended") for clients in (16, 64)]
+BARS = (
+    *(Bar(figure("CPU", "pgbouncer", mode, n), {16: 1.10, 64: 0.95}[n]) for mode, n in CELLS),
+    *(Bar(figure("CPU", "floor", mode, n), 1.25) for mode, n in CELLS),
+    *(Bar(figure("tps", "pgbouncer", mode, n), 0.95, at_most=False) for mode, n in CELLS),
+    Bar(prepared.ERRORS, 0),
+    Bar(prepared.FASTER, 1.0, at_most=False),
+    Bar(wide.THROUGHPUT, 0.9, at_most=False),
+    Bar(wide.GROWTH, 2, unit=" MiB"),
+    Bar(wide.SLOW_GROWTH, 2, unit=" MiB"),
+    Bar(idle.EACH, 2048),
+    Bar(idle.FRESH, 45),
+    Bar(logins.FAILED, 0),
+    Bar(logins.SECONDS, 5),
+    Bar(logins.DISTURBANCE, 3),
+    Bar(tls.CPU, 1.3),
+)
+
+
+def summary(figures: Figures) -> str:
+    """Every bar with what Trunkline reached; nothing is left out because it was not measured."""
+    return table(HEADER, [bar.row(figures) for bar in BARS])

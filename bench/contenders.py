@@ -1,0 +1,209 @@
+"""Who takes part: each contender is one function from a ``Setup`` to a started ``Running``, in the table STARTERS.
+
+All proxies get the same settings. A contender that cannot start, or does not offer what a setup asks for, is absent
+with its reason; the others are measured all the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from bench import postgres, process, wire
+from bench.options import MODES, POOL_SIZE
+from bench.postgres import Backend
+from bench.process import Daemon, DidNotStart
+
+MAX_CLIENT_CONN = 12_000
+FLOOR_SOURCE = Path(__file__).parent / "floor" / "floor_epoll.c"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all contenders of a run share: the server behind them and a directory for their files."""
+
+    server: Backend
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a section wants the proxies configured. ``userlist`` maps a user to a password or SCRAM secret."""
+
+    auth_type: str = "trust"
+    userlist: tuple[tuple[str, str], ...] = ((wire.USER, ""),)
+    tls: Certificate | None = None
+
+    def check_ready(self, port: int) -> None:
+        if self.tls is not None:
+            wire.accepts_tls(port)
+        elif self.auth_type == "trust":
+            wire.login(port).close()
+        else:
+            wire.answers(port)
+
+
+@dataclass(frozen=True)
+class Running:
+    name: str
+    port: int
+    daemon: Daemon | None = None  # None: PostgreSQL itself, which has no proxy to account for
+    modes: tuple[str, ...] = MODES
+
+
+@dataclass
+class Lineup:
+    running: list[Running] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def named(self, name: str) -> Running | None:
+        return next((one for one in self.running if one.name == name), None)
+
+
+def _file(path: Path, text: str, account: str | None = None) -> Path:
+    path.write_text(text)
+    postgres.give(path, account)
+    return path
+
+
+def _userlist(setup: Setup, directory: Path, account: str | None = None) -> Path:
+    lines = "".join(f'"{user}" "{secret}"\n' for user, secret in setup.userlist)
+    return _file(directory / "userlist.txt", lines, account)
+
+
+def _direct(stage: Stage, setup: Setup, directory: Path) -> Running:
+    if setup != Setup():
+        raise DidNotStart("PostgreSQL itself is set up for trust without TLS only")
+    return Running("direct", stage.server.port)
+
+
+def _pgbouncer_ini(stage: Stage, setup: Setup, directory: Path, port: int) -> str:
+    tls = setup.tls and (
+        f"client_tls_sslmode = require\nclient_tls_key_file = {setup.tls.key}\n"
+        f"client_tls_cert_file = {setup.tls.certificate}\n"
+    )
+    userlist = _userlist(setup, directory, stage.server.account)
+    return (
+        f"[databases]\n{wire.DATABASE} = host=127.0.0.1 port={stage.server.port} dbname={wire.DATABASE} "
+        f"user={wire.USER}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"pool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\nmax_client_conn = {MAX_CLIENT_CONN}\n"
+        f"auth_type = {setup.auth_type}\nauth_file = {userlist}\n{tls or ''}"
+    )
+
+
+def pgbouncer_binary() -> str | None:
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def _pgbouncer(stage: Stage, setup: Setup, directory: Path) -> Running:
+    binary = pgbouncer_binary()
+    if binary is None:
+        raise DidNotStart("not installed: apt-get install pgbouncer")
+    port = process.free_port()
+    account = stage.server.account
+    ini = _file(directory / "pgbouncer.ini", _pgbouncer_ini(stage, setup, directory, port), account)
+    daemon = process.start(
+        "pgbouncer", [binary, ini], directory / "pgbouncer.log", account=account, environment=postgres.environment()
+    )
+    _ready(daemon, setup, port)
+    # Prepared statements under transaction pooling came with 1.21, by max_prepared_statements.
+    return Running("pgbouncer", port, daemon, MODES[:2])
+
+
+def _trunkline_toml(stage: Stage, setup: Setup, directory: Path, port: int) -> str:
+    tls = setup.tls and (
+        f'client_tls_sslmode = "require"\nclient_tls_key_file = "{setup.tls.key}"\n'
+        f'client_tls_cert_file = "{setup.tls.certificate}"\n'
+    )
+    return (
+        f'listen_addr = "127.0.0.1"\nlisten_port = {port}\npool_mode = "transaction"\n'
+        f"default_pool_size = {POOL_SIZE}\nmax_client_conn = {MAX_CLIENT_CONN}\n"
+        f'auth_type = "{setup.auth_type}"\nauth_file = "{_userlist(setup, directory)}"\n{tls or ""}\n'
+        f'[databases.{wire.DATABASE}]\nhost = "127.0.0.1"\nport = {stage.server.port}\n'
+        f'dbname = "{wire.DATABASE}"\nuser = "{wire.USER}"\n'
+    )
+
+
+def _trunkline(stage: Stage, setup: Setup, directory: Path) -> Running:
+    port = process.free_port()
+    toml = _file(directory / "trunkline.toml", _trunkline_toml(stage, setup, directory, port))
+    daemon = process.start(
+        "trunkline",
+        [sys.executable, "-m", "trunkline", "serve", toml],
+        directory / "trunkline.log",
+        environment=postgres.environment(PYTHONPATH=os.pathsep.join(sys.path)),
+    )
+    _ready(daemon, setup, port)
+    return Running("trunkline", port, daemon)
+
+
+@cache
+def _compiled_floor(directory: Path) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise DidNotStart("no C compiler")
+    binary = directory / "floor_epoll"
+    done = subprocess.run([compiler, "-O2", FLOOR_SOURCE, "-o", binary], capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise DidNotStart(done.stderr.strip().splitlines()[-1])
+    return binary
+
+
+def _floor(stage: Stage, setup: Setup, directory: Path) -> Running:
+    if setup != Setup():
+        raise DidNotStart("the floor knows trust without TLS only")
+    port = process.free_port()
+    command = [_compiled_floor(stage.directory), port, stage.server.port, wire.USER, wire.DATABASE, POOL_SIZE]
+    daemon = process.start("floor", [str(word) for word in command], directory / "floor.log")
+    _ready(daemon, setup, port)
+    return Running("floor", port, daemon, MODES[:2])
+
+
+def _ready(daemon: Daemon, setup: Setup, port: int) -> None:
+    try:
+        process.wait_until_ready(daemon, lambda: setup.check_ready(port))
+    except BaseException:
+        daemon.stop()
+        raise
+
+
+STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
+    "direct": _direct,
+    "pgbouncer": _pgbouncer,
+    "trunkline": _trunkline,
+    "floor": _floor,
+}
+
+
+@contextmanager
+def lineup(stage: Stage, names: Sequence[str], setup: Setup | None = None) -> Iterator[Lineup]:
+    """Start the named contenders with fresh processes, and stop every one of them afterwards."""
+    setup = setup or Setup()
+    present = Lineup()
+    try:
+        for name in names:
+            directory = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=stage.directory))
+            directory.chmod(0o755)  # PgBouncer started by root reads it as another user
+            try:
+                present.running.append(STARTERS[name](stage, setup, directory))
+            except DidNotStart as reason:
+                present.absent[name] = f"did not start: {reason}"
+        yield present
+    finally:
+        for one in present.running:
+            if one.daemon is not None:
+                one.daemon.stop()
