@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -96,6 +97,15 @@ class Cluster:
         """Wait for the replica's own word: it writes this line when it has begun to stream."""
         if not await holds_within(lambda: "started streaming WAL" in replica.log_since_start, STREAMING_TIMEOUT_S):
             raise ServerUnavailable("the replica does not stream from its primary", detail=replica.log[-2000:])
+
+    async def catch_up(self) -> None:
+        """Wait until every replica shows what has been committed by now."""
+        position = await self.primary.sql("SELECT pg_current_wal_flush_lsn()")
+        for replica in self.replicas:
+            deadline = time.monotonic() + STREAMING_TIMEOUT_S
+            while await replica.sql(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") != "t":
+                if time.monotonic() > deadline:
+                    raise ServerUnavailable("the replica stays behind its primary", detail=replica.log[-2000:])
 
     async def stop(self) -> None:
         """Replicas first, so that none of them complains of a lost primary; data that is kept is shut down cleanly."""

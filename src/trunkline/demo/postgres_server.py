@@ -242,10 +242,12 @@ class PostgresServer:
 
     # --- its programs and its replicas ------------------------------------------------------------------------
 
-    async def run(self, tool: str, *arguments: str | Path, input: str | None = None) -> str:
-        """Run one of PostgreSQL's programs with the superuser's password at hand; its standard output."""
+    async def run(
+        self, tool: str, *arguments: str | Path, input: str | None = None, password: str | None = None
+    ) -> str:
+        """Run one of PostgreSQL's programs with a password at hand (the superuser's); its standard output."""
         options = self.launcher.options()
-        options["env"]["PGPASSWORD"] = self.password
+        options["env"]["PGPASSWORD"] = password or self.password
         process = await asyncio.create_subprocess_exec(
             *self.launcher.command(tool, *arguments),
             stdin=asyncio.subprocess.PIPE if input is not None else asyncio.subprocess.DEVNULL,

@@ -97,11 +97,11 @@ class ChildProcess:
         return self._process.wait()
 
 
-async def holds_within(condition: Callable[[], bool], timeout_s: float) -> bool:
+async def holds_within(condition: Callable[[], bool], timeout_s: float, *, poll_s: float = POLL_S) -> bool:
     """Whether the condition became true before the time was over."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(POLL_S)
+        await asyncio.sleep(poll_s)
     return True

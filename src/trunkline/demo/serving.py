@@ -32,7 +32,7 @@ class Trunkline:
         self._process = ChildProcess(
             [*death_signal("TERM"), *command],
             log_path,
-            env=child_environment(os.environ | dict(environ or {})),
+            env=child_environment(os.environ) | dict(environ or {}),
             start_new_session=True,  # Ctrl-C in the terminal is for whoever started us; he stops us in order
         )
 
@@ -97,7 +97,11 @@ class Trunkline:
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Our environment, with this very package importable even when it runs from a tree that was never installed."""
+    """Our environment without settings, which would override the file, and with this very package importable.
+
+    The latter matters when the package runs from a tree that was never installed.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith(("TRUNKLINE_", "PG"))}
     tree = str(Path(trunkline.__file__).parent.parent)
     paths = [tree, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return dict(environ) | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
