@@ -13,7 +13,7 @@ from typing import Any
 DEFAULT_PORT = 5432
 _SCHEME = re.compile(r"postgres(?:ql)?://")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>.*))?", re.DOTALL)
+_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", re.DOTALL)
 
 
 class BadValue(ValueError):

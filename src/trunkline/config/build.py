@@ -42,6 +42,15 @@ _LATER = {
     ),
     UserSettings: frozenset[str](),
 }
+LIBPQ_NAMES = {
+    "sslmode": "server_tls_sslmode",
+    "sslrootcert": "server_tls_ca_file",
+    "sslcert": "server_tls_cert_file",
+    "sslkey": "server_tls_key_file",
+    "connect_timeout": "server_connect_timeout",
+}
+"""What libpq's URLs call a global setting."""
+
 _ALIASES = {"reserve_pool": "reserve_pool_size"}
 
 
@@ -166,8 +175,14 @@ def _parsed(value: object) -> ServerUrl:
     url = parse_url(value)
     if url.parameters:
         word = url.parameters[0]
-        raise BadValue(f"`{word.name}` cannot stand in this URL", "write it as a setting of its own", word.name_offset)
+        raise BadValue(f"`{word.name}` cannot stand in this URL", _of_its_own(word.name), word.name_offset)
     return url
+
+
+def _of_its_own(name: str) -> str:
+    if name in LIBPQ_NAMES:
+        return f"set {LIBPQ_NAMES[name]} at the top of the file"
+    return f"write {name} as a setting of its own" if name in specs(DatabaseSettings) else "remove it"
 
 
 def server_fields(url: ServerUrl) -> dict[str, Any]:

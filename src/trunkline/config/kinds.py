@@ -6,7 +6,6 @@ TOML is typed, so ``"20"`` for a number is an error there; text (a URL, the envi
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,8 +149,6 @@ def _quantity_kind(called: str, units: dict[str, float], finish: Callable[[float
             return from_text(value, limits)
         _needs(value, (int, float), called)
         assert isinstance(value, int | float)
-        if not math.isfinite(value):
-            raise BadValue(f"must be {called}")
         return finish(_bounded(value, limits))
 
     return Kind(called, from_toml, from_text, _number)

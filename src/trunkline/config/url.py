@@ -15,20 +15,13 @@ from pathlib import Path as FilePath
 
 from trunkline.config import checks
 from trunkline.config.address import BadValue, Parameter, ServerUrl, parse_url
-from trunkline.config.build import build
+from trunkline.config.build import LIBPQ_NAMES, build
 from trunkline.config.diagnostics import ConfigErrors, Part, Path, Place, Report, did_you_mean, redact
 from trunkline.config.environment import NO_ENVIRONMENT, Overrides
 from trunkline.config.settings import WILDCARD, Config, DatabaseSettings, Settings
 from trunkline.config.sources import Text
 from trunkline.config.table import specs
 
-_LIBPQ = {
-    "sslmode": "server_tls_sslmode",
-    "sslrootcert": "server_tls_ca_file",
-    "sslcert": "server_tls_cert_file",
-    "sslkey": "server_tls_key_file",
-    "connect_timeout": "server_connect_timeout",
-}
 _PER_DATABASE = frozenset(specs(DatabaseSettings)) - {"host", "port", "dbname", "user", "password", "replicas"}
 
 
@@ -60,7 +53,7 @@ class _Written:
         self._offsets: dict[str, Parameter] = {}
 
     def note(self, server: ServerUrl) -> None:
-        self._offsets = {_LIBPQ.get(p.name, p.name): p for p in server.parameters}
+        self._offsets = {LIBPQ_NAMES.get(p.name, p.name): p for p in server.parameters}
 
     def place(self, path: Path, part: Part) -> Place | None:
         parameter = self._offsets.get(str(path[-1])) if path else None
@@ -84,11 +77,11 @@ def _settings(server: ServerUrl, report: Report, written: _Written) -> dict[str,
     known = specs(Settings)
     values: dict[str, object] = {}
     for parameter in server.parameters:
-        name = _LIBPQ.get(parameter.name, parameter.name)
+        name = LIBPQ_NAMES.get(parameter.name, parameter.name)
         if name in known:
             values[name] = Text(parameter.value)
         elif name not in _PER_DATABASE:
-            hint = did_you_mean(name, [*known, *_PER_DATABASE, *_LIBPQ]) or "remove it from the URL"
+            hint = did_you_mean(name, [*known, *_PER_DATABASE, *LIBPQ_NAMES]) or "remove it from the URL"
             report.add_at(written.place_at(parameter.name_offset), f"unknown parameter `{name}`", hint)
     return values
 
