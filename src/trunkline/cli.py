@@ -1,0 +1,91 @@
+"""The command line: arguments to settings to what runs, one function a command.
+
+Contract: exit code 0 is success, 1 a failure that was explained on standard error, 2 a command line that makes no
+sense, 130 an interruption. What a command needs is imported when it runs, since most processes need one command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+import trunkline
+from trunkline.errors import TrunklineError
+from trunkline.serve import explain
+from trunkline.serve import serve as run_server
+
+DEFAULT_DEMO_PORT = 6432
+
+app = typer.Typer(
+    name="trunkline",
+    help="A PostgreSQL connection pooler, replica balancer and shard router behind one address.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Target = Annotated[str | None, typer.Argument(help="FILE.toml or postgres:// URL; DATABASE_URL if left out.")]
+File = Annotated[Path, typer.Argument(help="The TOML file to check.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="Run the printed lines, check their answers, and stop.")]
+Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Trunkline; 0 for any free one.")]
+PgBin = Annotated[Path | None, typer.Option(help="Directory of PostgreSQL's programs (or TRUNKLINE_PG_BIN).")]
+
+
+def main() -> None:
+    app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"trunkline {trunkline.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """What stands before a command; its callbacks do the work."""
+
+
+@app.command()
+def serve(target: Target = None) -> None:
+    """Serve a configuration file, or the one server that a URL names."""
+    raise typer.Exit(run_server(target))
+
+
+@app.command()
+def check(file: File) -> None:
+    """Check a configuration file: every error at once, with file, line and column."""
+    from trunkline.config.target import read_target
+
+    try:
+        read_target(str(file), os.environ)
+    except TrunklineError as error:
+        _fail(error)
+    print(f"{file}: ok")
+
+
+@app.command()
+def demo(smoke: Smoke = False, keep: Keep = None, port: Port = DEFAULT_DEMO_PORT, pg_bin: PgBin = None) -> None:
+    """Start a real PostgreSQL primary and replica with data, and Trunkline in front of them."""
+    from trunkline.demo.demo import run_demo
+
+    try:
+        code = asyncio.run(run_demo(port=port, keep=keep, smoke=smoke, pg_bin=pg_bin))
+    except TrunklineError as error:
+        _fail(error)
+    raise typer.Exit(code)
+
+
+def _fail(error: TrunklineError) -> NoReturn:
+    print(explain(error, color=sys.stderr.isatty()), file=sys.stderr)
+    raise typer.Exit(1)
