@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
 import sys
@@ -73,6 +74,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _raise_descriptor_limit() -> None:
+    """To what we are allowed; the contenders inherit it, and thousands of idle clients need it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def run(chosen: Options, arguments: Sequence[str]) -> str:
     """The whole report as Markdown."""
     with stage() as prepared_stage:
@@ -88,6 +95,7 @@ def run(chosen: Options, arguments: Sequence[str]) -> str:
 def main(arguments: list[str]) -> int:
     chosen = options.parse(arguments)
     signal.signal(signal.SIGTERM, _stop)
+    _raise_descriptor_limit()
     try:
         document = run(chosen, arguments)
     except DidNotStart as reason:

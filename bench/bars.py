@@ -8,7 +8,7 @@ from statistics import median
 
 from bench import idle, logins, prepared, tls, wide
 from bench.report import Figures, spread, table
-from bench.throughput import figure
+from bench.throughput import CPU, ERRORS, TPS, figure
 
 HEADER = ("figure", "bar", "measured", "met")
 
@@ -20,11 +20,10 @@ class Bar:
     key: str
     limit: float
     at_most: bool = True
-    unit: str = ""
 
     def row(self, figures: Figures) -> tuple[str, str, str, str]:
         values = figures.get(self.key, ())
-        bar = f"{self.limit:g}{self.unit} or {'less' if self.at_most else 'more'}"
+        bar = f"{self.limit:g} or {'less' if self.at_most else 'more'}"
         return self.key, bar, spread(values), self._verdict(values)
 
     def _verdict(self, values: Sequence[float]) -> str:
@@ -36,15 +35,16 @@ class Bar:
 
 CELLS = [(mode, clients) for mode in ("simple", "extended") for clients in (16, 64)]
 BARS = (
-    *(Bar(figure("CPU", "pgbouncer", mode, n), {16: 1.10, 64: 0.95}[n]) for mode, n in CELLS),
-    *(Bar(figure("CPU", "floor", mode, n), 1.25) for mode, n in CELLS),
-    *(Bar(figure("tps", "pgbouncer", mode, n), 0.95, at_most=False) for mode, n in CELLS),
+    *(Bar(figure(CPU, "pgbouncer", mode, n), {16: 1.10, 64: 0.95}[n]) for mode, n in CELLS),
+    *(Bar(figure(CPU, "floor", mode, n), 1.25) for mode, n in CELLS),
+    *(Bar(figure(TPS, "pgbouncer", mode, n), 0.95, at_most=False) for mode, n in CELLS),
+    Bar(ERRORS, 0),
     Bar(prepared.ERRORS, 0),
     Bar(prepared.FASTER, 1.0, at_most=False),
     Bar(wide.THROUGHPUT, 0.9, at_most=False),
-    Bar(wide.GROWTH, 2, unit=" MiB"),
-    Bar(wide.SLOW_GROWTH, 2, unit=" MiB"),
-    Bar(idle.EACH, 2048),
+    Bar(wide.GROWTH, 2),
+    Bar(wide.SLOW_GROWTH, 2),
+    Bar(idle.EACH, 2000),
     Bar(idle.FRESH, 45),
     Bar(logins.FAILED, 0),
     Bar(logins.SECONDS, 5),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ EACH = "idle client, bytes"
 FRESH = "fresh process, MB"
 HOLDERS = 4
 LOGIN_S = 60.0
+RESERVED_DESCRIPTORS = 1_000  # of the proxy, for all that is not an idle client
 HEADER = ("contender", "fresh RSS MB", "RSS with pool MB", "RSS with idle clients MB", "bytes per idle client")
 
 
@@ -87,6 +89,11 @@ def _end(holder: subprocess.Popen[str]) -> None:
         holder.communicate()
 
 
+def _descriptor_limit() -> int:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
 def _weigh(stage: Stage, contender: Running, clients: int) -> Weight:
     daemon = contender.daemon
     assert daemon is not None
@@ -98,7 +105,8 @@ def _weigh(stage: Stage, contender: Running, clients: int) -> Weight:
 
 
 def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
-    about = f"{options.idle_clients:,} clients log in and say nothing; (RSS after - before) / {options.idle_clients:,}."
+    clients = min(options.idle_clients, _descriptor_limit() - RESERVED_DESCRIPTORS)
+    about = f"{clients:,} clients log in and say nothing; (RSS after - before) / {clients:,}."
     section = Section("Idle clients", about)
     names = [name for name in options.contenders if name not in ("direct", "floor")]
     rows = []
@@ -106,7 +114,7 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
         section.note_absent(present.absent)
         for contender in present.running:
             try:
-                weight = _weigh(stage, contender, options.idle_clients)
+                weight = _weigh(stage, contender, clients)
             except NotAllIn as failure:
                 section.notes.append(f"{contender.name}: {failure}")
                 continue

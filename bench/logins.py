@@ -2,7 +2,8 @@
 
 pgbench runs throughout. Its transactions that end in the seconds before the storm are the quiet ones, those that end
 while the storm lasts are the disturbed ones: one log, so that both are of the same run. The storm's own client takes
-CPU away as well, from every contender alike: read the ratio beside PgBouncer's.
+CPU away as well, from every contender alike: read the ratio beside PgBouncer's. The same logins at a steady pace, which
+leaves the client nearly idle, show what of the burst's disturbance is the proxy's.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from bench.report import Section, spread, table
 from bench.samples import by_turns, percentile
 from bench.scram import Credentials
 
-SECONDS = "SCRAM logins, seconds"
-DISTURBANCE = "SCRAM logins, p99 during / quiet"
-FAILED = "SCRAM logins, failed"
+SECONDS = "SCRAM logins in a burst, seconds"
+DISTURBANCE = "SCRAM logins in a burst, p99 during / quiet"
+FAILED = "SCRAM logins in a burst, failed"
 IN_FLIGHT = 100
+PACES: dict[str, float | None] = {"burst": None, "500/s": 500.0}
 CLIENTS = 16
 QUIET_S = 2.0
 SETTLE_S = 0.5
 STORM_LIMIT_S = 10.0
 PASSWORD = "correct horse"
-HEADER = ("contender", "seconds", "logins/s", "p99 ms quiet", "p99 ms during", "during / quiet", "failed")
+HEADER = ("contender, pace", "seconds", "logins/s", "p99 ms quiet", "p99 ms during", "during / quiet", "failed")
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,29 @@ class Outcome:
     quiet_p99_ms: float
     during_p99_ms: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.storm.seconds:.2f} s, {len(self.storm.failures)} failed, "
+            f"p99 {self.quiet_p99_ms:.1f} then {self.during_p99_ms:.1f} ms"
+        )
+
     @property
     def disturbance(self) -> float:
         return self.during_p99_ms / self.quiet_p99_ms
 
 
-async def _log_in_all(port: int, count: int) -> Storm:
-    """``count`` logins as fast as they are let in, IN_FLIGHT at a time, all kept open until the last one is in."""
+Outcomes = dict[tuple[str, str], list[Outcome]]
+
+
+async def _log_in_all(port: int, count: int, pace: float | None) -> Storm:
+    """``count`` logins, at most IN_FLIGHT at a time and ``pace`` a second, all kept open until the last one is in."""
     credentials = Credentials(wire.USER, PASSWORD)
     gate, failures = asyncio.Semaphore(IN_FLIGHT), list[str]()
     inside: list[asyncio.StreamWriter] = []
 
-    async def one() -> None:
+    async def one(number: int) -> None:
+        if pace is not None:
+            await asyncio.sleep(number / pace)
         async with gate:
             try:
                 inside.append(await scram.log_in(port, credentials))
@@ -77,7 +90,7 @@ async def _log_in_all(port: int, count: int) -> Storm:
     started = time.time()
     try:
         async with asyncio.timeout(STORM_LIMIT_S):
-            await asyncio.gather(*(one() for _ in range(count)))
+            await asyncio.gather(*(one(number) for number in range(count)))
     except TimeoutError:
         failures += ["not in within the limit"] * (count - len(inside) - len(failures))
     ended = time.time()
@@ -124,12 +137,12 @@ def _wait_for_full_buffers(log: Path, after: float) -> None:
         time.sleep(0.2)
 
 
-def _outcome(stage: Stage, contender: Running, count: int) -> Outcome:
+def _outcome(stage: Stage, contender: Running, count: int, pace: float | None) -> Outcome:
     with tempfile.TemporaryDirectory(dir=stage.directory) as directory:
         log = Path(directory) / "log"
         with _pgbench_beside(stage, contender, log):
             time.sleep(SETTLE_S + QUIET_S)
-            storm = asyncio.run(_log_in_all(contender.port, count))
+            storm = asyncio.run(_log_in_all(contender.port, count, pace))
             _wait_for_full_buffers(log, storm.ended)
         quiet = _p99_ms(log, storm.started - QUIET_S, storm.started)
         return Outcome(storm, quiet, _p99_ms(log, storm.started, storm.ended))
@@ -142,21 +155,19 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
     about += f"a SCRAM secret. Beside them `pgbench -n -S` with {CLIENTS} clients."
     section = Section("SCRAM logins", about)
     setup = Setup("scram-sha-256", ((wire.USER, scram.make_secret(PASSWORD)),))
-    outcomes: dict[str, list[Outcome]] = {}
+    outcomes: Outcomes = {}
     names = [name for name in options.contenders if name in ("pgbouncer", "trunkline")]
     with lineup(stage, names, setup) as present:
         for contender in by_turns(present.running, options.rounds):
-            outcome = _outcome(stage, contender, options.logins)
-            outcomes.setdefault(contender.name, []).append(outcome)
-            storm = outcome.storm
-            progress(
-                f"logins: {contender.name} {storm.seconds:.2f} s, {len(storm.failures)} failed, "
-                f"p99 {outcome.quiet_p99_ms:.1f} then {outcome.during_p99_ms:.1f} ms"
-            )
-            section.notes += [f"{contender.name}: {reason}" for reason in storm.failures]
+            for pace in PACES:
+                outcome = _outcome(stage, contender, options.logins, PACES[pace])
+                outcomes.setdefault((pace, contender.name), []).append(outcome)
+                progress(f"logins: {contender.name} {pace}: {outcome}")
+                section.notes += [f"{contender.name}, {pace}: {reason}" for reason in outcome.storm.failures]
         section.note_absent(present.absent)
-    section.tables.append(table(HEADER, [_row(name, found) for name, found in outcomes.items()]))
-    section.figures = _figures(outcomes.get("trunkline", []))
+        rows = [_row(f"{one.name}, {pace}", outcomes[pace, one.name]) for pace in PACES for one in present.running]
+    section.tables.append(table(HEADER, rows))
+    section.figures = _figures(outcomes.get(("burst", "trunkline"), []))
     return section
 
 
@@ -173,8 +184,11 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _figures(outcomes: Sequence[Outcome]) -> dict[str, Sequence[float]]:
+    """Of seconds and failures the worst round counts: "all" means all."""
+    if not outcomes:
+        return {}
     return {
-        SECONDS: [one.storm.seconds for one in outcomes],
+        SECONDS: [max(one.storm.seconds for one in outcomes)],
         DISTURBANCE: [one.disturbance for one in outcomes],
-        FAILED: [float(len(one.storm.failures)) for one in outcomes],
+        FAILED: [float(sum(len(one.storm.failures) for one in outcomes))],
     }

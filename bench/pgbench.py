@@ -14,7 +14,7 @@ from bench import postgres, wire
 from bench.contenders import Running, Stage
 from bench.samples import Sample, percentile
 
-GRACE_S = 20.0
+GRACE_S = 10.0
 _NUMBER = {
     "transactions": re.compile(r"^number of transactions actually processed: (\d+)", re.M),
     "tps": re.compile(r"^tps = ([\d.]+)", re.M),

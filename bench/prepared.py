@@ -12,8 +12,8 @@ from bench.report import Section, number, ratio, table
 from bench.samples import Sample, by_turns, cpu_us, middle, ratios, tps
 
 CLIENTS = 16
-FASTER = "prepared tps / own simple, 16"
-ERRORS = "prepared errors, 16"
+FASTER = "prepared throughput / own simple, 16 clients"
+ERRORS = "prepared errors, 16 clients"
 ABOUT = f"{CLIENTS} clients, simple and prepared one right after the other in each round."
 HEADER = ("contender", "simple tps", "prepared tps", "prepared / simple", "CPU prepared / simple", "errors")
 
@@ -34,7 +34,10 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
         rows = [_row(samples, one.name) for one in present.running]
     section.tables.append(table(HEADER, rows))
     ours, plain = (samples.get(("trunkline", mode), []) for mode in ("prepared", "simple"))
-    section.figures = {FASTER: ratios(ours, plain, tps), ERRORS: [float(one.errors) for one in ours]}
+    section.figures = {
+        FASTER: ratios(ours, plain, tps),
+        ERRORS: [float(sum(one.errors for one in ours))] if ours else [],
+    }
     return section
 
 

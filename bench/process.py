@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trunkline.demo.privileges import death_signal
+
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 STOP_S = 5.0
 _PORTS = iter(range(20_000 + os.getpid() * 37 % 10_000, 32_000))
@@ -69,7 +71,7 @@ def _kib_field(path: Path, name: str) -> int:
 
 @dataclass
 class Daemon:
-    """A process started by us and stopped by us, by its pid only."""
+    """A process started by us and stopped by us, by its pid only; the kernel ends it should we be killed."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -120,7 +122,7 @@ def start(
     """Start ``command`` with all its output in ``log``; ``account`` is the user it runs as (root may choose)."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(word) for word in command],
+            [*death_signal("KILL"), *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -20,12 +20,15 @@ ABOUT = (
     "`pgbench -n -S -j 1`, medians over rounds, ratios within a round. CPU us/query is what the proxy used, user and "
     "system, logins included, divided by the transactions; p99 is taken from pgbench's log of every transaction."
 )
+NAMES = {"pgbouncer": "PgBouncer", "floor": "floor"}
+CPU, TPS = "proxy CPU per query", "throughput"
+ERRORS = "errors of all pgbench runs"
 Cells = dict[tuple[str, int, str], list[Sample]]
 
 
 def figure(what: str, other: str, mode: str, clients: int) -> str:
     """The key under which Trunkline's ratio to another contender is held against its bar."""
-    return f"{what} / {other}, {mode}, {clients}"
+    return f"{what} / {NAMES[other]}, {mode}, {clients} clients"
 
 
 def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
@@ -61,6 +64,8 @@ def _report(section: Section, present: Lineup, cells: Cells, modes: Sequence[str
         section.notes += [f"{mode}, {clients} clients, {name}: {one.note}" for one in samples if one.note]
     for mode, clients in product(modes, options.clients):
         _add_figures(section, cells, mode, clients)
+    ours = [one.errors for (_, _, name), samples in cells.items() if name == "trunkline" for one in samples]
+    section.figures[ERRORS] = [float(sum(ours))] if ours else []
 
 
 def _row(cells: Cells, mode: str, clients: int, name: str) -> list[str]:
@@ -83,7 +88,7 @@ def _row(cells: Cells, mode: str, clients: int, name: str) -> list[str]:
 
 def _add_figures(section: Section, cells: Cells, mode: str, clients: int) -> None:
     ours = cells.get((mode, clients, "trunkline"), [])
-    for what, value in (("CPU", cpu_us), ("tps", tps)):
-        for other in ("pgbouncer", "floor"):
+    for what, value in ((CPU, cpu_us), (TPS, tps)):
+        for other in NAMES:
             theirs = cells.get((mode, clients, other), [])
             section.figures[figure(what, other, mode, clients)] = ratios(ours, theirs, value)

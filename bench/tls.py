@@ -15,7 +15,7 @@ from bench.report import Section, number, ratio, table
 from bench.samples import Sample, by_turns, cpu_us, middle, p99_ms, ratios, tps
 
 CLIENTS = 16
-CPU = "TLS, CPU / pgbouncer"
+CPU = "TLS, proxy CPU per query / PgBouncer"
 ABOUT = (
     f"`pgbench -n -S`, simple protocol, {CLIENTS} clients with `sslmode=require`; the servers are reached without TLS."
 )

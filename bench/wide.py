@@ -20,15 +20,15 @@ from bench.options import Options
 from bench.report import Section, number, ratio, spread, table
 from bench.samples import by_turns
 
-THROUGHPUT = "200 MB result, tps / pgbouncer"
-GROWTH = "200 MB result, memory growth"
-SLOW_GROWTH = "200 MB result, slow reader, memory growth"
+THROUGHPUT = "200 MB result, throughput / PgBouncer"
+GROWTH = "200 MB result, memory growth, MB"
+SLOW_GROWTH = "200 MB result, slow reader, memory growth, MB"
 RATE_BYTES_S = 1_000_000
 SIP_BYTES = 50_000
 ROW_BYTES = 1_000
 MIB = 1024 * 1024
 HEADER = (
-    "contender", "MB/s", "MB/s / PgBouncer", "CPU ms", "memory growth MiB", "slow reader: growth", "slow reader: MB/s"
+    "contender", "MB/s", "MB/s / PgBouncer", "CPU ms", "memory growth MB", "slow reader: growth MB", "slow reader: MB/s"
 )  # fmt: skip
 
 
@@ -156,8 +156,8 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
     return section
 
 
-def _mib(transfers: Sequence[Transfer]) -> list[float]:
-    return [one.growth / MIB for one in transfers if one.growth is not None]
+def _megabytes(transfers: Sequence[Transfer]) -> list[float]:
+    return [one.growth / 1e6 for one in transfers if one.growth is not None]
 
 
 def _rates(fast: dict[str, list[Transfer]], name: str) -> list[float]:
@@ -173,16 +173,16 @@ def _row(name: str, fast: dict[str, list[Transfer]], slow: dict[str, Transfer]) 
         spread([one.rate for one in transfers], 0),
         ratio(_rates(fast, name)),
         spread([one.cpu_ms for one in transfers if one.cpu_ms is not None], 0),
-        spread(_mib(transfers), 2),
-        spread(_mib([sip]), 2) if sip else "-",
+        spread(_megabytes(transfers), 2),
+        spread(_megabytes([sip]), 2) if sip else "-",
         number(sip.rate, 2) if sip else "-",
     ]
 
 
 def _figures(fast: dict[str, list[Transfer]], slow: dict[str, Transfer]) -> dict[str, Sequence[float]]:
-    growth = _mib(fast.get("trunkline", []))
+    growth = _megabytes(fast.get("trunkline", []))
     return {
         THROUGHPUT: _rates(fast, "trunkline"),
         GROWTH: [max(growth)] if growth else [],
-        SLOW_GROWTH: _mib([slow["trunkline"]]) if "trunkline" in slow else [],
+        SLOW_GROWTH: _megabytes([slow["trunkline"]]) if "trunkline" in slow else [],
     }
