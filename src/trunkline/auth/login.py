@@ -210,9 +210,9 @@ class ClientAuthentication:
 
     def _challenge(self) -> tuple[bytes, int]:
         stored = self._secret.scram
-        return (
-            (self._seed.salt(self._user), self._seed.iterations) if stored is None else (stored.salt, stored.iterations)
-        )
+        if stored is None:
+            return self._seed.salt(self._user), self._seed.iterations
+        return stored.salt, stored.iterations
 
     def _read_initial(self, body: bytes) -> Reply:
         name, client_first = messages.read_sasl_initial_response(body)
