@@ -1,0 +1,50 @@
+# make demo    a real PostgreSQL with a replica, and Trunkline in front of it (ARGS=--smoke, ARGS="--port 6433")
+# make test    install what the tests need, and run all of them
+# make check   lint, types, import layers, and the test of the tree
+# make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+# Two processes, each with servers of its own; a file's tests stay together, so that they share what they start.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
+
+.PHONY: demo test check bench build clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.stamp
+	$(BIN)/trunkline demo $(ARGS)
+
+test: $(VENV)/dev.stamp
+	$(PYTEST) $(ARGS)
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check src tests bench setup.py
+	$(BIN)/ruff format --check src tests bench setup.py
+	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/unit/test_tree.py
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m bench $(ARGS)
+
+build: $(VENV)/dev.stamp
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+	find src -name '*.so' -delete -o -name '*.c' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than everything that is compiled or declared, so an install is done again only when that changes.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo,dev]'
+	@touch $@ $(VENV)/demo.stamp
