@@ -548,6 +548,10 @@ cdef class Link(Watched):
         self.resume()
         self.run_kept()
 
+    def move_to(self, Place place):
+        """`move` for Python callers."""
+        self.move(place)
+
     def hold(self):
         """Stop reading for Python callers."""
         self.pause()

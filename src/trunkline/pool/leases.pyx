@@ -107,7 +107,17 @@ cdef class Leases(Owner):
         lessee.granted()
         return 0
 
-    # --- for the subclass -----------------------------------------------------------------------------------------
+    # --- for Python callers -----------------------------------------------------------------------------------------
+
+    def configure(self, *, bint tracks, bint one_statement, Py_ssize_t max_prepared, bint newest_first,
+                  double check_delay, bint reset_always):
+        """What the settings mean for the common path."""
+        self.tracks, self.one_statement, self.max_prepared = tracks, one_statement, max_prepared
+        self.newest_first, self.check_delay, self.reset_always = newest_first, check_delay, reset_always
+
+    def request(self, Lessee lessee):
+        """`lease` for Python callers: the server, or None while the lessee waits."""
+        return self.lease(lessee)
 
     def settle(self, ServerLink server):
         """A logged-in server that nobody leases: to the next in line, or to rest."""

@@ -6,7 +6,7 @@ from trunkline.protocol.statement cimport Statement
 
 cdef class Lessee(Link):
     cdef readonly ServerLink server       # leased, or None
-    cdef readonly object params           # Params that this session must see
+    cdef public object params             # Params that this session must see; None: whatever is there
     cdef readonly dict names              # its own statement names -> Statement; None until the first
     cdef bytes unnamed                    # its last unnamed Parse, whole; None when there is none
     cdef readonly double waiting_since    # 0 when not waiting
@@ -42,6 +42,7 @@ cdef class ServerLink(Link):
     cdef public int pid
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log
+    cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
     cdef readonly double idle_since, leased_at, request_at
     cdef public double opened_at
 

@@ -115,7 +115,7 @@ cdef class ServerLink(Link):
         return 0
 
     cdef bint matches(self, object params) except *:
-        return self.params is params or not self.owner.tracks
+        return self.params is params or params is None or not self.owner.tracks
 
     cdef int apply(self, object params) except -1:
         """Make this connection's parameters those of `params`; 1 when a round trip is under way, `setup` hears the end."""
@@ -136,6 +136,18 @@ cdef class ServerLink(Link):
         if self.lessee is not None:
             self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
             self.lessee.params = self.lessee.params.with_reported(name, value)
+
+    def adjust(self, params, done):
+        """`apply` for Python callers; true when a round trip is under way, after which `done(error fields)` is called."""
+        if not self.apply(params):
+            return False
+        self.setup = done
+        return True
+
+    def ask(self, bytes sql, done):
+        """Run a simple query of our own on a free server; `done(error fields or None)` hears the end."""
+        self.setup = done
+        self.run_setup(sql)
 
     def run_setup(self, bytes sql):
         """Ask a simple query of our own; its answer is swallowed and `setup` hears how it ended."""
@@ -199,6 +211,12 @@ cdef class ServerLink(Link):
         memcpy(closing + HEADER_BYTES + 1, PyBytes_AS_STRING(oldest.server_name), size)
         self.session.expect(CLOSE, SWALLOW, oldest)
         return self.gather(closing, HEADER_BYTES + 1 + size)
+
+    def forget_session(self):
+        """DISCARD ALL has run: nothing of the last session is left."""
+        self.prepared.clear()
+        self.unnamed = None
+        self.params = Params.of(self.params.reported, {})
 
     # --- replies ------------------------------------------------------------------------------------------------
 
@@ -290,6 +308,7 @@ cdef class ServerLink(Link):
 
     cdef int _on_ready(self, bint ours) except -1:
         cdef double now = self.engine.now
+        self.units_done += 1
         if ours:
             return 0
         self.owner.query_count += 1
@@ -442,7 +461,8 @@ cdef class ServerLink(Link):
         setup, self.setup = self.setup, None
         if self.fd < 0:
             return
-        if self.inbox is None:
+        logging_in = self.inbox is not None
+        if not logging_in:
             log.info("closing server connection %r: %s", self, reason)
         if lessee is not None:
             lessee.flush()
@@ -453,4 +473,5 @@ cdef class ServerLink(Link):
             setup({"S": "FATAL", "C": "08006", "M": reason})
         if lessee is not None:
             lessee.server_lost(None if said else error or ServerLost("server closed the connection unexpectedly"))
-        self.owner.on_lost(self, reason)
+        if not logging_in:
+            self.owner.on_lost(self, reason)

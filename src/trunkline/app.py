@@ -1,0 +1,89 @@
+"""The composition root: builds the instance inside its loop, wires console and signals, and runs until it is told to stop.
+
+Signals are PgBouncer's: HUP reloads, TERM drains and a second TERM stops at once, INT waits for servers, QUIT stops,
+USR1 pauses and USR2 resumes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+from trunkline import __version__
+from trunkline.admin.console import serve_console
+from trunkline.config.settings import Config
+from trunkline.errors import TrunklineError
+from trunkline.proxy.instance import Drain, Instance
+
+log = logging.getLogger("trunkline")
+
+_LEVELS = (logging.INFO, logging.DEBUG)
+
+
+def run(load: Callable[[], Config]) -> int:
+    """Serve what `load` returns until a signal; the exit code. Errors of the first load are the caller's."""
+    config = load()
+    start_log(config.settings.verbose)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(serve(load, config))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop, or plain asyncio where there is none."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def start_log(verbose: int) -> None:
+    """One line an event, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("trunkline")
+    root.handlers[:] = [handler]
+    root.setLevel(_LEVELS[min(verbose, 1)])
+    root.propagate = False
+    logging.getLogger("asyncio").addHandler(handler)
+
+
+async def serve(load: Callable[[], Config], config: Config) -> int:
+    """Run one instance from start to stop."""
+    instance = Instance(load, config, serve_console)
+    try:
+        _install_signals(instance)
+        port = instance.start()
+        gc.freeze()  # what is here now stays: no collection has to look at it again
+        log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
+        await instance.stopped.wait()
+    finally:
+        await instance.close()
+    log.info("stopped")
+    return 0
+
+
+def _install_signals(instance: Instance) -> None:
+    loop = asyncio.get_running_loop()
+    actions: dict[signal.Signals, Callable[[], object]] = {
+        signal.SIGHUP: lambda: _reload(instance),
+        signal.SIGTERM: lambda: instance.drain(Drain.CLIENTS),
+        signal.SIGINT: lambda: instance.drain(Drain.SERVERS),
+        signal.SIGQUIT: instance.stop,
+        signal.SIGUSR1: lambda: instance.tasks.spawn(instance.pause(), "pause"),
+        signal.SIGUSR2: instance.resume,
+    }
+    for number, action in actions.items():
+        loop.add_signal_handler(number, action)
+
+
+def _reload(instance: Instance) -> None:
+    try:
+        instance.reload()
+    except TrunklineError as error:
+        log.debug("reload failed: %s", error)  # the instance has said why

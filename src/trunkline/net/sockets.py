@@ -1,0 +1,188 @@
+"""Sockets as the settings want them: listening, connecting, TCP options. Made here, used by Links as descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import grp
+import os
+import socket
+import stat
+from pathlib import Path
+
+from trunkline.config.address import ServerAddress
+from trunkline.config.settings import Settings
+from trunkline.errors import ConfigError
+
+
+def _tcp_options(settings: Settings) -> list[tuple[int, int, int]]:
+    """(level, option, value) of everything that is not left to the system."""
+    given = [
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(settings.tcp_keepalive)),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, settings.tcp_keepcnt),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, settings.tcp_keepidle),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, settings.tcp_keepintvl),
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.tcp_user_timeout),
+        (socket.SOL_SOCKET, socket.SO_RCVBUF, settings.tcp_socket_buffer),
+        (socket.SOL_SOCKET, socket.SO_SNDBUF, settings.tcp_socket_buffer),
+    ]
+    return [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *(option for option in given if option[2])]
+
+
+def tune(sock: socket.socket, settings: Settings) -> None:
+    """Apply the tcp_* settings to a connected TCP socket."""
+    if sock.family == socket.AF_UNIX:
+        return
+    for level, option, value in _tcp_options(settings):
+        sock.setsockopt(level, option, value)
+
+
+async def connect(address: ServerAddress, settings: Settings) -> socket.socket:
+    """A connected, non-blocking socket to a server; OSError when there is none. Names are resolved off the loop."""
+    loop = asyncio.get_running_loop()
+    if address.is_unix:
+        path = f"{address.host}/.s.PGSQL.{address.port}"
+        name = "\0" + path[1:] if path.startswith("@") else path
+        return await _connect_one(socket.AF_UNIX, name, settings)
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for family, _, _, _, target in found:
+        try:
+            return await _connect_one(family, target, settings)
+        except OSError as error:
+            failure = error
+    raise failure or OSError(errno.EHOSTUNREACH, "the name has no address")
+
+
+async def _connect_one(family: int, target: object, settings: Settings) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        tune(sock, settings)
+        await asyncio.get_running_loop().sock_connect(sock, target)  # type: ignore[arg-type]
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+# --- listening ---------------------------------------------------------------------------------------------------
+
+
+def listen(settings: Settings) -> list[socket.socket]:
+    """All sockets that clients come to; ConfigError says which address cannot be had, and why."""
+    sockets: list[socket.socket] = []
+    try:
+        for address in filter(None, (part.strip() for part in settings.listen_addr.split(","))):
+            port = sockets[0].getsockname()[1] if sockets else settings.listen_port
+            sockets += _listen_tcp(address, port, settings)
+        if settings.unix_socket_dir:
+            port = sockets[0].getsockname()[1] if sockets else settings.listen_port
+            sockets.append(_listen_unix(settings, port))
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    if not sockets:
+        raise ConfigError("nothing to listen on", hint="Set listen_addr or unix_socket_dir.")
+    return sockets
+
+
+def _listen_tcp(address: str, port: int, settings: Settings) -> list[socket.socket]:
+    hosts = ("0.0.0.0", "::") if address == "*" else (address,)
+    return [sock for host in hosts for sock in _listen_host(host, port, settings, optional=host == "::")]
+
+
+def _listen_host(host: str, port: int, settings: Settings, *, optional: bool) -> list[socket.socket]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise ConfigError(f"listen_addr: cannot resolve {host!r}: {error.strerror}") from None
+    sockets = []
+    for family, _, _, _, target in found[:1]:
+        try:
+            sockets.append(_bind(family, target, settings))
+        except OSError as error:
+            if optional:
+                continue
+            hint = "Something else listens there; choose another listen_port." if error.errno == errno.EADDRINUSE else None
+            raise ConfigError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", hint=hint) from None
+    return sockets
+
+
+def _bind(family: int, target: object, settings: Settings) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if settings.so_reuseport:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(target)  # type: ignore[arg-type]
+        if settings.tcp_defer_accept:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, settings.tcp_defer_accept)
+        sock.listen(settings.listen_backlog)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _listen_unix(settings: Settings, port: int) -> socket.socket:
+    """A socket file as PostgreSQL names it; a stale one is replaced, a live one refused."""
+    path = f"{settings.unix_socket_dir}/.s.PGSQL.{port}"
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind("\0" + path[1:] if path.startswith("@") else path)
+        if not path.startswith("@"):
+            os.chmod(path, settings.unix_socket_mode)
+            if settings.unix_socket_group:
+                os.chown(path, -1, _group_id(settings.unix_socket_group))
+        sock.listen(settings.listen_backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"cannot listen on {path}: {error.strerror or error}") from None
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _group_id(group: str) -> int:
+    try:
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(f"unix_socket_group: there is no group {group!r}") from None
+
+
+def _remove_stale(path: str) -> None:
+    if path.startswith("@"):
+        return
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(f"cannot listen on {path}: it is there and is not a socket")
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(path)
+    except ConnectionRefusedError:
+        os.unlink(path)
+    else:
+        raise ConfigError(f"cannot listen on {path}: another process is listening there")
+    finally:
+        probe.close()
+
+
+def close_listener(sock: socket.socket) -> None:
+    """Stop listening, and take the socket file away."""
+    name = sock.getsockname() if sock.fileno() >= 0 else ""
+    sock.close()
+    if isinstance(name, str) and name.startswith("/"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)

@@ -1,0 +1,90 @@
+"""When a pool opens, waits, refuses and closes: pure decisions on numbers, with the time coming in as `now`.
+
+Rules:
+1. Servers are opened as many at a time as clients wait for, up to the limits: a pool grows in parallel.
+2. After a failure there is one try at a time, with growing pauses and jitter. Clients go on waiting while the trouble is
+   young (a restart); once it has lasted server_login_retry, all who wait are refused at once, and so are newcomers
+   until a try succeeds.
+3. A refusal that a server has made for good (wrong password, no such database) is told at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+FIRST_PAUSE_S = 0.05
+PERMANENT_CLASSES = ("28", "3D", "42", "0A", "22")  # authentication, catalog, rights, features, bad values
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a pool has and what its clients want; limits of 0 are none."""
+
+    servers: int
+    logging_in: int
+    idle: int
+    waiting: int
+    clients: int
+    pool_size: int
+    min_pool_size: int
+    reserve_pool_size: int
+    reserve_due: bool
+    room: int | None  # left by the limits of the database and the user; None is no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A pool that cannot open servers: since when, how often tried, not before when again."""
+
+    since: float
+    tries: int
+    retry_at: float
+    permanent: bool = False
+
+
+def to_open(demand: Demand, trouble: Trouble | None, now: float) -> int:
+    """How many servers to begin to open now."""
+    limit = demand.pool_size + (demand.reserve_pool_size if demand.reserve_due else 0)
+    room = limit - demand.servers if demand.pool_size else demand.waiting
+    if demand.room is not None:
+        room = min(room, demand.room)
+    wanted = demand.waiting - demand.logging_in
+    if demand.clients or demand.waiting:
+        wanted = max(wanted, demand.min_pool_size - demand.servers)
+    wanted = min(wanted, room)
+    if trouble is not None:
+        wanted = min(wanted, 0 if demand.logging_in or now < trouble.retry_at else 1)
+    return max(wanted, 0)
+
+
+def after_failure(
+    trouble: Trouble | None, sqlstate: str, now: float, longest_pause: float, jitter: float
+) -> Trouble:
+    """The trouble after one more failed try; `jitter` is in [0, 1)."""
+    tries = trouble.tries + 1 if trouble is not None else 1
+    permanent = sqlstate[:2] in PERMANENT_CLASSES
+    pause = max(1.0, longest_pause / 4) if permanent else FIRST_PAUSE_S * 2 ** min(tries - 1, 16)
+    pause = min(pause, longest_pause) * (0.75 + 0.5 * jitter)
+    since = trouble.since if trouble is not None else now
+    return Trouble(since, tries, now + pause, permanent)
+
+
+def refuses(trouble: Trouble | None, servers: int, now: float, patience: float) -> bool:
+    """Whether who waits is refused now rather than left in line."""
+    if trouble is None or servers:
+        return False
+    return trouble.permanent or now - trouble.since >= patience
+
+
+def expired(opened_at: float, idle_since: float, now: float, lifetime: float, idle_timeout: float) -> str | None:
+    """Why a free server is closed, or None. A lifetime of 0 is one use; an idle timeout of 0 is never."""
+    if now - opened_at >= lifetime:
+        return "server_lifetime"
+    if idle_timeout and now - idle_since >= idle_timeout:
+        return "server_idle_timeout"
+    return None
+
+
+def without_reserve(demand: Demand) -> Demand:
+    """The same demand when nobody has waited long enough for the reserve."""
+    return replace(demand, reserve_due=False)

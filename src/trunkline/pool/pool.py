@@ -1,0 +1,357 @@
+"""Pool: the servers of one database and one user, and who waits for them.
+
+The common path is compiled (`Leases`); here is everything that needs a decision, which `policy` makes and this class
+carries out: opening, refusing, checking, resetting, replaying parameters, closing.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trunkline.config.settings import PoolMode, PoolSettings
+from trunkline.errors import (
+    PoolTimeout,
+    ServerRefused,
+    ServerUnavailable,
+    TransactionBlockRefused,
+    TrunklineError,
+)
+from trunkline.net.link import Place
+from trunkline.net.tasks import Tasks
+from trunkline.pool import policy
+from trunkline.pool.cancel import cancel_blindly, cancel_query
+from trunkline.pool.leases import Leases
+from trunkline.pool.opening import Target
+from trunkline.pool.profile import Profiles
+from trunkline.pool.server import Lessee, ServerLink
+from trunkline.protocol.params import Params
+
+if TYPE_CHECKING:
+    from trunkline.pool.pools import Pools
+
+log = logging.getLogger("trunkline.pool")
+
+Fields = dict[str, str]
+
+
+class Pool(Leases):
+    """One (database, user); `targets` says where its servers are."""
+
+    def __init__(self, pools: Pools, database: str, user: str) -> None:
+        super().__init__()
+        self.pools = pools
+        self.database = database
+        self.user = user
+        self.profiles = Profiles()
+        self.trouble: policy.Trouble | None = None
+        self.refusal: TrunklineError | None = None
+        self.tasks = Tasks()
+        self.closed = False
+        self._next_host = 0
+        self.settings: PoolSettings
+        self.reconfigure()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.database}/{self.user} {self.idle!r} {self.active!r} {self.waiting!r}>"
+
+    def reconfigure(self) -> None:
+        """Take over the settings in force."""
+        self.settings = settings = self.pools.config.pool_settings(self.database, self.user)
+        self.configure(
+            tracks=settings.pool_mode is not PoolMode.SESSION,
+            one_statement=settings.pool_mode is PoolMode.STATEMENT,
+            max_prepared=settings.max_prepared_statements,
+            newest_first=not settings.server_round_robin,
+            check_delay=settings.server_check_delay if settings.server_check_query else -1.0,
+            reset_always=settings.server_reset_query_always and bool(settings.server_reset_query),
+        )
+
+    # --- counting -----------------------------------------------------------------------------------------------
+
+    @property
+    def places(self) -> tuple[Place[ServerLink], ...]:
+        return (self.idle, self.active, self.tested, self.logging_in, self.canceled)
+
+    @property
+    def connected(self) -> int:
+        """Server connections that are logged in."""
+        return len(self.idle) + len(self.active) + len(self.tested) + len(self.canceled)
+
+    @property
+    def servers(self) -> int:
+        """All server connections, also those that are being opened."""
+        return self.connected + len(self.tasks)
+
+    def demand(self, now: float) -> policy.Demand:
+        settings = self.settings
+        oldest = self.oldest_wait(now)
+        due = bool(settings.reserve_pool_timeout) and oldest >= settings.reserve_pool_timeout
+        return policy.Demand(
+            servers=self.servers,
+            logging_in=len(self.tasks),
+            idle=len(self.idle),
+            waiting=len(self.waiting),
+            clients=len(self.clients),
+            pool_size=settings.pool_size,
+            min_pool_size=settings.min_pool_size,
+            reserve_pool_size=settings.reserve_pool_size,
+            reserve_due=due,
+            room=self.pools.room_for(self),
+        )
+
+    def oldest_wait(self, now: float) -> float:
+        """How long the first in line has waited, in seconds; 0 when nobody waits."""
+        return next((now - lessee.waiting_since for lessee in self.waiting), 0.0)
+
+    # --- opening ------------------------------------------------------------------------------------------------
+
+    def on_waiting(self) -> None:
+        self.open_more()
+        now = self.pools.now
+        if policy.refuses(self.trouble, self.connected, now, self.settings.server_login_retry):
+            self.pools.soon(self.refuse_waiting)  # not now: the lessee is still in the middle of asking
+
+    def open_more(self) -> None:
+        """Begin to open as many servers as the policy wants now."""
+        if self.paused or self.closed:
+            return
+        now = self.pools.now
+        wanted = policy.to_open(self.demand(now), self.trouble, now)
+        if not wanted and self.waiting and self.pools.make_room(self):
+            wanted = policy.to_open(self.demand(now), self.trouble, now)
+        for _ in range(wanted):
+            self.tasks.spawn(self._open_one(), f"open {self.database}/{self.user}")
+
+    async def _open_one(self) -> None:
+        address = self.pools.address_of(self, self._next_host)
+        try:
+            target = self.pools.target_of(self, address)
+            server = await self.pools.opener.open(self, target, self._place_new)
+        except TrunklineError as error:
+            self._on_open_failed(target, error)
+        else:
+            self._on_opened(server)
+
+    def _place_new(self, server: ServerLink) -> None:
+        self.place_server(server, self.logging_in)
+
+    def _on_opened(self, server: ServerLink) -> None:
+        if self.trouble is not None:
+            log.info("%s/%s: servers can be reached again", self.database, self.user)
+        self.trouble = self.refusal = None
+        if self.settings.load_balance_hosts == "round-robin":
+            self._next_host += 1
+        self.profiles.rebase(server.params)
+        if self.closed or self.paused:
+            server.drop("pool is closed")
+        else:
+            self.settle(server)
+
+    def _on_open_failed(self, target: Target, error: TrunklineError) -> None:
+        self._next_host += 1
+        now = self.pools.now
+        pause = self.settings.server_login_retry
+        self.trouble = policy.after_failure(self.trouble, error.sqlstate, now, pause, random.random())
+        self.refusal = error
+        if self.trouble.tries == 1 or self.trouble.permanent:
+            log.warning(
+                "%s/%s: cannot log in to %s: %s (%s)",
+                self.database, self.user, target.address, error.message, error.sqlstate,
+            )  # fmt: skip
+        self.pools.soon(self._after_open_failed)
+
+    def _after_open_failed(self) -> None:
+        if policy.refuses(self.trouble, self.connected, self.pools.now, self.settings.server_login_retry):
+            self.refuse_waiting()
+        elif self.waiting:
+            self.pools.later(max(0.0, self.trouble.retry_at - self.pools.now) if self.trouble else 0.0, self.open_more)
+
+    def refuse_waiting(self) -> None:
+        """Everybody in line hears at once that there is no server."""
+        for lessee in self.waiting:
+            self.stop_waiting(lessee)
+            lessee.refused(self._refusal())
+
+    def _refusal(self) -> TrunklineError:
+        error = self.refusal or ServerUnavailable("no server could be reached")
+        if isinstance(error, ServerRefused) and error.sqlstate.startswith("28"):
+            return ServerUnavailable("the server refused our login", hint="The log says why.")
+        return error
+
+    # --- the end of a lease -------------------------------------------------------------------------------------
+
+    def release(self, server: ServerLink) -> None:
+        lessee = server.lessee
+        self.unlease(server)
+        if lessee is not None and lessee.eof:
+            self.pools.lessee_done(lessee)
+        if not server.opened:
+            return
+        reason = self._close_reason(server)
+        if reason is not None:
+            server.drop(reason)
+        elif server.cancels:
+            self.place_server(server, self.canceled)
+        elif self._needs_reset(lessee):
+            self._run_on(server, self.settings.server_reset_query, self._on_reset)
+        else:
+            self.settle(server)
+        if server.place is None:
+            self.open_more()
+
+    def _close_reason(self, server: ServerLink) -> str | None:
+        if server.close_needed:
+            return "close_needed"
+        if server.unsent_count:
+            return "unsent bytes"
+        if self.closed or self.paused:
+            return "pool is closed" if self.closed else "pool is paused"
+        return None
+
+    def _needs_reset(self, lessee: Lessee | None) -> bool:
+        if not self.settings.server_reset_query or lessee is None:
+            return False
+        return lessee.sticky or self.settings.server_reset_query_always
+
+    def _run_on(self, server: ServerLink, sql: str, done: Callable[[ServerLink, Fields | None], None]) -> None:
+        self.place_server(server, self.tested)
+        server.ask(sql.encode(), partial(done, server))
+
+    def _on_reset(self, server: ServerLink, error: Fields | None) -> None:
+        if error is not None:
+            server.drop(f"server_reset_query failed: {error['M']}")
+            return
+        server.forget_session()
+        self._back(server)
+
+    def _back(self, server: ServerLink) -> None:
+        """A query of ours is over and the server is in order."""
+        reason = self._close_reason(server)
+        if reason is not None:
+            server.drop(reason)
+        elif server.cancels:
+            self.place_server(server, self.canceled)
+        else:
+            self.settle(server)
+
+    def check(self, server: ServerLink) -> None:
+        query = self.settings.server_check_query
+        self._run_on(server, "" if query == "<empty>" else query, self._on_checked)
+
+    def _on_checked(self, server: ServerLink, error: Fields | None) -> None:
+        if error is not None:
+            server.drop(f"server_check_query failed: {error['M']}")
+        else:
+            self._back(server)
+
+    def prepare(self, server: ServerLink, lessee: Lessee) -> None:
+        server.setup = partial(self._on_prepared, server, lessee)
+
+    def _on_prepared(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
+        if error is not None:
+            refusal = ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
+            server.drop("the client's parameters were refused", refusal)
+        elif server.lessee is lessee:
+            self.grant(lessee)
+
+    def on_lost(self, server: ServerLink, reason: str) -> None:
+        self.pools.server_closed(self)
+        self.open_more()
+
+    def on_block(self, server: ServerLink) -> None:
+        server.drop("transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode"))
+
+    # --- cancel -------------------------------------------------------------------------------------------------
+
+    def cancel(self, server: ServerLink) -> None:
+        """Stop the query that runs for the lessee; the server is held back until that is over."""
+        timeout = self.pools.config.settings.cancel_wait_timeout
+        self.pools.tasks.spawn(cancel_query(self.pools.opener, self, server, timeout), "cancel")
+
+    def cancel_over(self, server: ServerLink) -> None:
+        """One cancel request of a server is over."""
+        if server.opened and not server.cancels and server.place is self.canceled:
+            self._back(server)
+
+    def abandon(self, server: ServerLink, reason: str) -> None:
+        """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""
+        if server.session.units and server.cancel_key:
+            timeout = self.pools.config.settings.cancel_wait_timeout
+            self.pools.tasks.spawn(cancel_blindly(self.pools.opener, self, server, timeout), "cancel")
+        self.unlease(server)
+        server.drop(reason)
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Close what has expired, refuse who has waited too long, open what is missing."""
+        settings = self.settings
+        for server in self.idle:
+            reason = policy.expired(
+                server.opened_at, server.idle_since, now, settings.server_lifetime, settings.server_idle_timeout
+            )
+            spare = reason != "server_idle_timeout" or self.servers > settings.min_pool_size
+            if reason is not None and spare:
+                server.drop(reason)
+        self._expire_waiting(now)
+        self.open_more()
+
+    def _expire_waiting(self, now: float) -> None:
+        limit = self.settings.query_wait_timeout
+        for lessee in self.waiting:
+            waited = now - lessee.waiting_since
+            if limit and waited >= limit:
+                self.stop_waiting(lessee)
+                lessee.refused(PoolTimeout(f"no server became free within query_wait_timeout ({limit:g} s)"))
+            elif self.settings.query_wait_notify and waited >= self.settings.query_wait_notify:
+                self.pools.notify_waiting(lessee)
+            else:
+                return  # the line is in order of arrival
+
+    # --- operation ----------------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Give out no server any more, and close those that are free."""
+        self.paused = True
+        self.close_idle("pool is paused")
+
+    def resume(self) -> None:
+        self.paused = False
+        while self.waiting and self.idle:
+            self.settle(next(iter(self.idle)))
+        self.open_more()
+
+    @property
+    def quiet(self) -> bool:
+        """Paused and without a single server."""
+        return self.paused and not self.servers
+
+    def close_idle(self, reason: str) -> None:
+        for server in self.idle:
+            server.drop(reason)
+
+    def renew(self) -> None:
+        """Every server of today is closed as soon as its lease ends."""
+        for place in self.places:
+            for server in place:
+                server.close_needed = True
+        self.close_idle("close_needed")
+
+    async def close(self, error: TrunklineError) -> None:
+        """End everything now; clients hear `error`."""
+        self.closed = True
+        for lessee in self.waiting:
+            self.stop_waiting(lessee)
+            lessee.refused(error)
+        for place in self.places:
+            for server in place:
+                server.drop("pool is closed", error)
+        await self.tasks.cancel()
+
+    def base(self) -> Params | None:
+        """The parameters of a fresh server."""
+        return self.profiles.base

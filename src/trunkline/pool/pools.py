@@ -1,0 +1,164 @@
+"""Pools: all pools of a process, the limits that they share, and the clock that drives them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+
+from trunkline.auth.secret import Secret
+from trunkline.config.address import ServerAddress
+from trunkline.config.settings import Config, DatabaseSettings
+from trunkline.errors import ServerUnavailable, UnknownDatabase
+from trunkline.net.engine import Engine
+from trunkline.net.tasks import Tasks
+from trunkline.pool.opening import Credentials, Opener, Target
+from trunkline.pool.pool import Pool
+from trunkline.pool.server import Lessee
+
+_SERVER_PARAMETERS = ("application_name", "client_encoding", "datestyle", "timezone")
+
+
+class Pools:
+    """Pools by (database, user); a database with a forced user has one."""
+
+    def __init__(self, config: Config, engine: Engine, opener: Opener) -> None:
+        self.config = config
+        self.engine = engine
+        self.opener = opener
+        self.tasks = Tasks()
+        self.paused: set[str] = set()
+        self.lessee_done: Callable[[Lessee], None]
+        self.notify_waiting: Callable[[Lessee], None]
+        self._pools: dict[tuple[str, str], Pool] = {}
+        self._proved: dict[str, tuple[str | bytes | None, tuple[bytes, bytes] | None]] = {}
+        self._salt = secrets.randbits(32)
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(list(self._pools.values()))
+
+    @property
+    def now(self) -> float:
+        return self.engine.time()
+
+    def soon(self, call: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(call)
+
+    def later(self, delay_s: float, call: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(delay_s, call)
+
+    # --- finding ------------------------------------------------------------------------------------------------
+
+    def pool(self, database: str, user: str) -> Pool:
+        """The pool for clients of `user` at `database`; UnknownDatabase if no such database is configured."""
+        settings = self.database(database)
+        key = (database, settings.user or user)
+        found = self._pools.get(key)
+        if found is None:
+            found = self._pools[key] = Pool(self, *key)
+            found.paused = database in self.paused or "" in self.paused
+        return found
+
+    def database(self, name: str) -> DatabaseSettings:
+        settings = self.config.database(name)
+        if settings is None or settings.disabled:
+            raise UnknownDatabase(f'database "{name}" does not exist')
+        return settings
+
+    def of_database(self, name: str) -> list[Pool]:
+        return [pool for pool in self if pool.database == name]
+
+    # --- where and as whom --------------------------------------------------------------------------------------
+
+    def prove(self, user: str, password: bytes | None, keys: tuple[bytes, bytes] | None) -> None:
+        """What a client has just shown to know, for logins to servers as the same user."""
+        if password is not None or keys is not None:
+            self._proved[user] = (password, keys)
+
+    def forget_proofs(self) -> None:
+        """After a reload: what was proved may have been changed."""
+        self._proved.clear()
+
+    def address_of(self, pool: Pool, turn: int) -> ServerAddress:
+        addresses = self.database(pool.database).addresses
+        if not addresses:
+            raise ServerUnavailable("this database has no server")
+        return addresses[turn % len(addresses)]
+
+    def target_of(self, pool: Pool, address: ServerAddress) -> Target:
+        settings = self.database(pool.database)
+        extra = [(n, getattr(settings, n)) for n in _SERVER_PARAMETERS]
+        parameters = [(n.encode(), v.encode()) for n, v in extra if v is not None]
+        database = address.dbname or pool.database
+        credentials = self._credentials(settings, pool.user)
+        return Target(address, database, credentials, parameters, pool.settings.connect_query)
+
+    def _credentials(self, settings: DatabaseSettings, user: str) -> Credentials:
+        if settings.password is not None and settings.user in (None, user):
+            return Credentials(user, settings.password, None, None)
+        stored = self.config.user(user).password or self.config.secrets.get(user)
+        password, keys = self._proved.get(user, (None, None))
+        return Credentials(user, password, Secret.parse(stored) if stored else None, keys)
+
+    # --- limits over pools --------------------------------------------------------------------------------------
+
+    def room_for(self, pool: Pool) -> int | None:
+        """How many servers the limits of its database and its user still allow; None is no limit."""
+        rooms = []
+        if pool.settings.max_db_connections:
+            used = sum(other.servers for other in self if other.database == pool.database)
+            rooms.append(pool.settings.max_db_connections - used)
+        if pool.settings.max_user_connections:
+            used = sum(other.servers for other in self if other.user == pool.user)
+            rooms.append(pool.settings.max_user_connections - used)
+        return min(rooms) if rooms else None
+
+    def make_room(self, pool: Pool) -> bool:
+        """Close the oldest idle server of another pool, if a shared limit is all that stands in the way."""
+        room = self.room_for(pool)
+        if room is None or room > 0:
+            return False
+        full_db = pool.settings.max_db_connections
+        others = [o for o in self if o is not pool and (o.database == pool.database if full_db else o.user == pool.user)]
+        idle = [server for other in others for server in other.idle]
+        if not idle:
+            return False
+        min(idle, key=lambda server: server.idle_since).drop("evicted for another pool")
+        return True
+
+    def server_closed(self, pool: Pool) -> None:
+        """A server is gone: pools that share a limit with its pool may have waited for that."""
+        for other in self:
+            if other is not pool and other.waiting and (other.database == pool.database or other.user == pool.user):
+                self.soon(other.open_more)
+
+    # --- time and operation -------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        for pool in self:
+            pool.tick(now)
+
+    def reconfigure(self, config: Config) -> None:
+        """A reload: take over what changed; servers of what is no longer the same close when they are free."""
+        old, self.config = self.config, config
+        self.forget_proofs()
+        for pool in self:
+            settings = config.database(pool.database)
+            if settings is None:
+                pool.renew()
+                continue
+            pool.reconfigure()
+            if _identity(old.database(pool.database)) != _identity(settings):
+                pool.renew()
+
+    def drop_empty(self, pool: Pool) -> None:
+        """Forget a pool that nobody uses."""
+        if not (pool.servers or pool.clients or pool.waiting):
+            self._pools.pop((pool.database, pool.user), None)
+
+
+def _identity(settings: DatabaseSettings | None) -> tuple[object, ...] | None:
+    """What makes the servers of a database other servers when it changes (PgBouncer's "dirty" database)."""
+    if settings is None:
+        return None
+    return (settings.addresses, settings.user, settings.connect_query, settings.load_balance_hosts, settings.timezone)

@@ -1,0 +1,62 @@
+from collections import OrderedDict
+from collections.abc import Callable
+
+from trunkline.config.address import ServerAddress
+from trunkline.errors import TrunklineError
+from trunkline.net.engine import Engine
+from trunkline.net.link import Link
+from trunkline.protocol.params import Params
+from trunkline.protocol.server_session import ServerSession
+from trunkline.protocol.statement import Statement
+
+class Lessee(Link):
+    server: ServerLink | None
+    params: Params | None
+    names: dict[bytes, Statement] | None
+    waiting_since: float
+    sticky: bool
+    def granted(self) -> None: ...
+    def refused(self, error: TrunklineError) -> None: ...
+    def server_lost(self, error: TrunklineError | None) -> None: ...
+
+class Owner:
+    tracks: bool
+    one_statement: bool
+    max_prepared: int
+    xact_count: int
+    query_count: int
+    bytes_received: int
+    bytes_sent: int
+    client_parse_count: int
+    server_parse_count: int
+    bind_count: int
+    assignment_count: int
+    login_count: int
+    xact_time: float
+    query_time: float
+    wait_time: float
+    def on_lost(self, server: ServerLink, reason: str) -> None: ...
+    def on_block(self, server: ServerLink) -> None: ...
+
+class ServerLink(Link):
+    session: ServerSession
+    lessee: Lessee | None
+    owner: Owner
+    params: Params
+    prepared: OrderedDict[Statement, None]
+    setup: Callable[[dict[str, str] | None], None] | None
+    close_needed: bool
+    cancels: int
+    pid: int
+    cancel_key: bytes
+    address: ServerAddress
+    units_done: int
+    idle_since: float
+    leased_at: float
+    request_at: float
+    opened_at: float
+    def __init__(self, engine: Engine, owner: Owner, address: ServerAddress) -> None: ...
+    def adjust(self, params: Params, done: Callable[[dict[str, str] | None], None]) -> bool: ...
+    def ask(self, sql: bytes, done: Callable[[dict[str, str] | None], None]) -> None: ...
+    def forget_session(self) -> None: ...
+    def drop(self, reason: str, error: TrunklineError | None = ...) -> None: ...

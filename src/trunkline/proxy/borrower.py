@@ -1,0 +1,77 @@
+"""Borrower: a lessee without a socket, for when the proxy itself needs a server for a moment."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+from trunkline.errors import ServerRefused, TrunklineError
+from trunkline.net.engine import Engine
+from trunkline.pool.pool import Pool
+from trunkline.pool.server import Lessee, ServerLink
+from trunkline.protocol.params import Params
+
+
+class Borrower(Lessee):
+    """Waits in line like a client; takes a server whatever its parameters are."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.params = None
+        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def granted(self) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(None)
+
+    def refused(self, error: TrunklineError) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def server_lost(self, error: TrunklineError | None) -> None:
+        self.refused(error or ServerRefused("08006", "server closed the connection unexpectedly"))
+
+
+@asynccontextmanager
+async def borrow(pool: Pool, engine: Engine) -> AsyncIterator[ServerLink]:
+    """A leased server. It goes back only if its session proves that nothing is owed."""
+    borrower = Borrower(engine)
+    server: ServerLink | None = None
+    try:
+        server = pool.request(borrower)
+        if server is None:
+            await borrower.outcome
+            server = borrower.server
+        assert server is not None
+        yield server
+    finally:
+        if borrower.place is not None:
+            pool.stop_waiting(borrower)
+        _give_back(pool, borrower)
+
+
+def _give_back(pool: Pool, borrower: Borrower) -> None:
+    server = borrower.server
+    borrower.close()
+    if server is None:
+        return
+    if server.session.free and server.setup is None:
+        pool.release(server)
+    else:
+        server.drop("a task of our own was ended")
+
+
+async def judge(pool: Pool, engine: Engine, settings: tuple[tuple[bytes, bytes], ...]) -> Params:
+    """What a session with these startup settings has, by a server's word; ServerRefused (FATAL) if it refuses them."""
+    async with borrow(pool, engine) as server:
+        before = server.params
+        outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
+        base = pool.base() or before
+        if not server.adjust(base.requested(settings), lambda error: outcome.done() or outcome.set_result(error)):
+            return server.params
+        error = await outcome
+        if error is not None:
+            server.params = Params.of(server.params.reported, before.extra)
+            raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
+        return server.params

@@ -1,0 +1,246 @@
+"""Clients: all clients of a process; how each of them ends, who may come in, and what their timers say.
+
+A client that ends while a server works for it is the delicate case. One that only closed its sending side (or said
+Terminate) may still want the answer, so it gets GRACE_S for it; one whose connection broke does not. Then what runs is
+cancelled and the server connection closed, for nothing about it is proved.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+
+from trunkline.config.settings import Config
+from trunkline.errors import (
+    IdleClientTimeout,
+    IdleTransactionTimeout,
+    InternalError,
+    QueryCanceled,
+    QueryTimeout,
+    TooManyConnections,
+    TransactionTimeout,
+    TrunklineError,
+)
+from trunkline.net.link import Place
+from trunkline.net.tasks import Tasks
+from trunkline.pool.pool import Pool
+from trunkline.pool.pools import Pools
+from trunkline.pool.server import Lessee, ServerLink
+from trunkline.protocol.messages import notice_response
+from trunkline.proxy.client import ClientLink
+from trunkline.proxy.identity import Identity
+
+log = logging.getLogger("trunkline.client")
+
+GRACE_S = 0.5
+CLOSING_S = 5.0  # how long last words may take to be read
+
+
+class Clients:
+    """Every client link, from accept to close."""
+
+    def __init__(self, config: Config, pools: Pools) -> None:
+        self.config = config
+        self.pools = pools
+        self.by_pid: dict[int, ClientLink] = {}
+        self.logging_in: Place[ClientLink] = Place("login")
+        self.consoles: Place[ClientLink] = Place("console")
+        self.ending: dict[ClientLink, float] = {}  # until when
+        self.databases: Counter[str] = Counter()
+        self.users: Counter[str] = Counter()
+        self.tasks = Tasks()
+        pools.lessee_done = self._on_lessee_done
+        pools.notify_waiting = self._notify_waiting
+
+    def __iter__(self) -> Iterator[ClientLink]:
+        """All that are logged in, the console's included."""
+        return iter(list(self.by_pid.values()))
+
+    def __len__(self) -> int:
+        return len(self.by_pid)
+
+    # --- coming -------------------------------------------------------------------------------------------------
+
+    def admit(self, identity: Identity, *, admin: bool) -> None:
+        """May one more client come in? Before authentication: only the limit that says nothing about anybody."""
+        if not admin and len(self.by_pid) - len(self.consoles) >= self.config.settings.max_client_conn:
+            raise TooManyConnections("no more connections allowed (max_client_conn)")
+
+    def admit_known(self, identity: Identity) -> None:
+        """The limits of its database and its user, after authentication."""
+        settings = self.config.pool_settings(identity.database, identity.user)
+        for limit, used, name in (
+            (settings.max_db_client_connections, self.databases[identity.database], "max_db_client_connections"),
+            (settings.max_user_client_connections, self.users[identity.user], "max_user_client_connections"),
+        ):
+            if limit and used >= limit:
+                raise TooManyConnections(f"no more connections allowed ({name})")
+
+    def register(self, link: ClientLink, identity: Identity, kind: str, key_bytes: int) -> None:
+        """Logged in: it gets its cancel key and is counted."""
+        identity.kind = kind
+        identity.key = secrets.token_bytes(key_bytes)
+        identity.pid = secrets.randbits(31)
+        while identity.pid in self.by_pid or not identity.pid:
+            identity.pid = secrets.randbits(31)
+        self.by_pid[identity.pid] = link
+        if kind != "console":
+            self.databases[identity.database] += 1
+            self.users[identity.user] += 1
+        if self.config.settings.log_connections:
+            log.info("login: db=%s user=%s from=%s%s", identity.database, identity.user, identity.peer, _tls(link))
+
+    def move(self, link: ClientLink, place: Place[ClientLink]) -> None:
+        """To another place of ours; pools have their own."""
+        link.move_to(place)
+
+    # --- going --------------------------------------------------------------------------------------------------
+
+    def _forget(self, link: ClientLink, reason: str) -> None:
+        identity: Identity = link.session
+        if self.by_pid.pop(identity.pid, None) is None:
+            return
+        if identity.kind != "console":
+            self._uncount(self.databases, identity.database)
+            self._uncount(self.users, identity.user)
+        if self.config.settings.log_disconnections:
+            age = self.pools.now - link.connected_at
+            log.info("left: db=%s user=%s from=%s age=%.1fs: %s",
+                     identity.database, identity.user, identity.peer, age, reason)  # fmt: skip
+
+    @staticmethod
+    def _uncount(counter: Counter[str], name: str) -> None:
+        counter[name] -= 1
+        if counter[name] <= 0:
+            del counter[name]
+
+    def end(self, link: ClientLink, error: TrunklineError | None) -> None:
+        """Close a client with an error, or, for None, after the server's own last word."""
+        self._let_go(link, "client was closed")
+        if error is not None and self.config.settings.log_pooler_errors:
+            log.warning("%s: %s %s: %s", link.session, error.code, error.sqlstate, error.message)
+        self._forget(link, error.message if error is not None else "server closed the connection")
+        link.say_goodbye(error)
+        if link.opened:
+            self.ending[link] = self.pools.now + CLOSING_S
+
+    def on_gone(self, link: ClientLink, error: str | None) -> None:
+        """The client closed (error None, also by Terminate) or its connection broke."""
+        server = link.server
+        if error is None and server is not None and server.session.units and link.session.kind == "client":
+            self.ending[link] = self.pools.now + GRACE_S
+            return
+        self._let_go(link, "client left")
+        self._forget(link, error or "client close request")
+        self.ending.pop(link, None)
+        if error is None:
+            link.close_when_sent()
+            if link.opened:
+                self.ending[link] = self.pools.now + CLOSING_S
+        else:
+            link.close()
+
+    def _let_go(self, link: ClientLink, reason: str) -> None:
+        """Give up the client's place in line or its server."""
+        server, pool = link.server, link.pool
+        if pool is None:
+            return
+        assert isinstance(pool, Pool) or link.session.kind == "replication"
+        if server is None:
+            return
+        if server.session.free and server.setup is None and not link.blocked and link.session.kind == "client":
+            pool.release(server)
+        elif isinstance(pool, Pool):
+            pool.abandon(server, reason)
+        else:
+            pool.unlease(server)
+            server.drop(reason)
+
+    def _on_lessee_done(self, lessee: Lessee) -> None:
+        """A pool ended the lease of a client that had already gone."""
+        if isinstance(lessee, ClientLink) and lessee in self.ending:
+            self.on_gone(lessee, None)
+
+    def on_internal_error(self, link: ClientLink, error: BaseException) -> None:
+        incident = secrets.token_hex(4)
+        log.error("incident %s at %s: %s", incident, link.session, type(error).__name__)
+        self.end(link, InternalError(f"internal error (incident {incident})"))
+
+    # --- cancel -------------------------------------------------------------------------------------------------
+
+    def cancel(self, pid: int, key: bytes) -> None:
+        """A CancelRequest: stop the query of exactly the client that has this key, or do nothing."""
+        link = self.by_pid.get(pid)
+        if link is None or not hmac.compare_digest(link.session.key, key):
+            return
+        pool, server = link.pool, link.server
+        if not isinstance(pool, Pool):
+            return
+        if link.waiting_since:
+            pool.stop_waiting(link)
+            link.refused(QueryCanceled("canceling statement due to user request"))
+        elif server is not None and server.session.units and not server.cancels:
+            pool.cancel(server)
+
+    # --- timers -------------------------------------------------------------------------------------------------
+
+    def _notify_waiting(self, lessee: Lessee) -> None:
+        if not isinstance(lessee, ClientLink) or lessee.session.warned:
+            return
+        lessee.session.warned = True
+        text = "No server connection available in pool; the query is queued until one becomes free"
+        lessee.write(notice_response("01000", text))
+
+    def tick(self, now: float) -> None:
+        """Everything that time does to clients; called a few times a second."""
+        for link, until in list(self.ending.items()):
+            if now >= until or not link.opened:
+                self._end_now(link)
+        for pool in self.pools:
+            self._tick_pool(pool, now)
+
+    def _end_now(self, link: ClientLink) -> None:
+        self.ending.pop(link, None)
+        self._let_go(link, "client left")
+        self._forget(link, "client close request")
+        link.close()
+
+    def _tick_pool(self, pool: Pool, now: float) -> None:
+        settings = pool.settings
+        if settings.query_timeout or settings.idle_transaction_timeout or settings.transaction_timeout:
+            for server in pool.active:
+                error = _overdue(pool, server, now)
+                if error is not None and isinstance(server.lessee, ClientLink):
+                    self.end(server.lessee, error)
+        if settings.client_idle_timeout:
+            for link in pool.clients:
+                idle = isinstance(link, ClientLink) and link.server is None or _is_idle(link)
+                if idle and isinstance(link, ClientLink) and now - link.active_at >= settings.client_idle_timeout:
+                    self.end(link, IdleClientTimeout("client_idle_timeout"))
+
+
+def _is_idle(link: Lessee) -> bool:
+    """Session pooling: leased, with nothing running and no transaction open."""
+    return link.server is not None and link.server.session.free
+
+
+def _overdue(pool: Pool, server: ServerLink, now: float) -> TrunklineError | None:
+    """Which limit the client of an active server has passed, if any."""
+    settings, session = pool.settings, server.session
+    if session.units and settings.query_timeout and now - server.request_at >= settings.query_timeout:
+        return QueryTimeout("query_timeout")
+    if session.free:
+        return None
+    if settings.transaction_timeout and now - server.leased_at >= settings.transaction_timeout:
+        return TransactionTimeout("transaction_timeout")
+    idle = not session.units and now - server.request_at >= settings.idle_transaction_timeout
+    if settings.idle_transaction_timeout and idle:
+        return IdleTransactionTimeout("idle_transaction_timeout")
+    return None
+
+
+def _tls(link: ClientLink) -> str:
+    return f" tls={link.tls_channel.describe()}" if link.tls_channel is not None else ""

@@ -1,0 +1,54 @@
+"""Identity: who a logged-in client is; the Python side of a ClientLink. One small object a client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.errors import TrunklineError
+
+if TYPE_CHECKING:
+    from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.clients import Clients
+
+
+class Identity:
+    """Names, cancel key and address of one client. What happens to its link is told to `Clients`."""
+
+    __slots__ = ("clients", "database", "kind", "key", "peer", "pid", "reason", "user", "warned")
+
+    def __init__(self, clients: Clients, peer: Peer) -> None:
+        self.clients = clients
+        self.peer = peer
+        self.database = ""
+        self.user = ""
+        self.kind = "login"  # then "client", "console" or "replication"
+        self.pid = 0
+        self.key = b""
+        self.reason = ""
+        self.warned = False
+
+    def __repr__(self) -> str:
+        return f"{self.database}/{self.user}@{self.peer}"
+
+    def end(self, link: ClientLink, error: TrunklineError | None) -> None:
+        self.clients.end(link, error)
+
+    def on_client_gone(self, link: ClientLink, error: str | None) -> None:
+        self.clients.on_gone(link, error)
+
+    def on_internal_error(self, link: ClientLink, error: BaseException) -> None:
+        self.clients.on_internal_error(link, error)
+
+
+class Peer:
+    """Where a client comes from and where it came in."""
+
+    __slots__ = ("host", "is_unix", "local_host", "local_port", "port")
+
+    def __init__(self, remote: object, local: object) -> None:
+        self.is_unix = not isinstance(remote, tuple)
+        self.host, self.port = (remote[0], remote[1]) if isinstance(remote, tuple) else ("unix", 0)
+        self.local_host, self.local_port = (local[0], local[1]) if isinstance(local, tuple) else ("unix", 0)
+
+    def __str__(self) -> str:
+        return "unix" if self.is_unix else f"{self.host}:{self.port}"

@@ -1,0 +1,211 @@
+"""Instance: a running proxy as one object; what signals, the console and tests do with it.
+
+Reload is all or nothing: everything that can fail (reading, checking, TLS contexts) happens before the first change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from trunkline.auth.keys import KeyCache
+from trunkline.auth.secret import LoginSeed, Secret, SecretKind
+from trunkline.config.diff import Change, diff
+from trunkline.config.settings import Config
+from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
+from trunkline.net.contexts import client_tls, server_tls
+from trunkline.net.engine import Engine
+from trunkline.net.inbox import Inbox
+from trunkline.net.tasks import Tasks
+from trunkline.pool.derivation import KeyDerivation
+from trunkline.pool.opening import Opener
+from trunkline.pool.pool import Pool
+from trunkline.pool.pools import Pools
+from trunkline.pool.statistics import Statistics
+from trunkline.proxy.client import ClientLink
+from trunkline.proxy.clients import Clients
+from trunkline.proxy.identity import Identity, Peer
+from trunkline.proxy.listener import Listener
+from trunkline.proxy.login import Door, log_in
+from trunkline.proxy.replication import Replication
+
+log = logging.getLogger("trunkline")
+
+TICK_S = 0.1
+ConsoleServer = Callable[["Instance", ClientLink, Inbox, Identity], Coroutine[Any, Any, None]]
+
+
+class Drain(enum.Enum):
+    """What a shutdown waits for; PgBouncer's words."""
+
+    CLIENTS = "WAIT_FOR_CLIENTS"
+    SERVERS = "WAIT_FOR_SERVERS"
+
+
+class Instance:
+    """Owns every object of the process; made inside its event loop."""
+
+    def __init__(self, load: Callable[[], Config], config: Config, console: ConsoleServer) -> None:
+        self._load = load
+        self.config = config
+        self.started_at = 0.0
+        self.stopped = asyncio.Event()
+        self.tasks = Tasks()
+        self.engine = Engine(asyncio.get_running_loop())
+        self.derivation = KeyDerivation(KeyCache(secrets.token_bytes(32)))
+        self.opener = Opener(self.engine, self.derivation)
+        self.pools = Pools(config, self.engine, self.opener)
+        self.clients = Clients(config, self.pools)
+        self.statistics = Statistics(self.pools)
+        self.listener: Listener | None = None
+        self._seed = secrets.token_bytes(32)
+        self.opener.use(config.settings, server_tls(config.settings))
+        self.door = Door(
+            config=config,
+            pools=self.pools,
+            clients=self.clients,
+            derivation=self.derivation,
+            seed=login_seed(config, self._seed),
+            tls=client_tls(config.settings),
+            console=lambda link, inbox, identity: console(self, link, inbox, identity),
+            replication=Replication(self.pools, self.clients, self.opener),
+        )
+
+    # --- start and stop -----------------------------------------------------------------------------------------
+
+    def start(self) -> int:
+        """Begin to accept; returns the TCP port."""
+        self.listener = Listener(self.engine, self.config.settings, self._welcome)
+        self.started_at = self.engine.time()
+        self.tasks.spawn(self._keep_time(), "timer")
+        return self.listener.port
+
+    def _welcome(self, link: ClientLink, peer: Peer) -> None:
+        identity = Identity(self.clients, peer)
+        link.session = identity
+        self.clients.move(link, self.clients.logging_in)
+        self.tasks.spawn(log_in(self.door, link, Inbox(link)), "login")
+
+    async def _keep_time(self) -> None:
+        period = self.config.settings.stats_period
+        next_stats = self.engine.time() + period
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = self.engine.time()
+            self.pools.tick(now)
+            self.clients.tick(now)
+            if now >= next_stats:
+                next_stats = now + self.config.settings.stats_period
+                self.statistics.turn(now)
+                if self.config.settings.log_stats:
+                    log.info("stats: %s", self.statistics.line())
+
+    def drain(self, what: Drain = Drain.CLIENTS) -> None:
+        """Take no newcomers, let everybody finish, then stop. A second call stops at once."""
+        if self.door.draining:
+            self.stop()
+            return
+        log.info("shutting down: %s", what.value)
+        self.door.draining = True
+        if self.listener is not None:
+            self.listener.close()
+        self.tasks.spawn(self._drained(what), "drain")
+
+    async def _drained(self, what: Drain) -> None:
+        limit = self.config.settings.drain_timeout
+        deadline = self.engine.time() + limit if limit else float("inf")
+        while self.engine.time() < deadline and self._busy(what):
+            self._send_idle_away()
+            await asyncio.sleep(TICK_S)
+        self.stop()
+
+    def _busy(self, what: Drain) -> int:
+        if what is Drain.SERVERS:
+            return sum(len(pool.active) for pool in self.pools)
+        return len(self.clients) - len(self.clients.consoles)
+
+    def _send_idle_away(self) -> None:
+        """Whoever has nothing open leaves now; the others when their transaction ends."""
+        for pool in self.pools:
+            for link in pool.clients:
+                idle = link.server is None or link.server.session.free
+                if idle and not link.waiting_since and isinstance(link, ClientLink) and not link.closing:
+                    self.clients.end(link, ShuttingDown("terminating connection due to administrator command"))
+
+    def stop(self) -> None:
+        """End now: `run` returns."""
+        self.stopped.set()
+
+    async def close(self) -> None:
+        """Close everything; clients that are still there hear 57P01."""
+        if self.listener is not None:
+            self.listener.close()
+        error = ShuttingDown("terminating connection due to administrator command")
+        for link in self.clients:
+            self.clients.end(link, error)
+        for pool in self.pools:
+            await pool.close(error)
+        await asyncio.gather(self.tasks.cancel(), self.clients.tasks.cancel(), self.pools.tasks.cancel())
+        self.derivation.close()
+        self.engine.close()
+
+    # --- operation ----------------------------------------------------------------------------------------------
+
+    def reload(self) -> list[Change]:
+        """Read the configuration again and use it; ConfigError, and nothing changed, if it is not good."""
+        try:
+            config = self._load()
+            tls, to_servers = client_tls(config.settings), server_tls(config.settings)
+        except ConfigError as error:
+            log.error("reload refused, the old settings stay: %s", error.message)
+            raise
+        changes = diff(self.config, config)
+        for change in changes:
+            log.info("reload: %s", change)
+        self._use(config, tls, to_servers)
+        log.info("reloaded %s: %d changes", config.source, len(changes))
+        return changes
+
+    def _use(self, config: Config, tls: Any, to_servers: Any) -> None:
+        self.config = self.door.config = self.clients.config = config
+        self.door.tls = tls
+        self.door.seed = login_seed(config, self._seed)
+        self.opener.use(config.settings, to_servers)
+        self.derivation.cache.retain(config.secrets)
+        self.pools.reconfigure(config)
+        if self.listener is not None:
+            self.listener.use(config.settings)
+
+    def _pools_of(self, database: str) -> list[Pool]:
+        if database and self.config.database(database) is None:
+            raise UnknownDatabase(f'no such database: "{database}"')
+        return self.pools.of_database(database) if database else list(self.pools)
+
+    async def pause(self, database: str = "") -> None:
+        """Give out no servers; returns when all those of the database (of all) are closed."""
+        pools = self._pools_of(database)
+        self.pools.paused.add(database)
+        for pool in pools:
+            pool.pause()
+        while not all(pool.quiet for pool in pools if pool.paused):
+            await asyncio.sleep(TICK_S / 2)
+
+    def resume(self, database: str = "") -> None:
+        """Undo `pause`."""
+        if database:
+            self.pools.paused.discard(database)
+        else:
+            self.pools.paused.clear()
+        for pool in self._pools_of(database):
+            pool.resume()
+
+
+def login_seed(config: Config, seed: bytes) -> LoginSeed:
+    """Mocks of the kind that most real secrets have, so that an unknown user takes their way."""
+    kinds = [Secret.parse(text).kind for text in config.secrets.values()]
+    kind = max(set(kinds), key=kinds.count) if kinds else SecretKind.PLAIN
+    return LoginSeed(seed, kind, config.settings.scram_iterations)

@@ -1,0 +1,97 @@
+"""Accepting connections: a bounded number at a time, so that a storm of newcomers never starves those who are in."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable
+
+from trunkline.config.settings import Settings
+from trunkline.net.engine import Engine
+from trunkline.net.sockets import close_listener, listen, tune
+from trunkline.proxy.client import ClientLink
+from trunkline.proxy.identity import Peer
+
+log = logging.getLogger("trunkline.client")
+
+ACCEPTS_A_TURN = 32
+FULL_PAUSE_S = 0.2  # descriptors are used up: others must close before it makes sense to try again
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Listener:
+    """All listening sockets of a process."""
+
+    def __init__(self, engine: Engine, settings: Settings, welcome: Callable[[ClientLink, Peer], None]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._welcome = welcome
+        self._loop = asyncio.get_running_loop()
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
+        self.sockets = listen(settings)
+        for sock in self.sockets:
+            self._loop.add_reader(sock.fileno(), self._on_readable, sock)
+
+    @property
+    def port(self) -> int:
+        """The TCP port, also when the settings left the choice to the system."""
+        names = [sock.getsockname() for sock in self.sockets if sock.family != socket.AF_UNIX]
+        return int(names[0][1]) if names else self._settings.listen_port
+
+    def use(self, settings: Settings) -> None:
+        """After a reload: how new connections are tuned."""
+        self._settings = settings
+
+    def _on_readable(self, sock: socket.socket) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                connection, remote = sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    self._on_full(sock)
+                return
+            self._take(connection, remote)
+
+    def _take(self, connection: socket.socket, remote: object) -> None:
+        try:
+            connection.setblocking(False)
+            tune(connection, self._settings)
+            peer = Peer(remote, connection.getsockname())
+        except OSError:  # it has gone already
+            connection.close()
+            return
+        link = ClientLink(self._engine)
+        self._welcome(link, peer)
+        link.attach(connection.detach())
+
+    def _on_full(self, sock: socket.socket) -> None:
+        """Turn one newcomer away with the reserve descriptor, then let the kernel queue the others for a while."""
+        log.error("no file descriptor left: new connections wait (ulimit -n is too small for max_client_conn)")
+        os.close(self._reserve)
+        try:
+            sock.accept()[0].close()
+        except OSError:
+            pass
+        self._reserve = os.open(os.devnull, os.O_RDONLY)
+        self._loop.remove_reader(sock.fileno())
+        self._loop.call_later(FULL_PAUSE_S, self._listen_again, sock)
+
+    def _listen_again(self, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), self._on_readable, sock)
+
+    def close(self) -> None:
+        """New connections are refused by the kernel from now on."""
+        for sock in self.sockets:
+            if sock.fileno() >= 0:
+                self._loop.remove_reader(sock.fileno())
+                close_listener(sock)
+        self.sockets = []
+        if self._reserve >= 0:
+            os.close(self._reserve)
+            self._reserve = -1
