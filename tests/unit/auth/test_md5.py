@@ -10,7 +10,7 @@ SECRET = md5_secret("foo", "secret")
 
 
 def test_the_stored_form_is_the_digest_of_password_and_user() -> None:
-    assert SECRET == "md5" + hashlib.md5(b"secretfoo", usedforsecurity=False).hexdigest()
+    assert "md5" + hashlib.md5(b"secretfoo", usedforsecurity=False).hexdigest() == SECRET
     assert md5_secret("foo", b"secret") == md5_secret("foo", "secret")
 
 
