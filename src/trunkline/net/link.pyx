@@ -15,7 +15,7 @@ Rules:
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from posix.unistd cimport close as close_fd
 
 import logging
@@ -364,7 +364,9 @@ cdef class Link(Watched):
         if n == 1:
             return self.send(<unsigned char *>SEGMENT[0].iov_base, SEGMENT[0].iov_len)
         if self.tls is None and self.unsent is None and self.fd >= 0:
-            message = msghdr(msg_iov=SEGMENT, msg_iovlen=n)
+            memset(&message, 0, sizeof(message))
+            message.msg_iov = &SEGMENT[0]
+            message.msg_iovlen = n
             with nogil:
                 sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
             if sent < 0:

@@ -6,6 +6,7 @@ cdef class Leases(Owner):
     cdef readonly Place clients, waiting                                         # of lessees
     cdef public bint paused
     cdef public bint newest_first
+    cdef public bint full                # who joins the line cannot bring about anything: `on_waiting` is not asked
     cdef public bint reset_always
     cdef public double check_delay       # seconds; negative: never check
     cdef object engine_clock

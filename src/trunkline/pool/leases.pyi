@@ -12,6 +12,7 @@ class Leases(Owner):
     waiting: Place[Lessee]
     paused: bool
     newest_first: bool
+    full: bool
     reset_always: bool
     check_delay: float
     def configure(

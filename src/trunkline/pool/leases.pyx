@@ -78,7 +78,8 @@ cdef class Leases(Owner):
             self.waiting.add_first(lessee)
         else:
             self.waiting.add(lessee)
-        self.on_waiting()
+        if not self.full:
+            self.on_waiting()
 
     cdef int on_free(self, ServerLink server) except -1:
         cdef Lessee lessee = server.lessee

@@ -86,6 +86,10 @@ class Pool(Leases):
         """All server connections, also those that are being opened."""
         return self.connected + len(self.tasks)
 
+    @property
+    def _at_limit(self) -> bool:
+        return bool(self.settings.pool_size) and self.connected >= self.settings.pool_size
+
     def demand(self, now: float) -> policy.Demand:
         settings = self.settings
         oldest = self.oldest_wait(now)
@@ -117,12 +121,14 @@ class Pool(Leases):
 
     def open_more(self) -> None:
         """Begin to open as many servers as the policy wants now."""
+        self.full = False
         if self.paused or self.closed:
             return
         now = self.pools.now
         wanted = policy.to_open(self.demand(now), self.trouble, now)
         if not wanted and self.waiting and self.pools.make_room(self):
             wanted = policy.to_open(self.demand(now), self.trouble, now)
+        self.full = not wanted and self.trouble is None and self._at_limit  # until the next tick, or a loss
         for _ in range(wanted):
             self.tasks.spawn(self._open_one(), f"open {self.database}/{self.user}")
 
