@@ -48,7 +48,7 @@ def settle(login: ClientAuthentication, reply: Reply) -> Reply:
 def answers(password: str, mechanism: str = scram.SHA_256, nonce: str = "clientnonce") -> Iterator[bytes]:
     """A SCRAM client as a coroutine: yields message bodies, is sent the bodies of the server's messages."""
     binding = ("tls-server-end-point", CERTIFICATE_HASH) if mechanism == scram.SHA_256_PLUS else None
-    client = scramp.ScramClient([mechanism], "", password, channel_binding=binding, c_nonce=nonce)
+    client = scramp.ScramClient([mechanism], "ann", password, channel_binding=binding, c_nonce=nonce)
     server_first = yield sasl_initial(mechanism, client.get_client_first().encode())
     client.set_server_first(server_first.decode())
     server_final = yield client.get_client_final().encode()
