@@ -62,10 +62,11 @@ def _parse_word(word: bytes, rest: Iterator[bytes]) -> Iterator[Setting]:
         if switch in _FLAGS:
             yield from _FLAGS[switch]
         elif switch in _ARGUMENTS:
-            argument = word[index + 1 :] or next(rest, None)
+            attached = word[index + 1 :]
+            argument = attached or next(rest, None)
             if argument is None:
                 raise _invalid(word)
-            yield from _ARGUMENTS[switch](word, argument)
+            yield from _ARGUMENTS[switch](word if attached else argument, argument)
             return
         else:
             raise _invalid(word)
@@ -89,6 +90,7 @@ def _text(word: bytes) -> str:
 
 # --- switches that take an argument -------------------------------------------------------------------------------
 
+# Takes the word that an error would name, which is the last one read, and the argument.
 _Reader: TypeAlias = Callable[[bytes, bytes], list[Setting]]
 
 
