@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import scramp
 
@@ -45,7 +45,7 @@ def settle(login: ClientAuthentication, reply: Reply) -> Reply:
     return reply
 
 
-def answers(password: str, mechanism: str = scram.SHA_256, nonce: str = "clientnonce") -> Iterator[bytes]:
+def answers(password: str, mechanism: str = scram.SHA_256, nonce: str = "clientnonce") -> Generator[bytes, bytes, None]:
     """A SCRAM client as a coroutine: yields message bodies, is sent the bodies of the server's messages."""
     binding = ("tls-server-end-point", CERTIFICATE_HASH) if mechanism == scram.SHA_256_PLUS else None
     client = scramp.ScramClient([mechanism], "ann", password, channel_binding=binding, c_nonce=nonce)

@@ -173,8 +173,8 @@ def test_scram_cannot_check_an_md5_secret_and_does_not_say_so() -> None:
 
 def test_plus_is_offered_only_inside_tls() -> None:
     offers = [
-        split(machine.start().payload)[0][2]
-        for machine in (  # type: ignore[union-attr]
+        split(machine.start().payload)[0][2]  # type: ignore[union-attr]
+        for machine in (
             login("scram-sha-256"),
             login("scram-sha-256", certificate_hash=CERTIFICATE_HASH),
             bound_login(),
@@ -217,7 +217,7 @@ def transcript(machine: ClientAuthentication) -> list[object]:
                 reply = machine.derived(scram.derive(reply.password, reply.salt, reply.iterations))
                 continue
             if len(seen) > 1:
-                body = client.send(split(reply.payload)[0][2])  # type: ignore[union-attr]
+                body = client.send(split(reply.payload)[0][2])
             reply = machine.feed(body)
     except errors.AuthenticationFailed as failed:
         return [*seen, failed.sqlstate, failed.severity, failed.message, failed.detail, failed.hint]
