@@ -61,7 +61,7 @@ cdef class ServerSession:
     cdef void _ignore_syncs(self) noexcept
     cdef void _on_ready(self, unsigned char status) noexcept
     cdef Verdict _on_error(self, Owed *head, Verdict verdict) except *
-    cdef void _on_copy(self, int effect, int request) noexcept
+    cdef void _on_copy(self, int effect) noexcept
 
     cdef inline bint is_free(self) noexcept:
         # law 1: positive proof, never absence of error

@@ -111,7 +111,7 @@ cdef class ServerSession:
         elif effect == ERROR:
             verdict = self._on_error(head, verdict)
         elif effect >= COPYING_IN:
-            self._on_copy(effect, request)
+            self._on_copy(effect)
         elif effect == BREACH:
             self.tainted = True
             return BROKEN
@@ -132,14 +132,14 @@ cdef class ServerSession:
         self._fail()
         return GIVE  # an injected Parse that fails is the answer to the client's Bind behind it
 
-    cdef void _on_copy(self, int effect, int request) noexcept:
+    cdef void _on_copy(self, int effect) noexcept:
         self.copying = effect - COPYING_IN + COPY_IN
         self.copy_ended = False
-        if self.copying == COPY_IN and request == EXECUTE:
+        if self.copying == COPY_IN:
             self._ignore_syncs()
 
     cdef void _ignore_syncs(self) noexcept:
-        """A server in COPY FROM STDIN ignores Sync (postgres.c, copyfromparse.c): those sent behind Execute are no debt."""
+        """A server in COPY FROM STDIN ignores Sync (postgres.c, copyfromparse.c): those sent behind it are no debt."""
         cdef Owed *head
         cdef Owed *after
         while self.count > 1:
