@@ -18,4 +18,5 @@ cdef class Engine:
     cdef int watch(self, Watched watched, unsigned int interest) except -1
     cdef int change(self, Watched watched, unsigned int interest) except -1
     cdef int forget(self, Watched watched) except -1
+    cdef int _serve_batch(self) except -1
     cdef int _control(self, int operation, Watched watched, unsigned int interest) except -1

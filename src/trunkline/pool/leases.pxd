@@ -8,9 +8,10 @@ cdef class Leases(Owner):
     cdef public bint newest_first
     cdef public bint full                # who joins the line cannot bring about anything: `on_waiting` is not asked
     cdef public bint reset_always
+    cdef public bint fast_close          # session pooling: an outdated server goes at the end of its transaction
     cdef public double check_delay       # seconds; negative: never check
-    cdef object engine_clock
 
     cdef ServerLink lease(self, Lessee lessee)
+    cpdef wait(self, Lessee lessee, bint first=*)
     cdef int give(self, ServerLink server, Lessee lessee) except -1
     cdef int hand_over(self, ServerLink server, Lessee lessee) except -1

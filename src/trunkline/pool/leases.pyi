@@ -14,6 +14,7 @@ class Leases(Owner):
     newest_first: bool
     full: bool
     reset_always: bool
+    fast_close: bool
     check_delay: float
     def configure(
         self,
@@ -24,6 +25,7 @@ class Leases(Owner):
         newest_first: bool,
         check_delay: float,
         reset_always: bool,
+        fast_close: bool,
     ) -> None: ...
     def on_waiting(self) -> None: ...
     def release(self, server: ServerLink) -> None: ...

@@ -67,7 +67,7 @@ cdef class Leases(Owner):
         server.move(self.active)
         return server.lease_to(lessee)
 
-    def wait(self, Lessee lessee, bint first=False):
+    cpdef wait(self, Lessee lessee, bint first=False):
         """Put a lessee in line; at its head if a server it had was of no use."""
         lessee.blocked = True
         if lessee.waiting_since == 0:
@@ -83,7 +83,7 @@ cdef class Leases(Owner):
 
     cdef int on_free(self, ServerLink server) except -1:
         cdef Lessee lessee = server.lessee
-        if lessee.left or (lessee.sticky and not lessee.eof and not server.close_needed):
+        if lessee.left or (lessee.sticky and not lessee.eof and not (server.close_needed and self.fast_close)):
             return 0  # a frame that is half forwarded belongs to this server to its end
         if server.close_needed or server.cancels or lessee.eof or server.unsent is not None \
                 or self.paused or self.reset_always or server.place is not self.active:
@@ -111,10 +111,11 @@ cdef class Leases(Owner):
     # --- for Python callers -----------------------------------------------------------------------------------------
 
     def configure(self, *, bint tracks, bint one_statement, Py_ssize_t max_prepared, bint newest_first,
-                  double check_delay, bint reset_always):
+                  double check_delay, bint reset_always, bint fast_close):
         """What the settings mean for the common path."""
         self.tracks, self.one_statement, self.max_prepared = tracks, one_statement, max_prepared
         self.newest_first, self.check_delay, self.reset_always = newest_first, check_delay, reset_always
+        self.fast_close = fast_close
 
     def request(self, Lessee lessee):
         """`lease` for Python callers: the server, or None while the lessee waits."""

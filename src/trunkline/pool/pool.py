@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trunkline.config.settings import PoolMode, PoolSettings
 from trunkline.errors import (
     PoolTimeout,
+    ServerLost,
     ServerRefused,
     ServerUnavailable,
     TransactionBlockRefused,
@@ -25,7 +26,6 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
 from trunkline.pool.cancel import cancel_blindly, cancel_query
 from trunkline.pool.leases import Leases
-from trunkline.pool.opening import Target
 from trunkline.pool.profile import Profiles
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.params import Params
@@ -68,6 +68,7 @@ class Pool(Leases):
             newest_first=not settings.server_round_robin,
             check_delay=settings.server_check_delay if settings.server_check_query else -1.0,
             reset_always=settings.server_reset_query_always and bool(settings.server_reset_query),
+            fast_close=settings.server_fast_close,
         )
 
     # --- counting -----------------------------------------------------------------------------------------------
@@ -133,12 +134,13 @@ class Pool(Leases):
             self.tasks.spawn(self._open_one(), f"open {self.database}/{self.user}")
 
     async def _open_one(self) -> None:
-        address = self.pools.address_of(self, self._next_host)
+        where = "no server"
         try:
-            target = self.pools.target_of(self, address)
+            target = self.pools.target_of(self, self.pools.address_of(self, self._next_host))
+            where = str(target.address)
             server = await self.pools.opener.open(self, target, self._place_new)
         except TrunklineError as error:
-            self._on_open_failed(target, error)
+            self._on_open_failed(where, error)
         else:
             self._on_opened(server)
 
@@ -157,7 +159,7 @@ class Pool(Leases):
         else:
             self.settle(server)
 
-    def _on_open_failed(self, target: Target, error: TrunklineError) -> None:
+    def _on_open_failed(self, where: str, error: TrunklineError) -> None:
         self._next_host += 1
         now = self.pools.now
         pause = self.settings.server_login_retry
@@ -166,7 +168,7 @@ class Pool(Leases):
         if self.trouble.tries == 1 or self.trouble.permanent:
             log.warning(
                 "%s/%s: cannot log in to %s: %s (%s)",
-                self.database, self.user, target.address, error.message, error.sqlstate,
+                self.database, self.user, where, error.message, error.sqlstate,
             )  # fmt: skip
         self.pools.soon(self._after_open_failed)
 
@@ -192,6 +194,9 @@ class Pool(Leases):
 
     def release(self, server: ServerLink) -> None:
         lessee = server.lessee
+        if lessee is not None and lessee.sticky and not lessee.eof:  # its session ends with its server
+            server.drop("server_fast_close", ServerLost("the server connection was closed (server_fast_close)"))
+            return
         self.unlease(server)
         if lessee is not None and lessee.eof:
             self.pools.lessee_done(lessee)

@@ -229,6 +229,8 @@ class _Login:
             return
         pool = door.pools.pool(identity.database, identity.user)
         profile = await self._profile()
+        if not self.link.opened:
+            raise ConnectionEnded
         sticky = pool.settings.pool_mode is PoolMode.SESSION
         door.clients.register(self.link, identity, "client", KEY_BYTES[self.startup.spoken_minor])
         self.link.begin(pool, profile.params, sticky, door.config.settings.max_packet_size)

@@ -29,7 +29,13 @@ class Dedicated(Leases):
     def __init__(self) -> None:
         super().__init__()
         self.configure(
-            tracks=False, one_statement=False, max_prepared=0, newest_first=True, check_delay=-1.0, reset_always=False
+            tracks=False,
+            one_statement=False,
+            max_prepared=0,
+            newest_first=True,
+            check_delay=-1.0,
+            reset_always=False,
+            fast_close=False,
         )
 
     def release(self, server: ServerLink) -> None:
