@@ -24,6 +24,8 @@ FIXED = frozenset(
     )
 )
 
+_LITERAL = frozenset(range(32, 127)) - {ord("\\")}  # bytes that mean themselves in E'...'
+
 _interned: WeakValueDictionary[tuple[frozenset[tuple[bytes, bytes]], frozenset[tuple[bytes, bytes]]], Params]
 _interned = WeakValueDictionary()
 
@@ -98,9 +100,14 @@ class Difference:
 
 
 def quote(value: bytes) -> bytes:
-    """A string literal that reads the same under both settings of standard_conforming_strings."""
+    """A string literal that reads the same under both settings of standard_conforming_strings and in any encoding.
+
+    In Shift JIS and its like a backslash can be the second byte of a letter; doubled there, it would open the literal.
+    """
     doubled = value.replace(b"'", b"''")
-    return b" E'%b'" % doubled.replace(b"\\", b"\\\\") if b"\\" in value else b"'%b'" % doubled
+    if b"\\" not in value:
+        return b"'%b'" % doubled
+    return b" E'%b'" % b"".join(b"%c" % byte if byte in _LITERAL else b"\\%03o" % byte for byte in doubled)
 
 
 def quote_name(name: bytes) -> bytes:
