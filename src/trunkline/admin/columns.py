@@ -1,0 +1,89 @@
+"""The columns of every SHOW command, once: names, order and types are PgBouncer's, for monitoring reads them by position.
+
+Nothing is ever added to one of these; what PgBouncer does not have gets a command of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from trunkline.protocol.messages import INT4, NUMERIC, TEXT
+
+Column: TypeAlias = tuple[str, int]
+Columns: TypeAlias = tuple[Column, ...]
+
+
+def _of(oid: int, names: str) -> Columns:
+    return tuple((name, oid) for name in names.split())
+
+
+CONFIG = _of(TEXT, "key value default changeable")
+VERSION = _of(TEXT, "version")
+STATE = _of(TEXT, "key value")
+LISTS = _of(TEXT, "list") + _of(INT4, "items")
+
+POOLS = (
+    _of(TEXT, "database user")
+    + _of(INT4, "cl_active cl_waiting cl_active_cancel_req cl_waiting_cancel_req")
+    + _of(INT4, "sv_active sv_active_cancel sv_being_canceled sv_idle sv_used sv_tested sv_login maxwait maxwait_us")
+    + _of(TEXT, "pool_mode load_balance_hosts")
+)
+
+DATABASES = (
+    _of(TEXT, "name host")
+    + _of(INT4, "port")
+    + _of(TEXT, "database force_user")
+    + _of(INT4, "pool_size min_pool_size reserve_pool_size server_lifetime")
+    + _of(TEXT, "pool_mode load_balance_hosts")
+    + _of(INT4, "max_connections current_connections max_client_connections current_client_connections")
+    + _of(INT4, "paused disabled")
+)
+
+USERS = _of(TEXT, "name pool_size reserve_pool_size pool_mode") + _of(
+    INT4, "max_user_connections current_connections max_user_client_connections current_client_connections"
+)
+
+SOCKETS = (
+    _of(TEXT, "type user database replication state addr")
+    + _of(INT4, "port")
+    + _of(TEXT, "local_addr")
+    + _of(INT4, "local_port")
+    + _of(TEXT, "connect_time request_time")
+    + _of(INT4, "wait wait_us close_needed")
+    + _of(TEXT, "ptr link")
+    + _of(INT4, "remote_pid")
+    + _of(TEXT, "tls application_name")
+    + _of(INT4, "prepared_statements id")
+)
+"""SHOW CLIENTS and SHOW SERVERS."""
+
+STATS_TOTALS = _of(TEXT, "database") + _of(
+    NUMERIC,
+    "server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "
+    "client_parse_count server_parse_count bind_count client_login_count",
+)
+
+# PgBouncer names four of these differently from the others; dashboards know them so.
+STATS_AVERAGES = _of(TEXT, "database") + _of(
+    NUMERIC,
+    "server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "
+    "avg_client_parse_count avg_server_parse_count avg_bind_count avg_client_login_count",
+)
+
+_COUNTED = (
+    "server_assignment_count xact_count query_count {0} {1} xact_time query_time wait_time "
+    "client_parse_count server_parse_count bind_count client_login_count"
+)
+
+
+def _with(prefix: str, names: str) -> str:
+    return " ".join(prefix + name for name in names.split())
+
+
+STATS = (
+    _of(TEXT, "database")
+    + _of(NUMERIC, _with("total_", _COUNTED.format("received", "sent")))
+    + _of(NUMERIC, _with("avg_", _COUNTED.format("recv", "sent")))
+)
+
+TOTALS = _of(TEXT, "name") + _of(NUMERIC, "value")

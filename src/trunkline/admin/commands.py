@@ -1,0 +1,124 @@
+"""The table of console commands. Adding one is a function with a decorator in the file of its family.
+
+    @show("POOLS", columns.POOLS)
+    def show_pools(instance: Instance) -> Iterator[Row]: ...
+
+    @action("PAUSE", argument="[db]")
+    async def pause(request: Request) -> None: ...
+
+A command is found by its first words, the longest match first. Everybody who got in may SHOW; an action is for
+admin_users alone, and that is decided here, not in the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from trunkline.admin.columns import Columns
+from trunkline.admin.grammar import Statement
+from trunkline.admin.result import Row
+from trunkline.errors import AdminNotAllowed, AdminSyntaxError
+from trunkline.proxy.identity import Identity
+from trunkline.proxy.instance import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One command on its way: who asks whom for what."""
+
+    instance: Instance
+    identity: Identity
+    argument: str = ""
+    words: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a command came to."""
+
+    rows: Iterable[Row] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table."""
+
+    words: tuple[str, ...]
+    run: Callable[[Request], Awaitable[Answer]]
+    tag: str
+    columns: Columns | None = None
+    argument: str | None = ""  # as SHOW HELP writes it; "" is none, None is anything at all
+    admin: bool = False
+    listed: bool = True  # in SHOW HELP; not what drivers say by themselves
+    leaves: bytes = b""  # the transaction status afterwards, where it changes
+
+    @property
+    def usage(self) -> str:
+        return " ".join((*self.words, self.argument or "")).strip()
+
+
+COMMANDS: dict[tuple[str, ...], Command] = {}
+_LONGEST = 4
+
+
+def register(command: Command) -> None:
+    COMMANDS[command.words] = command
+
+
+def show(
+    name: str, columns: Columns
+) -> Callable[[Callable[[Instance], Iterable[Row]]], Callable[[Instance], Iterable[Row]]]:
+    """Register SHOW `name`, which reads the instance and yields rows."""
+
+    def add(rows_of: Callable[[Instance], Iterable[Row]]) -> Callable[[Instance], Iterable[Row]]:
+        async def run(request: Request) -> Answer:
+            return Answer(rows_of(request.instance))
+
+        register(Command(("SHOW", name), run, "SHOW", columns))
+        return rows_of
+
+    return add
+
+
+def action(
+    name: str, *, argument: str = ""
+) -> Callable[[Callable[[Request], Awaitable[None]]], Callable[[Request], Awaitable[None]]]:
+    """Register a command that changes something; its tag is its name."""
+
+    def add(act: Callable[[Request], Awaitable[None]]) -> Callable[[Request], Awaitable[None]]:
+        async def run(request: Request) -> Answer:
+            await act(request)
+            return Answer()
+
+        register(Command((name,), run, name, argument=argument, admin=True))
+        return act
+
+    return add
+
+
+def find(statement: Statement) -> tuple[Command, tuple[str, ...]]:
+    """The command of a statement and the words behind it; AdminSyntaxError if there is none."""
+    for count in range(min(_LONGEST, len(statement.words)), 0, -1):
+        command = COMMANDS.get(statement.keywords(count))
+        if command is not None and _fits(command, len(statement.words) - count):
+            return command, statement.words[count:]
+    raise AdminSyntaxError(f"invalid command '{statement.text}', use SHOW HELP;")
+
+
+def _fits(command: Command, given: int) -> bool:
+    return command.argument is None or given <= (1 if command.argument else 0)
+
+
+def check_rights(command: Command, request: Request) -> None:
+    """AdminNotAllowed unless the user may run it, whatever kind of login was asked for."""
+    if command.admin and request.identity.user not in request.instance.config.settings.admin_users:
+        raise AdminNotAllowed(f"permission denied: {command.words[0]} is for admin_users")
+
+
+async def run(command: Command, rest: tuple[str, ...], request: Request) -> Answer:
+    """Carry out a command that `find` has found."""
+    check_rights(command, request)
+    argument = rest[0] if rest else ""
+    return await command.run(Request(request.instance, request.identity, argument, rest))
