@@ -45,24 +45,24 @@ class Trouble:
 def to_open(demand: Demand, trouble: Trouble | None, now: float) -> int:
     """How many servers to begin to open now."""
     limit = demand.pool_size + (demand.reserve_pool_size if demand.reserve_due else 0)
-    room = limit - demand.servers if demand.pool_size else demand.waiting
-    if demand.room is not None:
-        room = min(room, demand.room)
     wanted = demand.waiting - demand.logging_in
     if demand.clients or demand.waiting:
         wanted = max(wanted, demand.min_pool_size - demand.servers)
-    wanted = min(wanted, room)
+    if demand.pool_size:
+        wanted = min(wanted, limit - demand.servers)
+    if demand.room is not None:
+        wanted = min(wanted, demand.room)
     if trouble is not None:
         wanted = min(wanted, 0 if demand.logging_in or now < trouble.retry_at else 1)
     return max(wanted, 0)
 
 
-def after_failure(
-    trouble: Trouble | None, sqlstate: str, now: float, longest_pause: float, jitter: float
-) -> Trouble:
+def after_failure(trouble: Trouble | None, sqlstate: str, now: float, longest_pause: float, jitter: float) -> Trouble:
     """The trouble after one more failed try; `jitter` is in [0, 1)."""
-    tries = trouble.tries + 1 if trouble is not None else 1
     permanent = sqlstate[:2] in PERMANENT_CLASSES
+    if trouble is not None and now < trouble.retry_at:  # begun before the trouble was known: one burst is one try
+        return trouble if trouble.permanent or not permanent else replace(trouble, permanent=True)
+    tries = trouble.tries + 1 if trouble is not None else 1
     pause = max(1.0, longest_pause / 4) if permanent else FIRST_PAUSE_S * 2 ** min(tries - 1, 16)
     pause = min(pause, longest_pause) * (0.75 + 0.5 * jitter)
     since = trouble.since if trouble is not None else now

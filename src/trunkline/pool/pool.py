@@ -162,10 +162,10 @@ class Pool(Leases):
     def _on_open_failed(self, where: str, error: TrunklineError) -> None:
         self._next_host += 1
         now = self.pools.now
-        pause = self.settings.server_login_retry
-        self.trouble = policy.after_failure(self.trouble, error.sqlstate, now, pause, random.random())
+        before, pause = self.trouble, self.settings.server_login_retry
+        self.trouble = policy.after_failure(before, error.sqlstate, now, pause, random.random())
         self.refusal = error
-        if self.trouble.tries == 1 or self.trouble.permanent:
+        if self.trouble is not before and (self.trouble.tries == 1 or self.trouble.permanent):
             log.warning(
                 "%s/%s: cannot log in to %s: %s (%s)",
                 self.database, self.user, where, error.message, error.sqlstate,
