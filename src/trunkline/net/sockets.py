@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import grp
+import ipaddress
 import os
 import socket
 import stat
@@ -14,6 +15,9 @@ from pathlib import Path
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import Settings
 from trunkline.errors import ConfigError
+from trunkline.net.offload import Offload
+
+_resolver = Offload("resolver", threads=4)
 
 
 def _tcp_options(settings: Settings) -> list[tuple[int, int, int]]:
@@ -40,14 +44,13 @@ def tune(sock: socket.socket, settings: Settings) -> None:
 
 async def connect(address: ServerAddress, settings: Settings) -> socket.socket:
     """A connected, non-blocking socket to a server; OSError when there is none. Names are resolved off the loop."""
-    loop = asyncio.get_running_loop()
     if address.is_unix:
         path = f"{address.host}/.s.PGSQL.{address.port}"
         name = "\0" + path[1:] if path.startswith("@") else path
         return await _connect_one(socket.AF_UNIX, name, settings)
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    found = await _resolve(address.host, address.port)
     failure: OSError | None = None
-    for family, _, _, _, target in found:
+    for family, target in found:
         try:
             return await _connect_one(family, target, settings)
         except OSError as error:
@@ -55,16 +58,41 @@ async def connect(address: ServerAddress, settings: Settings) -> socket.socket:
     raise failure or OSError(errno.EHOSTUNREACH, "the name has no address")
 
 
+async def _resolve(host: str, port: int) -> list[tuple[int, object]]:
+    """(family, address) pairs; an address that is written as one needs no resolver, and no thread for it."""
+    with contextlib.suppress(ValueError):
+        literal = ipaddress.ip_address(host)
+        return [(socket.AF_INET6 if literal.version == 6 else socket.AF_INET, (host, port))]
+    found = await _resolver.run(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    return [(family, target) for family, _, _, _, target in found]
+
+
 async def _connect_one(family: int, target: object, settings: Settings) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         tune(sock, settings)
-        await asyncio.get_running_loop().sock_connect(sock, target)  # type: ignore[arg-type]
+        await _connected(sock, target)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _connected(sock: socket.socket, target: object) -> None:
+    """What loop.sock_connect does, without the four threads that uvloop starts for it (see `offload`)."""
+    failure = sock.connect_ex(target)  # type: ignore[arg-type]
+    if failure in (errno.EINPROGRESS, errno.EINTR):
+        loop = asyncio.get_running_loop()
+        writable: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(sock.fileno(), lambda: writable.done() or writable.set_result(None))
+        try:
+            await writable
+        finally:
+            loop.remove_writer(sock.fileno())
+        failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if failure:
+        raise OSError(failure, os.strerror(failure))
 
 
 # --- listening ---------------------------------------------------------------------------------------------------

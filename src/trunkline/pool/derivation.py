@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from trunkline.auth import scram
 from trunkline.auth.keys import KeyCache
 from trunkline.auth.replies import Derive
+from trunkline.net.offload import Offload
 
 
 class KeyDerivation:
@@ -15,7 +15,7 @@ class KeyDerivation:
 
     def __init__(self, cache: KeyCache) -> None:
         self.cache = cache
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix="pbkdf2")
+        self._threads = Offload("pbkdf2")
         self._under_way: dict[tuple[str, bytes | str, bytes, int], asyncio.Future[scram.ScramKeys]] = {}
 
     async def keys(self, request: Derive) -> scram.ScramKeys:
@@ -26,8 +26,8 @@ class KeyDerivation:
         key = (request.user, request.password, request.salt, request.iterations)
         running = self._under_way.get(key)
         if running is None:
-            running = asyncio.get_running_loop().run_in_executor(
-                self._threads, scram.derive, request.password, request.salt, request.iterations
+            running = asyncio.ensure_future(
+                self._threads.run(scram.derive, request.password, request.salt, request.iterations)
             )
             self._under_way[key] = running
             running.add_done_callback(lambda _: self._under_way.pop(key, None))
@@ -36,4 +36,4 @@ class KeyDerivation:
         return keys
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()

@@ -1,0 +1,47 @@
+"""Blocking work in a thread that ends when there is none left.
+
+A process with one thread is cheaper in every system call: the kernel need not count references to its descriptors. So
+nothing here keeps threads in store, and the event loop's own pool, whose threads stay for ever, is not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Offload:
+    """Runs calls off the loop, at most `threads` at a time."""
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._name = name
+        self._limit = threads
+        self._threads: ThreadPoolExecutor | None = None
+        self._under_way = 0
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The call's result; a caller that is cancelled leaves the call to end by itself."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._limit, thread_name_prefix=self._name)
+        self._under_way += 1
+        future = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
+        future.add_done_callback(self._on_done)
+        return await asyncio.shield(future)
+
+    def _on_done(self, future: asyncio.Future[R]) -> None:
+        self._under_way -= 1
+        if not future.cancelled():
+            future.exception()  # whoever awaits it gets it; nobody may be left to
+        if not self._under_way:
+            self.close()
+
+    def close(self) -> None:
+        """Let the threads go; calls under way end by themselves."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
