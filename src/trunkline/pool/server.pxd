@@ -36,6 +36,7 @@ cdef class ServerLink(Link):
     cdef bytes unnamed                    # the Parse whose unnamed statement it holds
     cdef public object setup              # called with the error fields or None when our own query is over
     cdef readonly dict setup_error
+    cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef public bint close_needed
     cdef public int cancels               # cancel requests not known to be over
@@ -61,6 +62,7 @@ cdef class ServerLink(Link):
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_ready(self, bint ours) except -1
     cdef int _say_fakes(self) except -1
+    cdef int _after_frame(self, unsigned char *end, unsigned char **run) except -1
     cdef int _break_off(self, str reason) except -1
     cdef int _on_parameter(self, Frame *frame, bint ours) except -1
     cdef int _on_tag(self, Frame *frame) except -1

@@ -36,10 +36,17 @@ log = logging.getLogger("trunkline.pool")
 # Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front.
 SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE}
 
+# Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
+LONG_REPLIES = "TDdVENASt"
+
 cdef unsigned char WATCH[256]
 cdef unsigned char LOOK[256]
+cdef unsigned char LONG[256]
 memset(WATCH, 0, 256)
 memset(LOOK, 0, 256)
+memset(LONG, 0, 256)
+for _kind in LONG_REPLIES:
+    LONG[<unsigned char>ord(_kind)] = 1
 for _kind, _watch in SPECIAL.items():
     WATCH[<unsigned char>ord(_kind)] = <unsigned char>_watch
     LOOK[<unsigned char>ord(_kind)] = 1
@@ -48,6 +55,7 @@ cdef bytes SAYS_PARSED = PARSE_COMPLETE, SAYS_BOUND = BIND_COMPLETE, SAYS_CLOSED
 
 cdef enum:
     OWED_LIMIT = 65536      # requests in flight for one client before it is no longer read
+    SHORT_BYTES = 30000
 
 
 cdef class Lessee(Link):
@@ -225,9 +233,11 @@ cdef class ServerLink(Link):
         cdef Cut verdict
         cdef Py_ssize_t at = min(self.left, n)
         cdef unsigned char *run = data     # beginning of the bytes that go to the lessee
-        if self.left and self.lessee is None:
-            run = data + at
-        self.left -= at
+        if self.left:
+            if self.dropping or self.lessee is None:
+                run = data + at
+            self.left -= at
+            self._after_frame(data + at, &run)
         while at < n:
             verdict = cut(WATCH, data + at, n - at, 0x7fffffff, &frame)
             if verdict == CUT_MORE:
@@ -274,22 +284,30 @@ cdef class ServerLink(Link):
         if look:
             note = self.session.head_note()
         ours = self.session.next_is_ours()
-        verdict = self.session.on_reply(frame.type, frame.data[HEADER_BYTES] if frame.size > HEADER_BYTES else 0)
-        if verdict == BROKEN:
+        verdict = self.session.on_reply(frame.type, frame.data[HEADER_BYTES] if frame.have == HEADER_BYTES + 1 else 0)
+        if verdict == BROKEN or (frame.size > SHORT_BYTES and not LONG[frame.type]):
             self._break_off(f"an unexpected message of type {chr(frame.type)!r}")
             return -2
-        if look:
-            self._on_special(frame, note, ours, run)
+        if look and self._on_special(frame, note, ours, run) < 0:
+            return -2
         if verdict == KEEP or self.lessee is None:
             if self.lessee is not None:
                 self.lessee.gather(run[0], frame.data - run[0])
             run[0] = frame.data + frame.have
-            if frame.have < frame.size:
-                self._break_off("a message of our own that is too large")
-                return -2
-        if self.session.count and self.lessee is not None and self.session.ring[self.session.head].action == FAKE:
-            self.lessee.gather(run[0], frame.data + frame.have - run[0])
-            run[0] = frame.data + frame.have
+            self.dropping = True
+        else:
+            self.dropping = False
+        if frame.have == frame.size:
+            self._after_frame(frame.data + frame.size, run)
+        return 0
+
+    cdef inline int _after_frame(self, unsigned char *end, unsigned char **run) except -1:
+        """What we answer ourselves comes behind a whole frame of the server's, never inside one."""
+        if self.left or not self.session.count or self.lessee is None:
+            return 0
+        if self.session.ring[self.session.head].action == FAKE:
+            self.lessee.gather(run[0], end - run[0])
+            run[0] = end
             self._say_fakes()
         return 0
 
@@ -330,6 +348,9 @@ cdef class ServerLink(Link):
             told = self._in_client_words(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5), note)
             self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
         self.said_fatal = self.session.tainted or self._is_fatal(frame)
+        if self.said_fatal and self.lessee is None and self.session.count == 0:
+            self._break_off(f"{self.setup_error['C']}: {self.setup_error['M']}")
+            return -2
         if self.session.undone:
             self._take_back()
         if self.session.skipping and self.lessee is not None and self.lessee.copy_synced:
@@ -363,10 +384,11 @@ cdef class ServerLink(Link):
         return message(b"E", body.replace(b'"%b"' % ours, b'"%b"' % theirs))
 
     cdef int _on_parameter(self, Frame *frame, bint ours) except -1:
-        if frame.have < frame.size:
-            self.session.tainted = True
-            return 0
-        name, value = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5).split(b"\0")[:2]
+        cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
+        if frame.have < frame.size or len(parts) != 3:
+            self._break_off("a ParameterStatus that is too long or malformed")
+            return -2
+        name, value = parts[:2]
         same = self.lessee is not None and self.lessee.params is self.params
         self.params = self.params.with_reported(name, value)
         if self.lessee is not None and not ours and self.lessee.params is not None:
@@ -429,7 +451,7 @@ cdef class ServerLink(Link):
 
     cdef int say_fakes_now(self) except -1:
         """The same from the client's side: nothing is owed before them."""
-        cdef int request = self.session.pop_fake()
+        cdef int request = NOTHING if self.left else self.session.pop_fake()
         cdef bytes said
         while request != NOTHING:
             said = SAYS_PARSED if request == PARSE else SAYS_CLOSED if request == CLOSE else SAYS_BOUND
@@ -455,6 +477,11 @@ cdef class ServerLink(Link):
         self.drop(reason)
         return 1
 
+    @property
+    def mid_reply(self):
+        """The lessee has the beginning of a frame without its end: nothing but that end may be sent to it now."""
+        return self.left > 0 and not self.dropping and self.lessee is not None
+
     def drop(self, str reason, error=None):
         """Close this connection; a lessee hears of it, unless the server has told it already."""
         cdef Lessee lessee = self.lessee
@@ -466,7 +493,7 @@ cdef class ServerLink(Link):
             log.info("closing server connection %r: %s", self, reason)
         if lessee is not None:
             lessee.flush()
-        said = self.said_fatal
+        said = self.said_fatal or self.mid_reply
         self.unlease()
         self.close()
         if setup is not None:

@@ -107,6 +107,9 @@ cdef class ServerSession:
             self.copying = COPY_NONE
             self._pop()
         elif effect == READY:
+            if status != c'I' and status != c'T' and status != c'E':
+                self.tainted = True
+                return BROKEN
             self._on_ready(status)
         elif effect == ERROR:
             verdict = self._on_error(head, verdict)

@@ -391,6 +391,11 @@ cdef class ClientLink(Lessee):
         self.max_bytes = max_bytes
         self.active_at = self.engine.now
 
+    @property
+    def mid_request(self):
+        """Its server has the beginning of a frame without its end."""
+        return self.left > 0 and self.passing
+
     def bind_to(self, ServerLink server):
         """A server of this client's own (replication): never leased, never given back."""
         server.lease_to(self)
@@ -435,6 +440,8 @@ cdef class ClientLink(Lessee):
     cdef int _after_chunk(self) except -1:
         cdef ServerLink server = self.server
         if server is None:
+            if self.unsent is not None and self.unsent_bytes() > UNREAD_LIMIT:
+                self.pause()  # it sends requests that we answer ourselves and reads none of the answers
             return 0
         server.flush()
         if server.unsent is not None or server.session.count > OWED_LIMIT or self.unsent_bytes() > UNREAD_LIMIT:

@@ -119,11 +119,12 @@ class Clients:
 
     def end(self, link: ClientLink, error: TrunklineError | None) -> None:
         """Close a client with an error, or, for None, after the server's own last word."""
+        torn = link.server is not None and link.server.mid_reply
         self._let_go(link, "client was closed")
         if error is not None and self.config.settings.log_pooler_errors:
             log.warning("%s: %s %s: %s", link.session, error.code, error.sqlstate, error.message)
         self._forget(link, error.message if error is not None else "server closed the connection")
-        link.say_goodbye(error)
+        link.say_goodbye(None if torn else error)
         if link.opened:
             self.ending[link] = self.pools.now + CLOSING_S
 
@@ -151,7 +152,8 @@ class Clients:
         assert isinstance(pool, Pool) or link.session.kind == "replication"
         if server is None:
             return
-        if server.session.free and server.setup is None and not link.blocked and link.session.kind == "client":
+        proved = server.session.free and server.setup is None and not link.mid_request
+        if proved and not link.blocked and link.session.kind == "client":
             pool.release(server)
         elif isinstance(pool, Pool):
             pool.abandon(server, reason)

@@ -108,7 +108,7 @@ def test_a_session_in_a_transaction_is_not_free(status: str) -> None:
 def test_a_status_that_postgresql_does_not_have_is_not_idle() -> None:
     play("""
         >> query
-        << Zi give
+        << Zi broken
         == not-free
     """)
 
