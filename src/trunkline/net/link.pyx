@@ -312,12 +312,12 @@ cdef class Link(Watched):
             return 0
         if gathering != <void *>self and segments:
             raise RuntimeError("two links gather at once")
-        gathering = <void *>self
         if segments and <const unsigned char *>SEGMENT[segments - 1].iov_base + SEGMENT[segments - 1].iov_len == data:
             SEGMENT[segments - 1].iov_len += n
             return 0
         if segments == SEGMENTS:
             self._send_segments()
+        gathering = <void *>self
         SEGMENT[segments].iov_base = <void *>data
         SEGMENT[segments].iov_len = n
         segments += 1
