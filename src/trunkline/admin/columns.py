@@ -1,4 +1,4 @@
-"""The columns of every SHOW command, once: names, order and types are PgBouncer's, for monitoring reads them by position.
+"""The columns of every SHOW command, once: names, order and types are PgBouncer's: monitors read by position.
 
 Nothing is ever added to one of these; what PgBouncer does not have gets a command of its own.
 """

@@ -60,7 +60,8 @@ class Command:
 
 
 COMMANDS: dict[tuple[str, ...], Command] = {}
-_LONGEST = 4
+_LONGEST = 4  # words of a command
+_SHOWN = 200  # characters of a statement in an error
 
 
 def register(command: Command) -> None:
@@ -104,7 +105,7 @@ def find(statement: Statement) -> tuple[Command, tuple[str, ...]]:
         command = COMMANDS.get(statement.keywords(count))
         if command is not None and _fits(command, len(statement.words) - count):
             return command, statement.words[count:]
-    raise AdminSyntaxError(f"invalid command '{statement.text}', use SHOW HELP;")
+    raise AdminSyntaxError(f"invalid command '{statement.text[:_SHOWN]}', use SHOW HELP;")
 
 
 def _fits(command: Command, given: int) -> bool:

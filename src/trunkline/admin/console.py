@@ -4,24 +4,29 @@
 2. An error ends the rest of its simple query, or skips to the next Sync; it never ends the session.
 3. A client that leaves while its command waits (PAUSE) abandons the waiting, not what was begun: the pools stay paused
    until RESUME, as in PgBouncer.
+4. Rows are made and sent by the batch, with a turn of the event loop between, and no faster than the client reads:
+   thousands of clients in SHOW CLIENTS delay no query, and fill no memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from trunkline.admin import control, probes, show_clients, show_config, show_pools, show_stats  # noqa: F401
-from trunkline.admin.commands import Answer, Command, Request, find, run
-from trunkline.admin.grammar import Statement, split
+# The families of commands enter themselves into the table.
+from trunkline.admin import control, show_clients, show_config, show_pools, show_stats  # noqa: F401
+from trunkline.admin.columns import Columns
+from trunkline.admin.commands import Answer, Request, run
+from trunkline.admin.grammar import split
 from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
-from trunkline.admin.result import Row, check_formats, rows_as_messages
-from trunkline.errors import AdminSyntaxError, ProtocolViolation, TrunklineError
+from trunkline.admin.result import Row, rows_as_messages
+from trunkline.admin.statements import Names, Prepared, prepare
+from trunkline.errors import ProtocolViolation, TrunklineError
 from trunkline.net.inbox import HOLD_BYTES, ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tasks import Tasks
 from trunkline.protocol.messages import (
@@ -44,9 +49,9 @@ from trunkline.proxy.instance import Instance
 
 log = logging.getLogger("trunkline.console")
 
-MAX_MESSAGE_BYTES: Final = HOLD_BYTES - 5  # so that a whole message fits into an inbox that is not being read
-MAX_NAMES: Final = 1000  # statements, and portals, that one session may keep
+MAX_MESSAGE_BYTES: Final = HOLD_BYTES
 MAX_UNSENT_BYTES: Final = 1 << 20
+BATCH_ROWS: Final = 100
 _POLL_S = 0.05
 _PORTAL_SUSPENDED = message(b"s", b"")
 _NO_PARAMETERS = message(b"t", b"\0\0")
@@ -54,9 +59,8 @@ _NO_PARAMETERS = message(b"t", b"\0\0")
 
 async def serve_console(instance: Instance, link: ClientLink, inbox: Inbox, identity: Identity) -> None:
     """Talk to a client that has just been let in, until it leaves."""
-    session = _Session(instance, link, inbox, identity)
     try:
-        await session.serve()
+        await _Session(instance, link, inbox, identity).serve()
     except ConnectionEnded:
         instance.clients.on_gone(link, None)
     except MessageTooLong:
@@ -71,37 +75,15 @@ async def serve_console(instance: Instance, link: ClientLink, inbox: Inbox, iden
         instance.clients.on_internal_error(link, error)
 
 
-@dataclass(slots=True)
-class _Prepared:
-    """A statement with its command; None for the empty one."""
-
-    command: Command | None
-    rest: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Portal:
-    """A prepared statement in execution; `rows` is what is left to send, once it has run."""
-
-    prepared: _Prepared
-    formats: tuple[int, ...] = ()
-    rows: list[Row] | None = None
-
-
-def _prepare(statement: Statement) -> _Prepared:
-    return _Prepared(*find(statement))
-
-
 class _Session:
     def __init__(self, instance: Instance, link: ClientLink, inbox: Inbox, identity: Identity) -> None:
         self.instance = instance
         self.link = link
         self.inbox = inbox
         self.identity = identity
+        self.names = Names()
         self.status = b"I"
         self.skipping = False  # an error in an extended batch: nothing counts before Sync
-        self.statements: dict[bytes, _Prepared] = {}
-        self.portals: dict[bytes, _Portal] = {}
         self.tasks = Tasks()
 
     async def serve(self) -> None:
@@ -110,13 +92,17 @@ class _Session:
         key_data = backend_key_data(identity.pid, identity.key)
         self.link.write(greeting(is_admin) + key_data + ready_for_query(self.status))
         while True:
-            while self.link.unsent_count > MAX_UNSENT_BYTES:
-                await asyncio.sleep(_POLL_S)
+            await self.drained()
             kind, body = await self.inbox.message(MAX_MESSAGE_BYTES)
             handler = _HANDLERS.get(kind)
             if handler is None:
                 raise ProtocolViolation(f"invalid frontend message type {kind}")
             await handler(self, body)
+
+    async def drained(self) -> None:
+        """Wait for a client that does not read its answers; 0 is unsent once it is gone."""
+        while self.link.unsent_count > MAX_UNSENT_BYTES:  # noqa: ASYNC110 - rare, and a Link has no such event
+            await asyncio.sleep(_POLL_S)
 
     # --- both protocols -----------------------------------------------------------------------------------------
 
@@ -125,13 +111,14 @@ class _Session:
         error.severity = "ERROR"
         self.link.write(error_response(error))
 
-    async def carry_out(self, prepared: _Prepared) -> Answer:
+    async def carry_out(self, prepared: Prepared) -> Answer:
         command = prepared.command
         assert command is not None
         async with self.while_connected():
             answer = await run(command, prepared.rest, Request(self.instance, self.identity))
         for notice in answer.notices:
             self.link.write(notice_response("00000", notice))
+        self.names.after(command.tag, prepared.rest)
         self.status = command.leaves or self.status
         return answer
 
@@ -140,7 +127,7 @@ class _Session:
         """What runs inside is cancelled when the client leaves, and that is a ConnectionEnded."""
         runner = asyncio.current_task()
         assert runner is not None
-        left = False
+        left = over = False
 
         async def watch() -> None:
             nonlocal left
@@ -148,8 +135,9 @@ class _Session:
                 while len(self.inbox.data) < HOLD_BYTES:  # beyond, the peer is held: nothing more can be seen of it
                     await self.inbox.more()
             except ConnectionEnded:
-                left = True
-                runner.cancel()
+                left = not over
+                if left:
+                    runner.cancel()
 
         self.tasks.spawn(watch(), "console watch")
         try:
@@ -160,140 +148,96 @@ class _Session:
             runner.uncancel()
             raise ConnectionEnded from None
         finally:
+            over = True
             await self.tasks.cancel()  # to its very end: the inbox has one reader
+
+    async def send_rows(self, rows: Iterator[Row], columns: Columns, formats: tuple[int, ...] = ()) -> int:
+        """How many there were."""
+        count = 0
+        while batch := list(islice(rows, BATCH_ROWS)):
+            self.link.write(rows_as_messages(batch, columns, formats))
+            count += len(batch)
+            await self.drained()
+            await asyncio.sleep(0)
+        return count
 
     # --- simple query -------------------------------------------------------------------------------------------
 
     async def on_query(self, body: bytes) -> None:
+        text = query_text(body)
         try:
-            statements = split(query_text(body))
+            statements = split(text)
             if not statements:
                 self.link.write(EMPTY_QUERY_RESPONSE)
             for statement in statements:
-                await self.answer_simply(_prepare(statement))
-        except ProtocolViolation:
-            raise
+                await self.answer_simply(prepare(statement))
         except TrunklineError as error:
             self.fail(error)
-        self.on_sync_point()
+        self.synchronize()
 
-    async def answer_simply(self, prepared: _Prepared) -> None:
+    async def answer_simply(self, prepared: Prepared) -> None:
         answer = await self.carry_out(prepared)
-        command = prepared.command
-        assert command is not None
-        out = b""
-        if command.columns is not None:
-            out = row_description(command.columns) + rows_as_messages(answer.rows, command.columns)
-        self.link.write(out + command_complete(command.tag))
+        assert prepared.command is not None
+        if prepared.columns is not None:
+            self.link.write(row_description(prepared.columns))
+            await self.send_rows(iter(answer.rows), prepared.columns)
+        self.link.write(command_complete(prepared.command.tag))
 
-    def on_sync_point(self) -> None:
+    def synchronize(self) -> None:
         """The end of a batch of either kind; outside a transaction the portals go with it."""
         self.skipping = False
         if self.status == b"I":
-            self.portals.clear()
+            self.names.portals.clear()
         self.link.write(ready_for_query(self.status))
 
     # --- extended query -----------------------------------------------------------------------------------------
 
-    async def on_sync(self, body: bytes) -> None:
-        self.on_sync_point()
-
-    async def on_flush(self, body: bytes) -> None:
-        """Everything is written as it comes."""
-
     async def on_parse(self, body: bytes) -> None:
-        name, sql = read_parse(body)
-        statements = split(sql)
-        if len(statements) > 1:
-            raise AdminSyntaxError("cannot insert multiple commands into a prepared statement")
-        prepared = _prepare(statements[0]) if statements else _Prepared(None)
-        if name in self.statements and name:
-            raise _error("42P05", f'prepared statement "{_shown(name)}" already exists')
-        _check_count(self.statements)
-        self.statements[name] = prepared
+        self.names.parse(*read_parse(body))
         self.link.write(PARSE_COMPLETE)
 
     async def on_bind(self, body: bytes) -> None:
-        portal, name, formats = read_bind(body)
-        prepared = self.find_statement(name)
-        if prepared.command is not None and prepared.command.columns is not None:
-            check_formats(formats, prepared.command.columns)
-        if portal in self.portals and portal:
-            raise _error("42P03", f'cursor "{_shown(portal)}" already exists')
-        _check_count(self.portals)
-        self.portals[portal] = _Portal(prepared, formats)
+        self.names.bind(*read_bind(body))
         self.link.write(BIND_COMPLETE)
 
     async def on_describe(self, body: bytes) -> None:
         kind, name = read_named(body)
         formats: tuple[int, ...] = ()
         if kind == b"S":
-            prepared = self.find_statement(name)
+            columns = self.names.statement(name).columns
             self.link.write(_NO_PARAMETERS)
         else:
-            portal = self.find_portal(name)
-            prepared, formats = portal.prepared, portal.formats
-        columns = prepared.command.columns if prepared.command is not None else None
+            portal = self.names.portal(name)
+            columns, formats = portal.prepared.columns, portal.formats
         self.link.write(NO_DATA if columns is None else row_description(columns, formats))
 
     async def on_execute(self, body: bytes) -> None:
         name, max_rows = read_execute(body)
-        portal = self.find_portal(name)
+        portal = self.names.portal(name)
         command = portal.prepared.command
         if command is None:
             self.link.write(EMPTY_QUERY_RESPONSE)
             return
         if portal.rows is None:
-            portal.rows = list((await self.carry_out(portal.prepared)).rows)
-        count = max_rows if max_rows > 0 else len(portal.rows)
-        batch, portal.rows = portal.rows[:count], portal.rows[count:]
-        out = rows_as_messages(batch, command.columns, portal.formats) if command.columns is not None else b""
+            portal.rows = iter((await self.carry_out(portal.prepared)).rows)
+        rows = islice(portal.rows, max_rows) if max_rows > 0 else portal.rows
+        sent = await self.send_rows(rows, command.columns, portal.formats) if command.columns is not None else 0
         # PostgreSQL suspends at the limit, also when the row that met it was the last one.
-        suspended = 0 < max_rows == len(batch)
-        self.link.write(out + (_PORTAL_SUSPENDED if suspended else command_complete(command.tag)))
+        suspended = 0 < max_rows == sent
+        self.link.write(_PORTAL_SUSPENDED if suspended else command_complete(command.tag))
 
     async def on_close(self, body: bytes) -> None:
-        kind, name = read_named(body)
-        if kind == b"S":
-            self.statements.pop(name, None)
-        else:
-            self.portals.pop(name, None)
+        self.names.close(*read_named(body))
         self.link.write(CLOSE_COMPLETE)
+
+    async def on_flush(self, body: bytes) -> None:
+        """Everything is written as it comes."""
+
+    async def on_sync(self, body: bytes) -> None:
+        self.synchronize()
 
     async def on_terminate(self, body: bytes) -> None:
         raise ConnectionEnded
-
-    def find_statement(self, name: bytes) -> _Prepared:
-        try:
-            return self.statements[name]
-        except KeyError:
-            which = f'prepared statement "{_shown(name)}"' if name else "unnamed prepared statement"
-            raise _error("26000", f"{which} does not exist") from None
-
-    def find_portal(self, name: bytes) -> _Portal:
-        try:
-            return self.portals[name]
-        except KeyError:
-            raise _error("34000", f'portal "{_shown(name)}" does not exist') from None
-
-
-class ConsoleError(TrunklineError):
-    """An error that PostgreSQL has for a misuse of statements and portals; its SQLSTATE is given."""
-
-
-def _error(sqlstate: str, text: str) -> ConsoleError:
-    error = ConsoleError(text)
-    error.sqlstate = sqlstate
-    return error
-
-
-def _check_count(names: dict[bytes, _Prepared] | dict[bytes, _Portal]) -> None:
-    if len(names) >= MAX_NAMES:
-        raise _error("54000", f"more than {MAX_NAMES} prepared statements or portals in one console session")
-
-
-def _shown(name: bytes) -> str:
-    return name.decode(errors="replace")
 
 
 _Handler = Callable[[_Session, bytes], Awaitable[None]]

@@ -13,6 +13,7 @@ from trunkline.errors import AdminSyntaxError
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?\*/)
+      | (?P<open>/\*)
       | (?P<end>;)
       | "(?P<name>(?:[^"]|"")*)"
       | '(?P<string>(?:[^']|'')*)'
@@ -37,14 +38,14 @@ class Statement:
 
 
 def split(sql: str) -> list[Statement]:
-    """The statements of a query that are not empty; AdminSyntaxError for an open quote."""
+    """The statements of a query that are not empty; AdminSyntaxError for an open quote or comment."""
     statements: list[Statement] = []
     words: list[str] = []
     start = position = 0
     while position < len(sql):
         token = _TOKEN.match(sql, position)
-        if token is None:
-            raise AdminSyntaxError(f'unterminated quote at or near "{sql[position : position + 20]}"')
+        if token is None or token.lastgroup == "open":
+            raise AdminSyntaxError(f'unterminated quote or comment at or near "{sql[position : position + 20]}"')
         kind = str(token.lastgroup)
         if kind == "end":
             _add(statements, words, sql[start:position])

@@ -66,14 +66,14 @@ _NO_OPS: dict[str, tuple[str, bytes]] = {
     "UNLISTEN": ("UNLISTEN", b""),
 }
 
+# SQLAlchemy looks for PostgreSQL and a number.
+_VERSION = f"Trunkline {VERSION_NUMBER}, speaking as PostgreSQL 18.0"
+
 # A SELECT as drivers write it -> its one column (name, type) and value.
 _SELECTS: dict[str, tuple[Column, Value]] = {
     "SELECT 1": (("?column?", INT4), 1),
-    "SELECT version()": (("version", TEXT), f"Trunkline {VERSION_NUMBER}, in the protocol of PostgreSQL 18.0"),
-    "SELECT pg_catalog.version()": (
-        ("version", TEXT),
-        f"Trunkline {VERSION_NUMBER}, in the protocol of PostgreSQL 18.0",
-    ),
+    "SELECT version()": (("version", TEXT), _VERSION),
+    "SELECT pg_catalog.version()": (("version", TEXT), _VERSION),
     "SELECT current_schema()": (("current_schema", TEXT), None),
     "SELECT current_database()": (("current_database", TEXT), "trunkline"),
     "SELECT pg_advisory_unlock_all()": (("pg_advisory_unlock_all", VOID), ""),

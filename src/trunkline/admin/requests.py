@@ -1,7 +1,6 @@
 """The bodies of the extended protocol's requests, as far as the console needs them (section 55.7). Pure.
 
-The console takes no parameters, so what Bind says about them is passed over; a body that does not add up is a
-ProtocolViolation.
+The console takes no parameters, so Bind's are only counted; a body that does not add up is a ProtocolViolation.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ class Parse(NamedTuple):
 class Bind(NamedTuple):
     portal: bytes
     statement: bytes
+    parameters: int
     formats: tuple[int, ...]
 
 
@@ -76,11 +76,12 @@ def read_bind(body: bytes) -> Bind:
     reader = _Body(body)
     portal, statement = reader.string(), reader.string()
     reader.bytes(2 * reader.int2())  # the parameters' formats
-    for _ in range(reader.int2()):
+    parameters = reader.int2()
+    for _ in range(parameters):
         size = reader.int4()
         if size >= 0:
             reader.bytes(size)
-    return Bind(portal, statement, tuple(reader.int2() for _ in range(reader.int2())))
+    return Bind(portal, statement, parameters, tuple(reader.int2() for _ in range(reader.int2())))
 
 
 def read_execute(body: bytes) -> Execute:

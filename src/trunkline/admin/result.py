@@ -16,19 +16,23 @@ Row: TypeAlias = Sequence[Value]
 _INT4_MAX = 2**31 - 1
 
 
-class BadFormat(TrunklineError):
-    """Bind asked for a format that there is not."""
+class ConsoleError(TrunklineError):
+    """A misuse of statements, portals or formats, for which PostgreSQL has an SQLSTATE: it is given."""
 
-    sqlstate = "08P01"
+    def __init__(self, sqlstate: str, message: str) -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 def check_formats(formats: Sequence[int], columns: Columns) -> None:
     """Bind's result formats: none, one for all, or one for each column (protocol documentation, section 55.7)."""
     if len(formats) > 1 and len(formats) != len(columns):
-        raise BadFormat(f"bind message has {len(formats)} result formats but query has {len(columns)} columns")
+        raise ConsoleError(
+            "08P01", f"bind message has {len(formats)} result formats but query has {len(columns)} columns"
+        )
     for code in formats:
         if code not in (0, 1):
-            raise BadFormat(f"unsupported format code: {code}")
+            raise ConsoleError("08P01", f"unsupported format code: {code}")
 
 
 def rows_as_messages(rows: Iterable[Row], columns: Columns, formats: Sequence[int] = ()) -> bytes:
@@ -60,7 +64,8 @@ def _as_int8(value: Value) -> bytes:
 def _as_numeric(value: Value) -> bytes:
     """An integer as numeric_send writes it: digits to the base 10000, weight, sign, scale (numeric.c)."""
     number = int(value or 0)
-    rest, digits = abs(number), []
+    rest = abs(number)
+    digits: list[int] = []
     while rest:
         rest, digit = divmod(rest, 10000)
         digits.insert(0, digit)

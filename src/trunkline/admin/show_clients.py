@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from trunkline.admin import columns
 from trunkline.admin.commands import show
@@ -30,7 +30,7 @@ class _Clock:
     def date(self, moment: float) -> str:
         if not moment:
             return ""
-        return datetime.fromtimestamp(moment + self._offset, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return datetime.fromtimestamp(moment + self._offset, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
     def since(self, moment: float) -> tuple[int, int]:
         """Whole seconds, and the microseconds beyond them."""
@@ -49,10 +49,10 @@ def show_clients(instance: Instance) -> Iterator[Row]:
 
 
 def client_state(link: ClientLink) -> str:
-    """PgBouncer's words: active has a server, idle has none and wants none, waiting wants one."""
+    """PgBouncer's words: active has a server, waiting wants one, idle (like the console itself) does neither."""
     if link.waiting_since:
         return "waiting"
-    return "active" if link.server is not None or link.session.kind == "console" else "idle"
+    return "active" if link.server is not None else "idle"
 
 
 def _client_row(link: ClientLink, identity: Identity, clock: _Clock) -> Row:
