@@ -180,9 +180,12 @@ class _Login:
     # --- authentication -----------------------------------------------------------------------------------------
 
     def _secret(self) -> Secret | None:
+        """The stored secret; an empty one, which matches nothing, says that the user exists."""
         config, user = self.door.config, self.identity.user
-        text = config.user(user).password or config.secrets.get(user)
-        return Secret.parse(text) if text else None
+        text = config.user(user).password
+        if text is None:
+            text = config.secrets.get(user, "" if user in config.users else None)
+        return None if text is None else Secret.parse(text)
 
     async def _authenticate(self) -> Accept:
         channel = self.link.tls_channel
