@@ -15,7 +15,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memchr, memcpy, memset
 
 from trunkline.errors import MessageTooLarge, ProtocolViolation
-from trunkline.protocol.messages import error_response, ready_for_query
+from trunkline.protocol.messages import FLUSH, error_response, ready_for_query
 from trunkline.protocol.statement import intern
 
 from trunkline.net.link cimport Link
@@ -37,7 +37,8 @@ STATES = ("ready", "copying", "refused")
 STEPS = {
     "ready": {
         "Q": "query", "F": "function", "P": "parse", "B": "bind", "D": "describe", "E": "execute", "C": "close",
-        "S": "sync", "H": "flush", "X": "terminate", "d": "drop", "c": "drop", "f": "drop",
+        "S": "sync", "H": "flush", "X": "terminate",
+        "d": "early_copy", "c": "early_copy", "f": "early_copy",
     },
     # COPY FROM STDIN or both ways: data passes, Sync and Flush are ignored (copyfromparse.c, CopyGetData)
     "copying": {
@@ -263,6 +264,7 @@ cdef int renamed(ClientLink client, Frame *frame, Request request, Py_ssize_t st
     write_u32(head + 1, <unsigned int>(frame.size - 1 + size - name.size))
     memcpy(head + start, PyBytes_AS_STRING(statement.server_name), size)
     server.gather(head, start + size)
+    client.passing = True
     return server.gather(frame.data + name.end - 1, frame.have - name.end + 1)
 
 
@@ -313,8 +315,18 @@ cdef int step_terminate(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_drop(ClientLink client, Frame *frame) except -1:
-    client.passing = False
     return DONE
+
+
+cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
+    """COPY data outside COPY: dropped, as PostgreSQL does (postgres.c), unless what is owed may yet begin a COPY."""
+    cdef ServerLink server = client.server
+    cdef bytes flush = FLUSH
+    if server is None or server.session.skipping or not server.session.count:
+        return step_drop(client, frame)
+    server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))  # lest its answer waits for Sync
+    client.awaits_copy = client.blocked = True
+    return WAIT
 
 
 cdef int step_forward(ClientLink client, Frame *frame) except -1:
@@ -338,7 +350,7 @@ cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
     return DONE
 
 
-cdef Step FUNCTIONS[16]
+cdef Step FUNCTIONS[17]
 _names = {}
 
 
@@ -359,6 +371,7 @@ name_step("sync", step_sync)
 name_step("flush", step_flush)
 name_step("terminate", step_terminate)
 name_step("drop", step_drop)
+name_step("early_copy", step_early_copy)
 name_step("forward", step_forward)
 name_step("end_copy", step_end_copy)
 name_step("sync_in_copy", step_sync_in_copy)
@@ -459,7 +472,7 @@ cdef class ClientLink(Lessee):
         if step == 0:
             self._violation(f"invalid frontend message type {frame.type}")
             return OVER
-        self.passing = True
+        self.passing = False  # until the step has given the beginning of the frame to the server
         return FUNCTIONS[step](self, frame)
 
     cdef bint _copies_in(self) noexcept:
@@ -471,6 +484,7 @@ cdef class ClientLink(Lessee):
         return 0 if self.pool.lease(self) is not None else 1
 
     cdef int _pass(self, Frame *frame) except -1:
+        self.passing = True
         return self.server.gather(frame.data, frame.have)
 
     cdef int _violation(self, str text) except -1:
