@@ -12,6 +12,7 @@ cdef class Lessee(Link):
     cdef readonly double waiting_since    # 0 when not waiting
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
     cdef readonly bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
+    cdef bint awaits_copy                 # its COPY data came before it was known whether a COPY begins
     cpdef granted(self)
     cpdef refused(self, error)
     cpdef server_lost(self, error)
@@ -57,6 +58,7 @@ cdef class ServerLink(Link):
     cdef int remember(self, Statement statement) except -1
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
+    cdef int _decide_copy(self, Lessee lessee) except -1
     cdef bint _is_fatal(self, Frame *frame) except *
     cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1

@@ -27,7 +27,7 @@ from trunkline.protocol.scanner cimport (
 )
 from trunkline.protocol.server_session cimport (
     BIND, BROKEN, CLOSE, DESCRIBE, FAKE, FORWARD, GIVE, KEEP, NOTHING, PARSE, PARSE_UNNAMED, QUERY, SWALLOW, SYNC,
-    COPY_IN, Request, ServerSession, Verdict,
+    COPY_NONE, Request, ServerSession, Verdict,
 )
 from trunkline.protocol.statement cimport Statement
 
@@ -263,6 +263,8 @@ cdef class ServerLink(Link):
             self.pause()
         elif lessee is not None and lessee.paused and self.unsent is None and self.session.count < OWED_LIMIT:
             lessee.resume()
+        if lessee is not None and lessee.awaits_copy:
+            return self._decide_copy(lessee)
         if not boundary or not self.session.synced or self.session.count:
             return 0
         if self.setup is not None:
@@ -273,6 +275,15 @@ cdef class ServerLink(Link):
             self.owner.on_free(self)
         elif lessee is not None and self.owner.one_statement and self.session.status != c'I':
             self.owner.on_block(self)
+        return 0
+
+    cdef int _decide_copy(self, Lessee lessee) except -1:
+        """The lessee's COPY data goes on when a COPY has begun, and is dropped when nothing owed can begin one."""
+        cdef ServerSession session = self.session
+        if session.count and not session.skipping and (session.copying == COPY_NONE or session.copy_ended):
+            return 0
+        lessee.awaits_copy = lessee.blocked = False
+        lessee.granted()
         return 0
 
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1:

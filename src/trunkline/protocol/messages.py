@@ -12,6 +12,7 @@ from trunkline.errors import TrunklineError
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 SYNC = b"S\x00\x00\x00\x04"
+FLUSH = b"H\x00\x00\x00\x04"
 TERMINATE = b"X\x00\x00\x00\x04"
 PARSE_COMPLETE = b"1\x00\x00\x00\x04"
 BIND_COMPLETE = b"2\x00\x00\x00\x04"

@@ -329,6 +329,17 @@ cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
     return WAIT
 
 
+cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
+    """COPY data outside COPY: dropped, as PostgreSQL does (postgres.c), unless what is owed may yet begin a COPY."""
+    cdef ServerLink server = client.server
+    cdef bytes flush = FLUSH
+    if server is None or server.session.skipping or not server.session.count:
+        return step_drop(client, frame)
+    server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))  # lest its answer waits for Sync
+    client.awaits_copy = client.blocked = True
+    return WAIT
+
+
 cdef int step_forward(ClientLink client, Frame *frame) except -1:
     return client._pass(frame)
 
@@ -371,6 +382,7 @@ name_step("sync", step_sync)
 name_step("flush", step_flush)
 name_step("terminate", step_terminate)
 name_step("drop", step_drop)
+name_step("early_copy", step_early_copy)
 name_step("early_copy", step_early_copy)
 name_step("forward", step_forward)
 name_step("end_copy", step_end_copy)
