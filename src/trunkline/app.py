@@ -1,4 +1,4 @@
-"""The composition root: builds the instance inside its loop, wires console and signals, and runs until it is told to stop.
+"""The composition root: builds the instance inside its loop, wires console and signals, and runs until told to stop.
 
 Signals are PgBouncer's: HUP reloads, TERM drains and a second TERM stops at once, INT waits for servers, QUIT stops,
 USR1 pauses and USR2 resumes.
@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from typing import ClassVar
 
 from trunkline import __version__
 from trunkline.admin.console import serve_console
@@ -42,10 +43,19 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
+class OneLine(logging.Formatter):
+    """What a stranger names himself is logged, so it must not be able to end a line and begin one of its own."""
+
+    _ESCAPES: ClassVar = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).translate(self._ESCAPES)
+
+
 def start_log(verbose: int) -> None:
     """One line an event, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger("trunkline")
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[min(verbose, 1)])

@@ -17,7 +17,7 @@ from tests.faults.held import resident_bytes
 from tests.faults.scripted_server import GREETING, READY, Peer, ScriptedServer, answer, error, row
 from tests.integration.proxy import Proxy
 from tests.integration.waiting import wait_until
-from tests.integration.wire import Wire, frame, query, rows, text
+from tests.integration.wire import SYNC, Wire, close, describe, frame, parse, query, rows, text
 
 DESCRIBED = answer(b"")[: -len(row(b"") + frame("C", text("SELECT 1")) + READY)]
 COMPLETE = frame("C", text("SELECT 1"))
@@ -203,6 +203,24 @@ async def test_row_21_our_own_queries_bear_one_byte_a_segment(proxy: Proxy, host
             assert rows(frames) == [[b"mine"]]
             assert [item.type for item in frames] == list("TDCZ")
         assert any(b"slowly" in sql for sql in asked), "the parameter was asked for"
+
+
+async def test_our_own_answers_never_come_inside_a_frame_that_arrives_in_pieces(
+    proxy: Proxy, hostile_port: int
+) -> None:
+    """Close of a named statement is answered by the proxy, behind a RowDescription that comes byte by byte."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        replies = {"P": frame("1"), "D": frame("t", b"\0\0") + DESCRIBED, "S": READY}
+        while True:
+            asked = await peer.request()
+            await peer.trickle(replies.get(asked.type, b""))
+
+    async with ScriptedServer(hostile_port, script), await log_in(proxy, "pieces") as wire:
+        for _ in range(3):
+            await wire.send(parse("SELECT 1", "name") + describe("S", "name") + close("S", "name") + SYNC)
+            assert "".join(item.type for item in await wire.read_until("Z")) == "1tT3Z"
 
 
 async def test_a_server_that_stalls_holds_up_nobody_else(proxy: Proxy, hostile_port: int) -> None:

@@ -152,7 +152,7 @@ class Opener:
             if kind == ord("Z"):
                 break
             if kind == ord("S"):
-                name, value = body.split(b"\0")[:2]
+                name, value = _reported(body)
                 reported[name] = value
             elif kind == ord("K"):
                 link.pid, link.cancel_key = int.from_bytes(body[:4], "big"), body[4:260]
@@ -189,6 +189,14 @@ def _identity(target: Target) -> list[tuple[bytes, bytes]]:
     return [(b"user", user), (b"database", database), *target.parameters]
 
 
+def _reported(body: bytes) -> tuple[bytes, bytes]:
+    """Name and value of a ParameterStatus."""
+    parts = body.split(b"\0")
+    if len(parts) != 3:
+        raise ServerProtocolViolation("unexpected message from the server during login")
+    return parts[0], parts[1]
+
+
 def _refusal(body: bytes) -> ServerRefused:
     fields = parse_fields(body)
     return ServerRefused(fields["C"], fields["M"], detail=fields.get("D"), hint=fields.get("H"))
@@ -203,7 +211,7 @@ async def _ask(link: ServerLink, inbox: Inbox, sql: str) -> None:
         if kind == ord("E"):
             failure = _refusal(body)
         if kind == ord("S"):
-            name, value = body.split(b"\0")[:2]
+            name, value = _reported(body)
             link.params = link.params.with_reported(name, value)
         if kind == ord("Z"):
             break

@@ -70,7 +70,8 @@ def notice_response(sqlstate: str, text: str, *, severity: str = "NOTICE", hint:
 
 def _fields(severity: str, sqlstate: str, text: str, detail: str | None, hint: str | None) -> bytes:
     fields = [("S", severity), ("V", severity), ("C", sqlstate), ("M", text), ("D", detail), ("H", hint)]
-    present = (f"{code}{value}".encode() + b"\0" for code, value in fields if value is not None)
+    # names of users and databases are whatever bytes their client sent, and go back as such
+    present = (f"{code}{value}".encode(errors="surrogateescape") + b"\0" for code, value in fields if value is not None)
     return b"".join(present) + b"\0"
 
 
