@@ -6,10 +6,12 @@ The contract with `Link`: `feed` gets what was received, `end` says that no more
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from trunkline.net.link import Link
 
 HOLD_BYTES = 65536  # an inbox that is not being read stops the peer at this size
+WAKES_A_TURN = 4
 
 
 class ConnectionEnded(Exception):
@@ -20,13 +22,44 @@ class MessageTooLong(Exception):
     """A message above what its reader accepts; its body was not read."""
 
 
+class Turnstile:
+    """Lets readers go on a few at a time, so that a crowd at the door does not delay those who are being served.
+
+    Between two turns the event loop looks at all sockets; so relayed traffic waits for `WAKES_A_TURN` steps of logins
+    at most, however many clients log in at once.
+    """
+
+    __slots__ = ("_queue", "_turning")
+
+    def __init__(self) -> None:
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._turning = False
+
+    def wake(self, waiter: asyncio.Future[None]) -> None:
+        """Let this reader go on when it is its turn."""
+        self._queue.append(waiter)
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        for _ in range(min(WAKES_A_TURN, len(self._queue))):
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+        self._turning = bool(self._queue)
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+
 class Inbox:
     """Received bytes of one link, in order, for one reader."""
 
-    __slots__ = ("_ended", "_link", "_waiter", "data")
+    __slots__ = ("_ended", "_link", "_turnstile", "_waiter", "data")
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, turnstile: Turnstile | None = None) -> None:
         self.data = bytearray()
+        self._turnstile = turnstile
         self._link = link
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
@@ -43,8 +76,12 @@ class Inbox:
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._turnstile is None:
             self._waiter.set_result(None)
+        else:
+            self._turnstile.wake(self._waiter)
 
     async def more(self) -> None:
         """Wait until something happens; ConnectionEnded if that is the end."""

@@ -19,7 +19,7 @@ from trunkline.config.settings import Config
 from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
 from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
-from trunkline.net.inbox import Inbox
+from trunkline.net.inbox import Inbox, Turnstile
 from trunkline.net.tasks import Tasks
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.opening import Opener
@@ -55,6 +55,7 @@ class Instance:
         self.started_at = 0.0
         self.stopped = asyncio.Event()
         self.tasks = Tasks()
+        self.turnstile = Turnstile()
         self.engine = Engine(asyncio.get_running_loop())
         self.derivation = KeyDerivation(KeyCache(secrets.token_bytes(32)))
         self.opener = Opener(self.engine, self.derivation)
@@ -88,7 +89,7 @@ class Instance:
         identity = Identity(self.clients, peer)
         link.session = identity
         self.clients.move(link, self.clients.logging_in)
-        self.tasks.spawn(log_in(self.door, link, Inbox(link)), "login")
+        self.tasks.spawn(log_in(self.door, link, Inbox(link, self.turnstile)), "login")
 
     async def _keep_time(self) -> None:
         period = self.config.settings.stats_period

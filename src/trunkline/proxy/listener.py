@@ -17,7 +17,7 @@ from trunkline.proxy.identity import Peer
 
 log = logging.getLogger("trunkline.client")
 
-ACCEPTS_A_TURN = 32
+ACCEPTS_A_TURN = 8
 FULL_PAUSE_S = 0.2  # descriptors are used up: others must close before it makes sense to try again
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
