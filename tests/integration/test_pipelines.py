@@ -1,4 +1,4 @@
-"""Many requests in flight at once: as many answers, in their order, and errors that end no more than their own batch."""
+"""Many requests in flight at once: as many answers, in their order, and errors that end only their own batch."""
 
 from __future__ import annotations
 

@@ -62,6 +62,7 @@ cdef enum:
     OVER = 2             # this client is finished
     OWED_LIMIT = 65536   # requests in flight before it is no longer read
     UNREAD_LIMIT = 131072
+    NAME_BYTES = 63
 
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
 
@@ -86,7 +87,8 @@ cdef inline Name read_name(Frame *frame, Py_ssize_t start) noexcept:
 
 
 cdef inline bytes to_bytes(Name name):
-    return PyBytes_FromStringAndSize(name.text, name.size)
+    """A statement's name; PostgreSQL tells names apart by their first 63 bytes (prepare.c, a table keyed by NAMEDATALEN)."""
+    return PyBytes_FromStringAndSize(name.text, min(name.size, NAME_BYTES))
 
 
 # --- steps: one short function an entry -------------------------------------------------------------------------------
@@ -329,17 +331,6 @@ cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
     return WAIT
 
 
-cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
-    """COPY data outside COPY: dropped, as PostgreSQL does (postgres.c), unless what is owed may yet begin a COPY."""
-    cdef ServerLink server = client.server
-    cdef bytes flush = FLUSH
-    if server is None or server.session.skipping or not server.session.count:
-        return step_drop(client, frame)
-    server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))  # lest its answer waits for Sync
-    client.awaits_copy = client.blocked = True
-    return WAIT
-
-
 cdef int step_forward(ClientLink client, Frame *frame) except -1:
     return client._pass(frame)
 
@@ -382,7 +373,6 @@ name_step("sync", step_sync)
 name_step("flush", step_flush)
 name_step("terminate", step_terminate)
 name_step("drop", step_drop)
-name_step("early_copy", step_early_copy)
 name_step("early_copy", step_early_copy)
 name_step("forward", step_forward)
 name_step("end_copy", step_end_copy)
