@@ -8,9 +8,10 @@ Rules:
 1. `consume` gets the bytes it left last time in front of the new ones, and must not keep a pointer to them.
 2. Whoever feeds a link that has unsent bytes stops reading its own source until `on_drained`: so `unsent` stays below
    one buffer and what the proxy itself has to say.
-3. A send that fails says nothing to its caller, who is in the middle of another link's event: the engine reports the
+3. System calls keep the interpreter's lock: none of them blocks, and giving it away costs more than most of them.
+4. A send that fails says nothing to its caller, who is in the middle of another link's event: the engine reports the
    broken socket to its own owner.
-4. State is place: a link is in one `Place` at most, and `move` is the only way from one to another.
+5. State is place: a link is in one `Place` at most, and `move` is the only way from one to another.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -230,8 +231,7 @@ cdef class Link(Watched):
                 raise RuntimeError("kept more than a frame may need")
             memcpy(start, PyBytes_AS_STRING(self.kept), kept)
             self.kept = None
-        with nogil:
-            n = recv(self.fd, start + kept, BUFFER_BYTES, 0)
+        n = recv(self.fd, start + kept, BUFFER_BYTES, 0)
         if n > 0:
             return self._feed(start, kept + n, n == BUFFER_BYTES)
         if kept:
@@ -367,8 +367,7 @@ cdef class Link(Watched):
             memset(&message, 0, sizeof(message))
             message.msg_iov = &SEGMENT[0]
             message.msg_iovlen = n
-            with nogil:
-                sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
+            sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
             if sent < 0:
                 if errno != EAGAIN and errno != EINTR:
                     return 0
@@ -386,15 +385,14 @@ cdef class Link(Watched):
         return 0
 
     cdef int send(self, const unsigned char *data, Py_ssize_t n) except -1:
-        """Send, or queue what the socket does not take. Never blocks, never fails (rule 3)."""
+        """Send, or queue what the socket does not take. Never blocks, never fails (rule 4)."""
         cdef Py_ssize_t sent = 0
         if self.fd < 0 or n <= 0:
             return 0
         if self.tls is not None:
             return self._encrypt(data, n)
         if self.unsent is None:
-            with nogil:
-                sent = c_send(self.fd, data, n, MSG_NOSIGNAL)
+            sent = c_send(self.fd, data, n, MSG_NOSIGNAL)
             if sent == n:
                 return 0
             if sent < 0:
@@ -417,8 +415,7 @@ cdef class Link(Watched):
     cdef int _write(self) except -1:
         cdef Py_ssize_t n = len(self.unsent) - self.unsent_start, sent
         cdef unsigned char *start = <unsigned char *>self.unsent
-        with nogil:
-            sent = c_send(self.fd, start + self.unsent_start, n, MSG_NOSIGNAL)
+        sent = c_send(self.fd, start + self.unsent_start, n, MSG_NOSIGNAL)
         if sent < 0:
             if errno == EAGAIN or errno == EINTR:
                 return 0
@@ -448,8 +445,7 @@ cdef class Link(Watched):
 
     cdef int _receive_tls(self) except -1:
         cdef Py_ssize_t n
-        with nogil:
-            n = recv(self.fd, BUFFER, BUFFER_BYTES, 0)
+        n = recv(self.fd, BUFFER, BUFFER_BYTES, 0)
         if n <= 0:
             return self._on_receive_error(n)
         self.tls.incoming.write(PyBytes_FromStringAndSize(<char *>BUFFER, n))
@@ -505,7 +501,7 @@ cdef class Link(Watched):
         try:
             self.tls.write(PyBytes_FromStringAndSize(<char *>data, n))
         except ssl.SSLError:
-            return 0  # rule 3: the reading side reports it
+            return 0  # rule 4: the reading side reports it
         return self._write_tls()
 
     cdef int _write_tls(self) except -1:
