@@ -154,6 +154,8 @@ cdef class Link(Watched):
 
     cpdef close(self):
         """Close now; what is unsent is lost."""
+        if gathering == <void *>self:
+            self.forget_gathered()
         if self.fd >= 0:
             self.engine.forget(self)
             close_fd(self.fd)
@@ -274,7 +276,11 @@ cdef class Link(Watched):
         if held is None:
             return 0
         self.kept = None
-        used = self.consume(<unsigned char *>PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held))
+        try:
+            used = self.consume(<unsigned char *>PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held))
+        except Exception as error:  # this runs within another link's event, or a task: neither is to blame
+            log.exception("internal error at %r", self)
+            return self.on_failure(error)
         if used < PyBytes_GET_SIZE(held) and self.fd >= 0 and not self.closing:
             self.kept = held[used:] if used else held
         return 0
@@ -337,6 +343,8 @@ cdef class Link(Watched):
     cdef int flush(self) except -1:
         global scratch_used
         if segments:
+            if gathering != <void *>self:
+                return 0  # another link's: it will send them itself
             self._send_segments()
         scratch_used = 0
         if retained:

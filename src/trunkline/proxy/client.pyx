@@ -311,7 +311,10 @@ cdef int step_flush(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_terminate(ClientLink client, Frame *frame) except -1:
+    client._flush_requests()
     client.eof = True
+    if client.server is not None:
+        client.server.flush()
     client.on_end(None)
     return OVER
 
@@ -489,13 +492,19 @@ cdef class ClientLink(Lessee):
         self.passing = True
         return self.server.gather(frame.data, frame.have)
 
+    cdef int _flush_requests(self) except -1:
+        """Before this client ends in the middle of a chunk: what came before goes out, from the buffer it is still in."""
+        return self.server.flush() if self.server is not None else 0
+
     cdef int _violation(self, str text) except -1:
-        if self.server is not None:
-            self.server.flush()
+        self._flush_requests()
         self.end(ProtocolViolation(text))
         return OVER
 
     def _bad_length(self, unsigned int length):
+        self._flush_requests()
+        if self.server is not None:
+            self.server.flush()
         if 4 <= length <= 0x7fffffff:
             self.end(MessageTooLarge(f"message of {length} bytes is larger than max_packet_size"))
         else:

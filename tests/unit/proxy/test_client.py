@@ -166,6 +166,16 @@ async def test_sync_outside_anything_is_answered_without_a_server() -> None:
         assert not made.opener.calls
 
 
+async def test_a_long_pipeline_of_renamed_statements_goes_out_whole() -> None:
+    """Each takes pieces of its own among the gathered ones: more than one system call takes."""
+    async with relay() as made:
+        _, client = made.client()
+        _, far = made.server()
+        client.send(parse(b"mine"), *((bind(b"mine") + execute()) for _ in range(300)), SYNC)
+        made.turn()
+        assert far.kinds() == "P" + 300 * "BE" + "S"
+
+
 # --- lengths --------------------------------------------------------------------------------------------------------
 
 
@@ -462,6 +472,20 @@ async def test_a_client_that_leaves_between_transactions_leaves_its_server() -> 
         assert not link.opened
         assert server.place is made.pool.idle
         assert not len(made.clients)
+
+
+@pytest.mark.parametrize("last", [TERMINATE, b"Q\0\0\0\1", b"?\0\0\0\4", struct.pack("!BI", ord("Q"), 2000)])
+async def test_what_came_in_one_piece_with_the_last_message_goes_to_its_own_server(last: bytes) -> None:
+    async with relay() as made:
+        _, first = made.client(max_bytes=1000)
+        _, second = made.client()
+        _, one = made.server()
+        _, other = made.server()
+        first.send(query(b"mine"), last)
+        made.turn()
+        second.send(query(b"theirs"))
+        made.turn()
+        assert sorted([one.bytes(), other.bytes()]) == sorted([query(b"mine"), query(b"theirs")])
 
 
 async def test_a_client_that_leaves_in_a_transaction_takes_its_server_with_it() -> None:
