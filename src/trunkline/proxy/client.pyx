@@ -313,8 +313,6 @@ cdef int step_flush(ClientLink client, Frame *frame) except -1:
 cdef int step_terminate(ClientLink client, Frame *frame) except -1:
     client._flush_requests()
     client.eof = True
-    if client.server is not None:
-        client.server.flush()
     client.on_end(None)
     return OVER
 
@@ -503,8 +501,6 @@ cdef class ClientLink(Lessee):
 
     def _bad_length(self, unsigned int length):
         self._flush_requests()
-        if self.server is not None:
-            self.server.flush()
         if 4 <= length <= 0x7fffffff:
             self.end(MessageTooLarge(f"message of {length} bytes is larger than max_packet_size"))
         else:
