@@ -13,6 +13,7 @@ cdef class ClientLink(Lessee):
     cdef int _step(self, Frame *frame) except -1
     cdef int _await_server(self) except -1
     cdef int _pass(self, Frame *frame) except -1
+    cdef int _flush_requests(self) except -1
     cdef int _violation(self, str text) except -1
     cdef int _stream_rest(self, unsigned char *data, Py_ssize_t n) except -1
     cdef int _after_chunk(self) except -1
