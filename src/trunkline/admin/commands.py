@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from trunkline.admin.columns import Columns
 from trunkline.admin.grammar import Statement
@@ -39,6 +40,7 @@ class Answer:
 
     rows: Iterable[Row] = ()
     notices: tuple[str, ...] = ()
+    afterwards: Callable[[], None] | None = None  # once the client has its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,14 @@ def register(command: Command) -> None:
     COMMANDS[command.words] = command
 
 
-def show(
-    name: str, columns: Columns
-) -> Callable[[Callable[[Instance], Iterable[Row]]], Callable[[Instance], Iterable[Row]]]:
+RowsOf: TypeAlias = Callable[[Instance], Iterable[Row]]
+Act: TypeAlias = Callable[[Request], Awaitable[Callable[[], None] | None]]
+
+
+def show(name: str, columns: Columns) -> Callable[[RowsOf], RowsOf]:
     """Register SHOW `name`, which reads the instance and yields rows."""
 
-    def add(rows_of: Callable[[Instance], Iterable[Row]]) -> Callable[[Instance], Iterable[Row]]:
+    def add(rows_of: RowsOf) -> RowsOf:
         async def run(request: Request) -> Answer:
             return Answer(rows_of(request.instance))
 
@@ -83,15 +87,12 @@ def show(
     return add
 
 
-def action(
-    name: str, *, argument: str = ""
-) -> Callable[[Callable[[Request], Awaitable[None]]], Callable[[Request], Awaitable[None]]]:
+def action(name: str, *, argument: str = "") -> Callable[[Act], Act]:
     """Register a command that changes something; its tag is its name."""
 
-    def add(act: Callable[[Request], Awaitable[None]]) -> Callable[[Request], Awaitable[None]]:
+    def add(act: Act) -> Act:
         async def run(request: Request) -> Answer:
-            await act(request)
-            return Answer()
+            return Answer(afterwards=await act(request))
 
         register(Command((name,), run, name, argument=argument, admin=True))
         return act

@@ -181,7 +181,12 @@ class _Session:
         if prepared.columns is not None:
             self.link.write(row_description(prepared.columns))
             await self.send_rows(iter(answer.rows), prepared.columns)
-        self.link.write(command_complete(prepared.command.tag))
+        self.complete(prepared.command.tag, answer.afterwards)
+
+    def complete(self, tag: str, afterwards: Callable[[], None] | None) -> None:
+        self.link.write(command_complete(tag))
+        if afterwards is not None:
+            afterwards()
 
     def synchronize(self) -> None:
         """The end of a batch of either kind; outside a transaction the portals go with it."""
@@ -219,12 +224,15 @@ class _Session:
             self.link.write(EMPTY_QUERY_RESPONSE)
             return
         if portal.rows is None:
-            portal.rows = iter((await self.carry_out(portal.prepared)).rows)
+            answer = await self.carry_out(portal.prepared)
+            portal.rows, portal.afterwards = iter(answer.rows), answer.afterwards
         rows = islice(portal.rows, max_rows) if max_rows > 0 else portal.rows
         sent = await self.send_rows(rows, command.columns, portal.formats) if command.columns is not None else 0
         # PostgreSQL suspends at the limit, also when the row that met it was the last one.
-        suspended = 0 < max_rows == sent
-        self.link.write(_PORTAL_SUSPENDED if suspended else command_complete(command.tag))
+        if 0 < max_rows == sent:
+            self.link.write(_PORTAL_SUSPENDED)
+        else:
+            self.complete(command.tag, portal.afterwards)
 
     async def on_close(self, body: bytes) -> None:
         self.names.close(*read_named(body))

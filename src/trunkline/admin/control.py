@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from trunkline.admin.commands import Request, action
 from trunkline.errors import AdminSyntaxError
 from trunkline.proxy.instance import Drain
@@ -24,12 +27,11 @@ async def resume(request: Request) -> None:
 
 
 @action("SHUTDOWN", argument="[WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]")
-async def shutdown(request: Request) -> None:
+async def shutdown(request: Request) -> Callable[[], None]:
     """At once, or after a drain; the answer comes first in any case."""
     if not request.argument:
-        request.instance.stop()
-        return
-    request.instance.drain(_drain(request.argument))
+        return request.instance.stop
+    return partial(request.instance.drain, _drain(request.argument))
 
 
 def _drain(word: str) -> Drain:

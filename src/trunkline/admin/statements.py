@@ -5,7 +5,7 @@ The unnamed ones are replaced silently, named ones only after Close or DEALLOCAT
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +38,7 @@ class Portal:
     prepared: Prepared
     formats: tuple[int, ...] = ()
     rows: Iterator[Row] | None = None
+    afterwards: Callable[[], None] | None = None
 
 
 def prepare(statement: Statement) -> Prepared:

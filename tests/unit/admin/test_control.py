@@ -51,7 +51,9 @@ async def test_shutdown_is_at_once_or_a_drain(instance: Instance) -> None:
     with pytest.raises(AdminSyntaxError):
         await control.shutdown(request(instance, "TOMORROW"))
     assert not instance.door.draining
-    await control.shutdown(request(instance, "wait_for_clients"))
-    assert instance.door.draining and not instance.stopped.is_set()
-    await control.shutdown(request(instance))
+    for argument in ("wait_for_clients", ""):
+        afterwards = await control.shutdown(request(instance, argument))
+        assert not instance.stopped.is_set(), "the answer comes first"
+        afterwards()
+        assert instance.door.draining
     assert instance.stopped.is_set()
