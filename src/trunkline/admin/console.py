@@ -51,7 +51,7 @@ log = logging.getLogger("trunkline.console")
 
 MAX_MESSAGE_BYTES: Final = HOLD_BYTES
 MAX_UNSENT_BYTES: Final = 1 << 20
-BATCH_ROWS: Final = 100
+BATCH_ROWS: Final = 25
 _POLL_S = 0.05
 _PORTAL_SUSPENDED = message(b"s", b"")
 _NO_PARAMETERS = message(b"t", b"\0\0")
