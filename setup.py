@@ -13,6 +13,8 @@ COMPILED = (
     "trunkline.protocol.scanner",
     "trunkline.protocol.server_session",
     "trunkline.protocol.statement",
+    "trunkline.net.place",
+    "trunkline.net.sender",
     "trunkline.net.link",
     "trunkline.net.engine",
     "trunkline.pool.server",

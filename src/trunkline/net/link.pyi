@@ -1,21 +1,12 @@
-from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from trunkline.net.engine import Engine
+from trunkline.net.place import Place
 from trunkline.net.tls import TlsChannel
 
 class Receiver(Protocol):
     def feed(self, data: bytes) -> None: ...
     def end(self) -> None: ...
-
-_L = TypeVar("_L", bound="Link")
-
-class Place(Generic[_L]):
-    name: str
-    count: int
-    def __init__(self, name: str) -> None: ...
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[_L]: ...
 
 class Link:
     place: Place[Any] | None

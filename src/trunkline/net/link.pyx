@@ -1,4 +1,4 @@
-"""Link: one non-blocking socket with its own system calls, and Place: the list a socket is in.
+"""Link: one non-blocking socket with its own system calls; its receiving half and its life.
 
 Theory of operation. All links of a process receive into one shared buffer, between two events; `consume` (a subclass's)
 looks at the bytes there and sends runs of them to a peer from the same buffer. What it does not consume is kept, what
@@ -8,35 +8,25 @@ Rules:
 1. `consume` gets the bytes it left last time in front of the new ones, and must not keep a pointer to them.
 2. Whoever feeds a link that has unsent bytes stops reading its own source until `on_drained`: so `unsent` stays below
    one buffer and what the proxy itself has to say.
-3. System calls keep the interpreter's lock: none of them blocks, and giving it away costs more than most of them.
-4. A send that fails says nothing to its caller, who is in the middle of another link's event: the engine reports the
-   broken socket to its own owner.
-5. State is place: a link is in one `Place` at most, and `move` is the only way from one to another.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 from posix.unistd cimport close as close_fd
 
 import logging
 import ssl
 from os import strerror
 
-from trunkline.net.engine cimport READ, WRITE, Engine, Watched
+from trunkline.net.engine cimport READ, WRITE, Engine
+from trunkline.net.place cimport Place
+from trunkline.net.sender cimport Sender
 
 cdef extern from "<sys/socket.h>" nogil:
     enum:
-        MSG_NOSIGNAL, MSG_DONTWAIT, SHUT_WR
-    struct iovec:
-        void *iov_base
-        size_t iov_len
-    struct msghdr:
-        iovec *msg_iov
-        size_t msg_iovlen
+        MSG_DONTWAIT, SHUT_WR
     ssize_t recv(int fd, void *buf, size_t n, int flags)
-    ssize_t c_send "send" (int fd, const void *buf, size_t n, int flags)
-    ssize_t sendmsg(int fd, const msghdr *msg, int flags)
     int shutdown(int fd, int how)
 
 cdef extern from "<sys/epoll.h>" nogil:
@@ -49,81 +39,14 @@ cdef enum:
     BUFFER_BYTES = 65536        # of one recv
     KEPT_BYTES = 65536          # kept bytes fit in front of them
     WAITING_BYTES = 65536       # a blocked link is read up to this
-    SEGMENTS = 32
-    SCRATCH_BYTES = 65536
     LINGER_READS = 16           # what a closing link reads and drops, lest the kernel answers with RST
 
-# One of each for the process: used only within one event, by one link at a time.
+# One for the process: used only within one event, by one link at a time.
 cdef unsigned char BUFFER[KEPT_BYTES + BUFFER_BYTES]
-cdef iovec SEGMENT[SEGMENTS]
-cdef int segments = 0
-cdef void *gathering = NULL
-cdef unsigned char SCRATCH[SCRATCH_BYTES]
-cdef Py_ssize_t scratch_used = 0
-cdef list retained = []
 cdef unsigned int last_id = 0
 
 
-cdef class Place:
-    """A first-in, first-out list of links, linked through the links themselves: O(1) in and out of the middle."""
-
-    def __init__(self, name):
-        self.name = name
-
-    cdef int add(self, Link link) except -1:
-        link.place = self
-        link.previous = self.last
-        link.following = None
-        if self.last is None:
-            self.first = link
-        else:
-            self.last.following = link
-        self.last = link
-        self.count += 1
-        return 0
-
-    cdef int add_first(self, Link link) except -1:
-        link.place = self
-        link.following = self.first
-        link.previous = None
-        if self.first is None:
-            self.last = link
-        else:
-            self.first.previous = link
-        self.first = link
-        self.count += 1
-        return 0
-
-    cdef int remove(self, Link link) except -1:
-        if link.previous is None:
-            self.first = link.following
-        else:
-            link.previous.following = link.following
-        if link.following is None:
-            self.last = link.previous
-        else:
-            link.following.previous = link.previous
-        link.previous = link.following = link.place = None
-        self.count -= 1
-        return 0
-
-    def __len__(self):
-        return self.count
-
-    def __iter__(self):
-        """A snapshot, so that links may move while it is walked."""
-        cdef Link link = self.first
-        links = []
-        while link is not None:
-            links.append(link)
-            link = link.following
-        return iter(links)
-
-    def __repr__(self):
-        return f"<Place {self.name} {self.count}>"
-
-
-cdef class Link(Watched):
+cdef class Link(Sender):
     """A socket in non-blocking mode; subclasses say what the bytes mean."""
 
     def __init__(self, Engine engine):
@@ -154,8 +77,6 @@ cdef class Link(Watched):
 
     cpdef close(self):
         """Close now; what is unsent is lost."""
-        if gathering == <void *>self:
-            self.forget_gathered()
         if self.fd >= 0:
             self.engine.forget(self)
             close_fd(self.fd)
@@ -210,6 +131,12 @@ cdef class Link(Watched):
     cdef int on_drained(self) except -1:
         """Everything queued was sent."""
         return 0
+
+    cdef int on_sent(self) except -1:
+        if self.closing:
+            return self._finish()
+        self._update_interest()
+        return self.on_drained()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -309,137 +236,6 @@ cdef class Link(Watched):
             interest |= WRITE
         return self.engine.change(self, interest)
 
-    # --- writing ------------------------------------------------------------------------------------------------
-
-    cdef int gather(self, const unsigned char *data, Py_ssize_t n) except -1:
-        """Note a run of bytes to be sent by `flush`, in order; they must stay where they are until then."""
-        global segments, gathering
-        if n <= 0:
-            return 0
-        if gathering != <void *>self and segments:
-            raise RuntimeError("two links gather at once")
-        if segments and <const unsigned char *>SEGMENT[segments - 1].iov_base + SEGMENT[segments - 1].iov_len == data:
-            SEGMENT[segments - 1].iov_len += n
-            return 0
-        if segments == SEGMENTS:
-            self._send_segments()
-        gathering = <void *>self
-        SEGMENT[segments].iov_base = <void *>data
-        SEGMENT[segments].iov_len = n
-        segments += 1
-        return 0
-
-    cdef unsigned char *scratch(self, Py_ssize_t n) except NULL:
-        """Room for n bytes of our own among the gathered runs, valid until `flush`."""
-        global scratch_used
-        if n > SCRATCH_BYTES:
-            raise RuntimeError("a message of our own is larger than the scratch buffer")
-        if scratch_used + n > SCRATCH_BYTES:
-            self._send_segments()
-            scratch_used = 0
-        scratch_used += n
-        return SCRATCH + scratch_used - n
-
-    cdef int flush(self) except -1:
-        global scratch_used
-        if segments:
-            if gathering != <void *>self:
-                return 0  # another link's: it will send them itself
-            self._send_segments()
-        scratch_used = 0
-        if retained:
-            retained.clear()
-        return 0
-
-    cdef int retain(self, object sent) except -1:
-        """Keep alive, until `flush`, an object whose bytes were gathered."""
-        retained.append(sent)
-        return 0
-
-    cdef int forget_gathered(self) except -1:
-        """An error came between `gather` and `flush`: nothing of it may go out with another link's bytes."""
-        global segments, gathering, scratch_used
-        segments, gathering, scratch_used = 0, NULL, 0
-        retained.clear()
-        return 0
-
-    cdef int _send_segments(self) except -1:
-        global segments, gathering
-        cdef int n = segments, i
-        cdef msghdr message
-        cdef Py_ssize_t sent = 0, size
-        segments, gathering = 0, NULL
-        if n == 1:
-            return self.send(<unsigned char *>SEGMENT[0].iov_base, SEGMENT[0].iov_len)
-        if self.tls is None and self.unsent is None and self.fd >= 0:
-            memset(&message, 0, sizeof(message))
-            message.msg_iov = &SEGMENT[0]
-            message.msg_iovlen = n
-            sent = sendmsg(self.fd, &message, MSG_NOSIGNAL)
-            if sent < 0:
-                if errno != EAGAIN and errno != EINTR:
-                    return 0
-                sent = 0
-        for i in range(n):
-            size = SEGMENT[i].iov_len
-            if sent >= size:
-                sent -= size
-                continue
-            if self.tls is not None:
-                self.send(<unsigned char *>SEGMENT[i].iov_base, size)
-            else:
-                self._keep_unsent(<unsigned char *>SEGMENT[i].iov_base + sent, size - sent)
-            sent = 0
-        return 0
-
-    cdef int send(self, const unsigned char *data, Py_ssize_t n) except -1:
-        """Send, or queue what the socket does not take. Never blocks, never fails (rule 4)."""
-        cdef Py_ssize_t sent = 0
-        if self.fd < 0 or n <= 0:
-            return 0
-        if self.tls is not None:
-            return self._encrypt(data, n)
-        if self.unsent is None:
-            sent = c_send(self.fd, data, n, MSG_NOSIGNAL)
-            if sent == n:
-                return 0
-            if sent < 0:
-                if errno != EAGAIN and errno != EINTR:
-                    return 0
-                sent = 0
-        return self._keep_unsent(data + sent, n - sent)
-
-    cdef int _keep_unsent(self, const unsigned char *data, Py_ssize_t n) except -1:
-        if self.fd < 0:
-            return 0
-        run = PyBytes_FromStringAndSize(<char *>data, n)
-        if self.unsent is None:
-            self.unsent = bytearray(run)
-            self.unsent_start = 0
-            return self._update_interest()
-        self.unsent += run
-        return 0
-
-    cdef int _write(self) except -1:
-        cdef Py_ssize_t n = len(self.unsent) - self.unsent_start, sent
-        cdef unsigned char *start = <unsigned char *>self.unsent
-        sent = c_send(self.fd, start + self.unsent_start, n, MSG_NOSIGNAL)
-        if sent < 0:
-            if errno == EAGAIN or errno == EINTR:
-                return 0
-            return self.on_end(strerror(errno))
-        self.unsent_start += sent
-        if sent < n:
-            if self.unsent_start > BUFFER_BYTES:
-                del self.unsent[:self.unsent_start]
-                self.unsent_start = 0
-            return 0
-        self.unsent = None
-        if self.closing:
-            return self._finish()
-        self._update_interest()
-        return self.on_drained()
-
     # --- TLS: the same link, with memory BIOs between the socket and `consume` -----------------------------------
 
     def start_tls(self, channel, bytes received=b""):
@@ -504,38 +300,6 @@ cdef class Link(Watched):
         self._write_tls()
         channel.finish(None)
         return True
-
-    cdef int _encrypt(self, const unsigned char *data, Py_ssize_t n) except -1:
-        try:
-            self.tls.write(PyBytes_FromStringAndSize(<char *>data, n))
-        except ssl.SSLError:
-            return 0  # rule 4: the reading side reports it
-        return self._write_tls()
-
-    cdef int _write_tls(self) except -1:
-        cdef bytes sealed
-        cdef Py_ssize_t sent = 0, n
-        sealed = self.tls.outgoing.read()
-        n = PyBytes_GET_SIZE(sealed)
-        if not n or self.fd < 0:
-            return 0
-        if self.unsent is None:
-            sent = c_send(self.fd, PyBytes_AS_STRING(sealed), n, MSG_NOSIGNAL)
-            if sent == n:
-                return 0
-            if sent < 0:
-                if errno != EAGAIN and errno != EINTR:
-                    return 0
-                sent = 0
-        return self._keep_unsent(<unsigned char *>PyBytes_AS_STRING(sealed) + sent, n - sent)
-
-    cdef int _say_goodbye(self) except -1:
-        """close_notify, so that the peer can tell an end from a cut."""
-        try:
-            self.tls.unwrap()
-        except (ssl.SSLError, ValueError):
-            pass
-        return self._write_tls()
 
     # --- for Python callers -------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-from trunkline.net.link cimport Place
+from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
 
 cdef class Leases(Owner):

@@ -1,4 +1,4 @@
-from trunkline.net.link import Place
+from trunkline.net.place import Place
 from trunkline.pool.server import Lessee, Owner, ServerLink
 
 class Leases(Owner):

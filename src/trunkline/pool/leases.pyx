@@ -6,7 +6,7 @@ canceled (its lease is over, a cancel request is not), leaving (closing). A less
 else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
 """
 
-from trunkline.net.link cimport Place
+from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
 
 

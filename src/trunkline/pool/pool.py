@@ -21,7 +21,7 @@ from trunkline.errors import (
     TransactionBlockRefused,
     TrunklineError,
 )
-from trunkline.net.link import Place
+from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
 from trunkline.pool.cancel import cancel_blindly, cancel_query

@@ -1,5 +1,5 @@
 # A server connection, who leases it and who owns it: the C side of the contract in server.pyx.
-from trunkline.net.link cimport Link, Place
+from trunkline.net.link cimport Link
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.protocol.statement cimport Statement

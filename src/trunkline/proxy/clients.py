@@ -24,7 +24,7 @@ from trunkline.errors import (
     TransactionTimeout,
     TrunklineError,
 )
-from trunkline.net.link import Place
+from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
