@@ -43,7 +43,8 @@ STEPS = {
     # COPY FROM STDIN or both ways: data passes, Sync and Flush are ignored (copyfromparse.c, CopyGetData)
     "copying": {
         "d": "forward", "c": "end_copy", "f": "end_copy", "S": "sync_in_copy", "H": "drop", "X": "terminate",
-        "Q": "forward", "F": "forward", "P": "forward", "B": "forward", "D": "forward", "E": "forward", "C": "forward",
+        "Q": "break_copy", "F": "break_copy", "P": "break_copy", "B": "break_copy", "D": "break_copy", "E": "break_copy",
+        "C": "break_copy",
     },
     # after an error of our own in an extended batch: nothing until Sync
     "refused": {
@@ -336,6 +337,12 @@ cdef int step_forward(ClientLink client, Frame *frame) except -1:
     return client._pass(frame)
 
 
+cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
+    """PostgreSQL ends a connection that says this in a COPY; one that does not owes what nobody has entered."""
+    client.server.close_needed = True
+    return client._pass(frame)
+
+
 cdef int step_end_copy(ClientLink client, Frame *frame) except -1:
     client.server.session.end_copy()
     client.copy_synced = False
@@ -353,7 +360,7 @@ cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
     return DONE
 
 
-cdef Step FUNCTIONS[17]
+cdef Step FUNCTIONS[24]   # room for every name below; 0 is none
 _names = {}
 
 
@@ -376,6 +383,7 @@ name_step("terminate", step_terminate)
 name_step("drop", step_drop)
 name_step("early_copy", step_early_copy)
 name_step("forward", step_forward)
+name_step("break_copy", step_break_copy)
 name_step("end_copy", step_end_copy)
 name_step("sync_in_copy", step_sync_in_copy)
 name_step("end_refusal", step_end_refusal)

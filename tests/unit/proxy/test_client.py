@@ -360,6 +360,24 @@ async def test_copy_from_stdin_passes_and_its_syncs_are_dropped() -> None:
         assert server.place is made.pool.idle
 
 
+@pytest.mark.parametrize("said", [query(b"mine"), parse(b""), bind(b""), execute(), message(b"F", bytes(14))])
+async def test_a_server_that_was_asked_something_in_a_copy_is_never_used_again(said: bytes) -> None:
+    """Whether it has answered that, nothing proves."""
+    async with relay() as made:
+        _, client = made.client()
+        server, far = made.server()
+        client.send(query(b"copy t from stdin"))
+        made.turn()
+        far.send(COPY_IN)
+        made.turn()
+        client.send(said)
+        made.turn()
+        far.send(error("08P01"), READY)
+        made.turn()
+        assert not server.opened
+        assert client.kinds() == "GEZ"
+
+
 async def test_copy_data_outside_a_copy_is_dropped() -> None:
     async with relay() as made:
         _, client = made.client()
