@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import struct
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.faults.conftest import unharmed
 from tests.faults.guard import log_in
@@ -18,10 +21,23 @@ from tests.integration.wire import SSL_REQUEST, Wire, error_fields, frame, rows,
 QUICK = {"server_connect_timeout": 0.5, "server_login_retry": 0.3, "pool_mode": "transaction"}
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_quick_proxy(hostile_port: int) -> AsyncIterator[Proxy]:
+    """A proxy that soon gives a server up; every database leads to the hostile port."""
+    async with Proxy(QUICK, databases={"*": {"host": "127.0.0.1", "port": hostile_port}}) as started:
+        yield started
+
+
 @pytest.fixture
-async def quick_proxy(start_proxy, hostile_port: int) -> Proxy:
-    """A proxy that soon gives a server up."""
-    return await start_proxy(QUICK, databases={"hostile": f"postgres://127.0.0.1:{hostile_port}/x"})
+async def quick_proxy(shared_quick_proxy: Proxy) -> AsyncIterator[Proxy]:
+    async with unharmed(shared_quick_proxy):
+        yield shared_quick_proxy
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """A name, and so a pool, of the test's own."""
+    return hashlib.md5(request.node.name.encode(), usedforsecurity=False).hexdigest()
 
 
 async def refusal(proxy: Proxy, database: str) -> dict[str, str]:
@@ -57,20 +73,21 @@ async def silence_after_ssl_request(peer: Peer) -> None:
 @pytest.mark.parametrize(
     "script", [silence, silence_after_startup, half_a_greeting, silence_after_ssl_request], ids=lambda s: s.__name__
 )
-async def test_row_20_a_server_that_never_finishes_the_login_is_given_up(quick_proxy, hostile_port, script) -> None:
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
-        assert (await refusal(quick_proxy, "hostile"))["C"] == "08001"
+async def test_row_20_a_server_that_never_finishes_the_login_is_given_up(
+    quick_proxy, database: str, hostile_port, script
+) -> None:
+    async with ScriptedServer(hostile_port, script):
+        assert (await refusal(quick_proxy, database))["C"] == "08001"
 
 
-async def test_row_15_an_unreachable_server_is_told_to_all_who_wait_at_once(quick_proxy: Proxy) -> None:
-    async with unharmed(quick_proxy):
-        told = await asyncio.gather(*(refusal(quick_proxy, "hostile") for _ in range(10)))
-        assert {fields["C"] for fields in told} == {"08001"}
-        assert not any("127.0.0.1" in str(fields) for fields in told), "the host stands in the log alone"
-        assert "127.0.0.1" in quick_proxy.log
+async def test_row_15_an_unreachable_server_is_told_to_all_who_wait_at_once(quick_proxy: Proxy, database: str) -> None:
+    told = await asyncio.gather(*(refusal(quick_proxy, database) for _ in range(10)))
+    assert {fields["C"] for fields in told} == {"08001"}
+    assert not any("127.0.0.1" in str(fields) for fields in told), "the host stands in the log alone"
+    assert "127.0.0.1" in quick_proxy.log
 
 
-async def test_row_13_a_full_server_is_waited_for(quick_proxy: Proxy, hostile_port: int) -> None:
+async def test_row_13_a_full_server_is_waited_for(quick_proxy: Proxy, database: str, hostile_port: int) -> None:
     async def script(peer: Peer) -> None:
         if peer.number < 2:
             await peer.startup()
@@ -82,7 +99,7 @@ async def test_row_13_a_full_server_is_waited_for(quick_proxy: Proxy, hostile_po
     async with (
         unharmed(quick_proxy),
         ScriptedServer(hostile_port, script),
-        await log_in(quick_proxy, "hostile") as wire,
+        await log_in(quick_proxy, database) as wire,
     ):
         assert rows(await wire.query("at last")) == [[b"at last"]]
         await wire.close()
@@ -109,14 +126,16 @@ LIES = {
 
 
 @pytest.mark.parametrize("name", LIES)
-async def test_row_22_a_server_that_lies_during_the_login_is_refused(quick_proxy, hostile_port, name) -> None:
+async def test_row_22_a_server_that_lies_during_the_login_is_refused(
+    quick_proxy, database: str, hostile_port, name
+) -> None:
     async def script(peer: Peer) -> None:
         await peer.startup()
         await peer.send(LIES[name])
         await peer.closed()
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script) as server:
-        fields = await refusal(quick_proxy, "hostile")
+    async with ScriptedServer(hostile_port, script) as server:
+        fields = await refusal(quick_proxy, database)
         assert fields["C"] in ("08001", "08006", "XX000"), fields
         assert server.accepted < 20, "a pause between two tries"
 
@@ -131,7 +150,9 @@ SERVER_FIRST = {
 
 
 @pytest.mark.parametrize("name", SERVER_FIRST)
-async def test_row_scram_iterations_a_server_cannot_burn_our_time(quick_proxy, hostile_port, name) -> None:
+async def test_row_scram_iterations_a_server_cannot_burn_our_time(
+    quick_proxy, database: str, hostile_port, name
+) -> None:
     """The count is the server's choice, so it is capped (CVE-2026-42198 of pgjdbc)."""
     reply = SERVER_FIRST[name]
 
@@ -139,9 +160,9 @@ async def test_row_scram_iterations_a_server_cannot_burn_our_time(quick_proxy, h
         await scram_challenge(peer, lambda nonce: b"r=" + nonce + b"serverpart,s=" + base64.b64encode(b"s" * 16), reply)
         await peer.closed()
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
+    async with ScriptedServer(hostile_port, script):
         before = cpu_seconds(quick_proxy.pid)
-        assert (await refusal(quick_proxy, "hostile"))["C"] in ("08001", "08006")
+        assert (await refusal(quick_proxy, database))["C"] in ("08001", "08006")
         assert cpu_seconds(quick_proxy.pid) - before < 2.0
 
 
@@ -166,17 +187,19 @@ NONCES = {
 
 
 @pytest.mark.parametrize("name", NONCES)
-async def test_row_scram_parser_a_server_s_first_message_is_judged(quick_proxy, hostile_port, name) -> None:
+async def test_row_scram_parser_a_server_s_first_message_is_judged(
+    quick_proxy, database: str, hostile_port, name
+) -> None:
     async def script(peer: Peer) -> None:
         await scram_challenge(peer, NONCES[name], b"i=4096")
         answered = await peer.reader.read(1)
         assert answered == b"", "no proof may leave for a challenge that is not one"
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
-        assert (await refusal(quick_proxy, "hostile"))["C"] in ("08001", "08006")
+    async with ScriptedServer(hostile_port, script):
+        assert (await refusal(quick_proxy, database))["C"] in ("08001", "08006")
 
 
-async def test_row_scram_a_server_that_never_proves_itself_is_refused(quick_proxy, hostile_port) -> None:
+async def test_row_scram_a_server_that_never_proves_itself_is_refused(quick_proxy, database: str, hostile_port) -> None:
     """AuthenticationOk in place of the server's signature: whoever answers does not know the secret."""
 
     async def script(peer: Peer) -> None:
@@ -185,28 +208,32 @@ async def test_row_scram_a_server_that_never_proves_itself_is_refused(quick_prox
         await peer.send(GREETING)
         await peer.closed()
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
-        assert (await refusal(quick_proxy, "hostile"))["C"] in ("08001", "08006")
+    async with ScriptedServer(hostile_port, script):
+        assert (await refusal(quick_proxy, database))["C"] in ("08001", "08006")
 
 
 @pytest.mark.parametrize("stuffed", [GREETING, b"\x16\x03\x01", b"E"], ids=["greeting", "hello", "one byte"])
-async def test_row_plaintext_behind_the_answer_to_ssl_request_is_refused(quick_proxy, hostile_port, stuffed) -> None:
+async def test_row_plaintext_behind_the_answer_to_ssl_request_is_refused(
+    quick_proxy, database: str, hostile_port, stuffed
+) -> None:
     async def script(peer: Peer) -> None:
         assert await peer.packet() == struct.pack("!I", SSL_REQUEST)
         await peer.send(b"S" + stuffed)
         await peer.closed()
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
-        assert (await refusal(quick_proxy, "hostile"))["C"] in ("08001", "08006")
+    async with ScriptedServer(hostile_port, script):
+        assert (await refusal(quick_proxy, database))["C"] in ("08001", "08006")
         assert "unencrypted data" in quick_proxy.log
 
 
 @pytest.mark.parametrize("answer", [b"E" + struct.pack("!I", 4), b"H", b"\0", b"SSSS"])
-async def test_row_an_odd_answer_to_ssl_request_is_no_tls(quick_proxy, hostile_port, answer: bytes) -> None:
+async def test_row_an_odd_answer_to_ssl_request_is_no_tls(
+    quick_proxy, database: str, hostile_port, answer: bytes
+) -> None:
     async def script(peer: Peer) -> None:
         await peer.packet()
         await peer.send(answer)
         await peer.closed()
 
-    async with unharmed(quick_proxy), ScriptedServer(hostile_port, script):
-        assert (await refusal(quick_proxy, "hostile"))["C"] in ("08001", "08006")
+    async with ScriptedServer(hostile_port, script):
+        assert (await refusal(quick_proxy, database))["C"] in ("08001", "08006")

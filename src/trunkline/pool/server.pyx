@@ -119,6 +119,7 @@ cdef class ServerLink(Link):
         if self.lessee is not None:
             self.lessee.server = None
             self.lessee = None
+            self.resume()  # the pause was for a lessee that did not read, and the next one may
         self.idle_since = self.engine.now
         return 0
 

@@ -1,0 +1,185 @@
+"""Servers that die: rows 1 to 10, 18 and 19 of section 3a.
+
+Whoever leases a server that is lost is closed with FATAL 08006, or with the server's own last word, once. Whoever
+leases none notices nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.faults.guard import expect_own_answers, expect_refusal, log_in
+from tests.faults.scripted_server import Peer, ScriptedServer, answer
+from tests.integration.postgres import Postgres
+from tests.integration.proxy import Proxy
+from tests.integration.waiting import wait_until
+from tests.integration.wire import SYNC, bind, error_fields, execute, frame, parse, query, rows, split_frames
+
+DATABASES = ["one", "session"]
+
+
+async def terminate(postgres: Postgres) -> None:
+    """End every backend that the proxy has, with PostgreSQL's own 57P01."""
+    await postgres.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+
+
+async def gone(postgres: Postgres) -> bool:
+    return await postgres.server_connections() == 0
+
+
+async def test_row_1_a_server_lost_while_idle_is_noticed_by_nobody(proxy: Proxy, postgres: Postgres) -> None:
+    async with await log_in(proxy) as wire:
+        for _ in range(3):
+            await wire.query("SELECT 1")
+            await terminate(postgres)
+            await wait_until(lambda: gone(postgres))
+            assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]
+
+
+THEN_SLEEP = "SELECT repeat('x', 20000) FROM generate_series(1, 3) UNION ALL SELECT pg_sleep(60)::text"
+BUSY = {
+    "row 2, before the first row": (query("SELECT pg_sleep(60)"), ""),
+    "row 3, between two rows": (query(THEN_SLEEP), "TDDD"),
+    "row 6, in COPY IN": (query("COPY victims FROM STDIN") + frame("d", b"1\n"), "G"),
+    "row 7, in COPY OUT": (query(f"COPY ({THEN_SLEEP}) TO STDOUT"), "Hddd"),
+    "row 8, between Parse and Bind": (parse("SELECT 1", "s") + frame("H"), "1"),
+    "extended": (parse("SELECT pg_sleep(60)") + bind() + execute() + SYNC, ""),
+    "pipelined": (query("SELECT 1") + query("SELECT pg_sleep(60)") + query("SELECT 3") * 100, "TDCZ"),
+}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("name", BUSY)
+async def test_row_10_a_terminated_server_says_so_once(proxy, postgres, name: str, database: str) -> None:
+    """57P01 is passed on, as the only error."""
+    requests, before = BUSY[name]
+    await postgres.fetch("DROP TABLE IF EXISTS victims; CREATE TABLE victims (n int)")
+    async with await log_in(proxy, database) as wire:
+        await wire.send(requests)
+        for kind in before:
+            assert (await wire.read_frame()).type == kind
+        await wait_for_work(postgres, name)
+        await terminate(postgres)
+        frames = await wire.read_frames_to_end()
+        errors = [error_fields(item) for item in frames if item.type == "E"]
+        assert [fields["C"] for fields in errors] == ["57P01"]
+        assert frames[-1].type == "E"
+    await expect_own_answers(proxy, database)
+
+
+async def wait_for_work(postgres: Postgres, name: str) -> None:
+    if "sleep" not in str(BUSY[name][0]):
+        return
+
+    async def sleeps() -> bool:
+        found = await postgres.fetch("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        return bool(found[0][0])
+
+    await wait_until(sleeps)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_row_4_a_server_lost_in_an_idle_transaction(proxy: Proxy, postgres: Postgres, database: str) -> None:
+    async with await log_in(proxy, database) as wire:
+        await wire.query("BEGIN")
+        await terminate(postgres)
+        await expect_refusal(wire, "57P01")
+    await expect_own_answers(proxy, database)
+
+
+async def test_row_10_a_crash_of_the_server_ends_who_works_and_nobody_else(own_postgres, start_proxy) -> None:
+    """kill -9 of one backend: the siblings say 57P02, the victim nothing; idle clients are served after recovery."""
+    databases = {"app": {"primary": own_postgres.dsn(), "pool_size": 5}}
+    proxy = await start_proxy({"pool_mode": "transaction", "server_login_retry": 5}, databases=databases)
+    idle, victim, sibling = [await log_in(proxy, "app") for _ in range(3)]
+    await idle.query("SELECT 1")
+    await sibling.query("BEGIN")
+    await victim.query("BEGIN")
+    [[pid]] = rows(await victim.query("SELECT pg_backend_pid()"))
+    assert pid is not None
+    os.kill(int(pid), signal.SIGKILL)
+    await expect_refusal(victim, "08006")
+    warning, end = await sibling.read_frames_to_end()
+    assert (warning.type, error_fields(warning)["C"]) == ("N", "57P02")
+    assert (end.type, error_fields(end)["C"]) == ("E", "08006")
+    assert rows(await idle.query("SELECT 'kept'")) == [[b"kept"]]
+    for wire in (idle, victim, sibling):
+        await wire.close()
+
+
+async def test_row_11_a_restart_is_waited_for_by_who_leases_nothing(own_postgres, start_proxy) -> None:
+    proxy = await start_proxy({"pool_mode": "transaction"}, databases={"app": {"primary": own_postgres.dsn()}})
+    async with await log_in(proxy, "app") as wire:
+        await wire.query("SELECT 1")
+        await own_postgres.stop()
+        await wire.send_query("SELECT 'after the restart'")
+        await own_postgres.start()
+        assert rows(await wire.read_until("Z")) == [[b"after the restart"]]
+
+
+REPLY = answer(b"a row of some length")
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+async def test_row_18_and_19_a_server_dies_at_every_byte_of_its_answer(
+    proxy: Proxy, hostile_port: int, how: str
+) -> None:
+    """What came whole is delivered, then 08006; inside a frame nothing is said, for it would pass for its rest."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.request()
+        await peer.send(REPLY[: peer.number])
+        if how == "rst":
+            peer.abort()
+
+    database = f"dies {how}"
+    async with ScriptedServer(hostile_port, script):
+        for size in range(len(REPLY)):
+            async with await log_in(proxy, database) as wire:
+                await wire.send_query("SELECT 1")
+                said = await wire.read_to_end()
+                check_last_words(said, size)
+
+
+def check_last_words(said: bytes, size: int) -> None:
+    """Whole frames of the answer and one error; or exactly the bytes that came, when they end inside a frame."""
+    if REPLY.startswith(said):
+        return
+    frames = split_frames(said)
+    assert error_fields(frames[-1])["C"] == "08006"
+    whole = b"".join(frame(item.type, item.body) for item in frames[:-1])
+    assert REPLY.startswith(whole)
+    assert len(whole) <= size
+    assert not any(item.type == "Z" for item in frames)
+
+
+async def test_row_3_a_torn_row_is_not_mended(proxy: Proxy, hostile_port: int) -> None:
+    """The beginning of a large row was relayed: an error behind it would be read as part of the row."""
+    torn = frame("D", b"x" * 50_000)[:30_000]
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.request()
+        await peer.send(torn)
+
+    async with ScriptedServer(hostile_port, script), await log_in(proxy, "torn") as wire:
+        await wire.send_query("SELECT 1")
+        assert await wire.read_to_end() == torn
+
+
+async def test_row_9_killed_with_10000_pipelined_commands(proxy: Proxy, postgres: Postgres) -> None:
+    async with await log_in(proxy) as wire:
+        wire.writer.write(query("SELECT 1") * 5_000 + query("SELECT pg_sleep(60)") + query("SELECT 2") * 5_000)
+        for _ in range(5_000):
+            assert "".join(item.type for item in await wire.read_until("Z")) == "TDCZ"
+        await terminate(postgres)
+        frames = await wire.read_frames_to_end()
+        assert [error_fields(item)["C"] for item in frames if item.type == "E"] == ["57P01"]
+        assert not any(item.type == "Z" for item in frames)
