@@ -1,47 +1,82 @@
-"""The sending half of a socket: what it does not take is queued, whole and in order."""
+"""The sending half: gathered runs arrive whole and in order, whatever the peer takes at once."""
+
+from __future__ import annotations
 
 import asyncio
-import socket
 
-from trunkline.net.engine import Engine
-from trunkline.net.link import Link
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-
-async def _all(peer: socket.socket, n: int) -> bytes:
-    received = b""
-    while len(received) < n:
-        received += await asyncio.get_running_loop().sock_recv(peer, 65536)
-    return received
+from tests.unit.relay import READY, SYNC, bind, execute, parse, query, relay
+from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete
 
 
-async def test_what_the_socket_does_not_take_is_queued_and_arrives_in_order() -> None:
-    engine = Engine(asyncio.get_running_loop())
-    ours, peer = socket.socketpair()
-    ours.setblocking(False)
-    peer.setblocking(False)
-    link = Link(engine)
-    link.attach(ours.detach())
-    pieces = [bytes([i]) * 100_000 for i in range(20)]
-    for piece in pieces:
-        link.write(piece)
-    assert link.unsent_count > 0
-    assert await _all(peer, 2_000_000) == b"".join(pieces)
-    assert link.unsent_count == 0
-    link.close()
-    peer.close()
-    engine.close()
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 31, 32, 33, 64, 500])
+async def test_any_number_of_pieces_goes_out_in_order(count: int) -> None:
+    """Around the most that one system call takes, and far above it."""
+    async with relay() as made:
+        _, client = made.client()
+        _, far = made.server()
+        client.send(parse(b"mine"), *(bind(b"mine", b"%d" % number) for number in range(count)), SYNC)
+        made.turn()
+        sent = far.frames()
+        assert [body.split(b"\0")[0] for kind, body in sent if kind == "B"] == [b"%d" % n for n in range(count)]
 
 
-async def test_a_broken_peer_says_nothing_to_who_sends() -> None:
-    engine = Engine(asyncio.get_running_loop())
-    ours, peer = socket.socketpair()
-    ours.setblocking(False)
-    link = Link(engine)
-    link.attach(ours.detach())
-    peer.close()
-    for _ in range(3):
-        link.write(b"x" * 1000)
-    link.close()
-    link.write(b"after the end")
-    assert not link.opened
-    engine.close()
+async def test_pieces_that_the_peer_does_not_take_are_kept_in_order() -> None:
+    async with relay() as made:
+        _, client = made.client()
+        server, far = made.server()
+        batch = parse(b"mine") + b"".join(bind(b"mine", b"p%d" % number) for number in range(1000)) + SYNC
+        expected = 0
+        while not server.unsent_count:
+            client.send(query(b"x" * 30_000))
+            expected += 1
+            made.turn(1)
+            assert expected < 1000
+        client.send(batch)
+        kinds = ""
+        while not kinds.endswith("S"):
+            kinds += far.kinds()
+            made.turn(1)
+        assert kinds == "Q" * expected + "P" + "B" * 1000 + "S"
+
+
+async def test_our_own_pieces_and_the_servers_reach_the_client_in_order() -> None:
+    async with relay() as made:
+        _, client = made.client()
+        first, far = made.server()
+        client.send(parse(b"a", b"one"), parse(b"b", b"two"), SYNC)
+        made.turn()
+        far.send(PARSE_COMPLETE, PARSE_COMPLETE, READY)
+        made.turn()
+        client.frames()
+        first.drop("test")
+        _, other = made.server()
+        client.send(bind(b"a"), execute(), bind(b"b"), execute(), SYNC)
+        made.turn()
+        assert other.kinds() == "PBEPBES"
+        done = command_complete("SELECT 1")
+        other.send(PARSE_COMPLETE, BIND_COMPLETE, done, PARSE_COMPLETE, BIND_COMPLETE, done, READY)
+        made.turn()
+        assert client.kinds() == "2C2CZ"
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 70_000), max_size=12))
+def test_queries_of_any_sizes_arrive_as_they_were_sent(sizes: list[int]) -> None:
+    async def send() -> None:
+        async with relay() as made:
+            _, client = made.client()
+            _, far = made.server()
+            arrived = b""
+            asked = [query(b"x" * size) for size in sizes]
+            for one in asked:
+                client.send(one)
+                made.turn(1)
+                arrived += far.bytes()
+            made.turn()
+            assert arrived + far.bytes() == b"".join(asked)
+
+    asyncio.run(send())
