@@ -52,17 +52,19 @@ class Authority:
         path.write_bytes(self.certificate)
         return path
 
-    def issue(self, common_name: str, hosts: Sequence[str] = LOOPBACK) -> Certificate:
+    def issue(self, common_name: str, hosts: Sequence[str] = LOOPBACK, *, expired: bool = False) -> Certificate:
         """A certificate for a server (its hosts) or a client (its common name is the user)."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
-        builder = _builder(_name(common_name), self._name, key.public_key())
+        builder = _builder(_name(common_name), self._name, key.public_key(), ended=7 * DAY if expired else 0 * DAY)
         signed = builder.add_extension(names, critical=False).sign(self._key, hashes.SHA256())
         return Certificate(signed.public_bytes(serialization.Encoding.PEM), _pem(key))
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, ended: datetime.timedelta = 0 * DAY
+) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC) - ended
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number())
     return builder.not_valid_before(now - DAY).not_valid_after(now + DAY)
