@@ -2,15 +2,15 @@
 from trunkline.net.link cimport Link
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
-from trunkline.protocol.statement cimport Statement
 
 cdef class Lessee(Link):
     cdef readonly ServerLink server       # leased, or None
     cdef public object params             # Params that this session must see; None: whatever is there
     cdef readonly dict names              # its own statement names -> Statement; None until the first
-    cdef bytes unnamed                    # its last unnamed Parse, whole; None when there is none
+    cdef public bytes unnamed             # its last unnamed Parse, whole; None when there is none
     cdef readonly double waiting_since    # 0 when not waiting
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
+    cdef bint passing                     # the rest of its streamed frame goes to the server
     cdef readonly bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
     cdef bint awaits_copy                 # its COPY data came before it was known whether a COPY begins
     cpdef granted(self)
@@ -34,7 +34,7 @@ cdef class ServerLink(Link):
     cdef readonly Owner owner
     cdef public object params             # Params in force on this connection
     cdef readonly object prepared         # OrderedDict of Statement, least recently used first
-    cdef bytes unnamed                    # the Parse whose unnamed statement it holds
+    cdef public bytes unnamed             # the Parse whose unnamed statement it holds
     cdef public object setup              # called with the error fields or None when our own query is over
     cdef readonly dict setup_error
     cdef bint dropping                    # the rest of the streamed frame is nobody's
@@ -52,10 +52,6 @@ cdef class ServerLink(Link):
     cdef int unlease(self) except -1
     cdef bint matches(self, object params) except *
     cdef int apply(self, object params) except -1
-    cdef int ensure_prepared(self, Statement statement) except -1
-    cdef int ensure_unnamed(self, bytes parse) except -1
-    cdef int send_parse(self, bytes name, const unsigned char *body, Py_ssize_t n) except -1
-    cdef int remember(self, Statement statement) except -1
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
     cdef int _decide_copy(self, Lessee lessee) except -1
@@ -63,11 +59,11 @@ cdef class ServerLink(Link):
     cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_ready(self, bint ours) except -1
+    cdef bytes _next_fake(self)
     cdef int _say_fakes(self) except -1
     cdef int _after_frame(self, unsigned char *end, unsigned char **run) except -1
     cdef int _break_off(self, str reason) except -1
     cdef int _on_parameter(self, Frame *frame, bint ours) except -1
     cdef int _on_tag(self, Frame *frame) except -1
     cdef int _sync_after_copy(self) except -1
-    cdef int _take_back(self) except -1
     cdef int say_fakes_now(self) except -1

@@ -13,6 +13,7 @@ class Lessee(Link):
     server: ServerLink | None
     params: Params | None
     names: dict[bytes, Statement] | None
+    unnamed: bytes | None
     waiting_since: float
     sticky: bool
     def granted(self) -> None: ...
@@ -44,6 +45,7 @@ class ServerLink(Link):
     owner: Owner
     params: Params
     prepared: OrderedDict[Statement, None]
+    unnamed: bytes | None
     setup: Callable[[dict[str, str] | None], None] | None
     close_needed: bool
     cancels: int

@@ -15,21 +15,18 @@ import logging
 from collections import OrderedDict
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp, memset
 
 from trunkline.errors import ServerLost, ServerProtocolViolation
 from trunkline.net.link cimport Link
-from trunkline.protocol.messages import BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE, SYNC as SYNC_MESSAGE
+from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import message, parse_fields, query
 from trunkline.protocol.params import Params
-from trunkline.protocol.scanner cimport (
-    CUT_BAD, CUT_MORE, CUT_WHOLE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, write_u32,
-)
+from trunkline.pool.undo import client_name, in_client_words, take_back
+from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut
 from trunkline.protocol.server_session cimport (
-    BIND, BROKEN, CLOSE, DESCRIBE, FAKE, FORWARD, GIVE, KEEP, NOTHING, PARSE, PARSE_UNNAMED, QUERY, SWALLOW, SYNC,
-    COPY_NONE, Request, ServerSession, Verdict,
+    BROKEN, CLOSE, COPY_NONE, FAKE, FORWARD, KEEP, PARSE, QUERY, SWALLOW, SYNC, ServerSession, Verdict,
 )
-from trunkline.protocol.statement cimport Statement
 
 log = logging.getLogger("trunkline.pool")
 
@@ -51,7 +48,7 @@ for _kind, _watch in SPECIAL.items():
     WATCH[<unsigned char>ord(_kind)] = <unsigned char>_watch
     LOOK[<unsigned char>ord(_kind)] = 1
 
-cdef bytes SAYS_PARSED = PARSE_COMPLETE, SAYS_BOUND = BIND_COMPLETE, SAYS_CLOSED = CLOSE_COMPLETE
+cdef dict SAYS = {PARSE: PARSE_COMPLETE, CLOSE: CLOSE_COMPLETE}
 
 cdef enum:
     OWED_LIMIT = 65536      # requests in flight for one client before it is no longer read
@@ -166,60 +163,6 @@ cdef class ServerLink(Link):
         self.unnamed = None
         self.session.expect(QUERY, SWALLOW, None)
         self.send(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
-
-    # --- prepared statements ------------------------------------------------------------------------------------
-
-    cdef int ensure_prepared(self, Statement statement) except -1:
-        """Have the server know the statement, by a Parse of our own in front of the client's request if need be."""
-        if statement in self.prepared:
-            self.prepared.move_to_end(statement)
-            return 0
-        self.session.expect(PARSE, SWALLOW, statement)
-        self.retain(statement.body)
-        self.send_parse(statement.server_name, <unsigned char *>PyBytes_AS_STRING(statement.body),
-                        PyBytes_GET_SIZE(statement.body))
-        return self.remember(statement)
-
-    cdef int ensure_unnamed(self, bytes parse) except -1:
-        """Have the server hold this unnamed statement, whoever used the connection in between."""
-        if self.unnamed is parse:
-            return 0
-        self.session.expect(PARSE_UNNAMED, SWALLOW, b"")
-        self.owner.server_parse_count += 1
-        self.gather(<unsigned char *>PyBytes_AS_STRING(parse), PyBytes_GET_SIZE(parse))
-        self.retain(parse)
-        self.unnamed = parse
-        return 0
-
-    cdef int send_parse(self, bytes name, const unsigned char *body, Py_ssize_t n) except -1:
-        """A Parse under `name`; the body (query, parameter types) is sent from where it is."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(name) + 1
-        cdef unsigned char *head = self.scratch(HEADER_BYTES + size)
-        head[0] = c'P'
-        write_u32(head + 1, <unsigned int>(4 + size + n))
-        memcpy(head + HEADER_BYTES, PyBytes_AS_STRING(name), size)
-        self.gather(head, HEADER_BYTES + size)
-        self.gather(body, n)
-        self.owner.server_parse_count += 1
-        return 0
-
-    cdef int remember(self, Statement statement) except -1:
-        """The statement is on its way to the server; the least recently used one goes if there are too many."""
-        cdef Statement oldest
-        cdef unsigned char *closing
-        cdef Py_ssize_t size
-        self.prepared[statement] = None
-        if len(self.prepared) <= self.owner.max_prepared:
-            return 0
-        oldest = self.prepared.popitem(last=False)[0]
-        size = PyBytes_GET_SIZE(oldest.server_name) + 1
-        closing = self.scratch(HEADER_BYTES + 1 + size)
-        closing[0] = c'C'
-        write_u32(closing + 1, <unsigned int>(5 + size))
-        closing[HEADER_BYTES] = c'S'
-        memcpy(closing + HEADER_BYTES + 1, PyBytes_AS_STRING(oldest.server_name), size)
-        self.session.expect(CLOSE, SWALLOW, oldest)
-        return self.gather(closing, HEADER_BYTES + 1 + size)
 
     def forget_session(self):
         """DISCARD ALL has run: nothing of the last session is left."""
@@ -353,18 +296,19 @@ cdef class ServerLink(Link):
         cdef bytes told
         if ours or self.lessee is None:
             self.setup_error = parse_fields(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5))
-        if self.lessee is not None and self._renamed(note) is not None and frame.have == frame.size:
+        renamed = client_name(note, self.lessee.names) if self.lessee is not None else None
+        if renamed is not None and frame.have == frame.size:
             self.lessee.gather(run[0], frame.data - run[0])
             self.lessee.flush()
             run[0] = frame.data + frame.have
-            told = self._in_client_words(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5), note)
+            told = in_client_words(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5), *renamed)
             self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
         self.said_fatal = self.session.tainted or self._is_fatal(frame)
         if self.said_fatal and self.lessee is None and self.session.count == 0:
             self._break_off(f"{self.setup_error['C']}: {self.setup_error['M']}")
             return -2
         if self.session.undone:
-            self._take_back()
+            take_back(self, self.lessee)
         if self.session.skipping and self.lessee is not None and self.lessee.copy_synced:
             self._sync_after_copy()
         return 0
@@ -379,21 +323,6 @@ cdef class ServerLink(Link):
     cdef bint _is_fatal(self, Frame *frame) except *:
         # V is the severity that is never translated
         return b"\0VFATAL\0" in PyBytes_FromStringAndSize(<char *>frame.data, frame.have)
-
-    def _renamed(self, note):
-        """(our name, the client's name) if the request spoke of a statement under our name."""
-        cdef Statement statement
-        if type(note) is tuple:
-            return (<Statement>note[2]).server_name, note[0]
-        if type(note) is not Statement or self.lessee.names is None:
-            return None
-        statement = note
-        name = next((name for name, known in self.lessee.names.items() if known is statement), None)
-        return None if name is None else (statement.server_name, name)
-
-    def _in_client_words(self, bytes body, note):
-        ours, theirs = self._renamed(note)
-        return message(b"E", body.replace(b'"%b"' % ours, b'"%b"' % theirs))
 
     cdef int _on_parameter(self, Frame *frame, bint ours) except -1:
         cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
@@ -420,55 +349,24 @@ cdef class ServerLink(Link):
             self.params = Params.of(self.params.reported, {})
         return 0
 
-    cdef int _take_back(self) except -1:
-        """Undo what was noted for requests that an error ended or skipped, last first."""
-        undone = self.session.undone[::-1]
-        self.session.undone.clear()
-        for request, action, note, failed in undone:
-            if request == PARSE:
-                self._unparse(note, action)
-            elif request == PARSE_UNNAMED:
-                self.unnamed = None
-                if action == FORWARD and self.lessee is not None:
-                    self.lessee.unnamed = None if failed else (note or None)
-            elif request == CLOSE and action == SWALLOW:
-                self.prepared[note] = None
-            elif request == CLOSE and action == FAKE and self.lessee is not None:
-                self.lessee.names.setdefault(*note)
-        return 0
-
-    def _unparse(self, note, action):
-        if action == SWALLOW:
-            self.prepared.pop(note, None)
-            return
-        name, before, statement, how = note
-        if how == "new":
-            self.prepared.pop(statement, None)
-        if self.lessee is None or self.lessee.names.get(name) is not statement:
-            return
-        if before is None:
-            del self.lessee.names[name]
-        else:
-            self.lessee.names[name] = before
+    cdef bytes _next_fake(self):
+        """What is ours to say now, in place of the server, or None."""
+        return SAYS.get(self.session.pop_fake())
 
     cdef int _say_fakes(self) except -1:
         """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
-        cdef int request = self.session.pop_fake()
-        cdef bytes said
-        while request != NOTHING:
-            said = SAYS_PARSED if request == PARSE else SAYS_CLOSED if request == CLOSE else SAYS_BOUND
+        cdef bytes said = self._next_fake()
+        while said is not None:
             self.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
-            request = self.session.pop_fake()
+            said = self._next_fake()
         return 0
 
     cdef int say_fakes_now(self) except -1:
         """The same from the client's side: nothing is owed before them."""
-        cdef int request = NOTHING if self.left else self.session.pop_fake()
-        cdef bytes said
-        while request != NOTHING:
-            said = SAYS_PARSED if request == PARSE else SAYS_CLOSED if request == CLOSE else SAYS_BOUND
+        cdef bytes said = None if self.left else self._next_fake()
+        while said is not None:
             self.lessee.send(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
-            request = self.session.pop_fake()
+            said = self._next_fake()
         return 0
 
     # --- the end ------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from trunkline.protocol.scanner cimport Frame
 cdef class ClientLink(Lessee):
     cdef readonly Leases pool
     cdef readonly int state
-    cdef bint passing                  # the rest of the streamed frame goes to the server
     cdef Py_ssize_t max_bytes
     cdef public object session         # the Python side of this client: names, login, how it ends
     cdef readonly double active_at     # when it last sent something
@@ -14,6 +13,7 @@ cdef class ClientLink(Lessee):
     cdef int _await_server(self) except -1
     cdef int _pass(self, Frame *frame) except -1
     cdef int _flush_requests(self) except -1
+    cdef int _too_long(self) except -1
     cdef int _violation(self, str text) except -1
     cdef int _stream_rest(self, unsigned char *data, Py_ssize_t n) except -1
     cdef int _after_chunk(self) except -1

@@ -11,24 +11,19 @@ Rules:
 3. A refusal of our own ends the unit it belongs to: one error, then nothing until Sync, then one ReadyForQuery.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr, memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memset
 
 from trunkline.errors import MessageTooLarge, ProtocolViolation
 from trunkline.protocol.messages import FLUSH, error_response, ready_for_query
-from trunkline.protocol.statement import intern
 
-from trunkline.net.link cimport Link
 from trunkline.pool.leases cimport Leases
+from trunkline.pool.prepared cimport begin, bind, close, describe, extended, parse
 from trunkline.pool.server cimport Lessee, ServerLink
-from trunkline.protocol.scanner cimport (
-    CUT_BAD, CUT_HEAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32, write_u32,
-)
+from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.server_session cimport (
-    BIND, CLOSE, COPY_BOTH, COPY_IN, COPY_NONE, DESCRIBE, EXECUTE, FAKE, FORWARD, FUNCTION, PARSE, PARSE_UNNAMED, QUERY,
-    SWALLOW, SYNC, Request,
+    COPY_BOTH, COPY_IN, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request,
 )
-from trunkline.protocol.statement cimport Statement
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -53,6 +48,9 @@ STEPS = {
     },
 }
 
+# Steps that need a server which listens; while it skips to Sync, what they would send is dropped (rule 2).
+NEED_SERVER = ("query", "function", "parse", "bind", "describe", "execute", "close")
+
 # How much of a frame a step must see at once; the others need only the header.
 SEEN = {"P": WATCH_WHOLE, "D": WATCH_WHOLE, "C": WATCH_WHOLE, "B": WATCH_HEAD}
 
@@ -63,34 +61,9 @@ cdef enum:
     OVER = 2             # this client is finished
     OWED_LIMIT = 65536   # requests in flight before it is no longer read
     UNREAD_LIMIT = 131072
-    NAME_BYTES = 63
+    RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
 
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
-
-cdef struct Name:
-    const char *text
-    Py_ssize_t size
-    Py_ssize_t end       # offset behind its zero byte, from the frame's first byte; 0 when there is none
-
-
-cdef inline Name read_name(Frame *frame, Py_ssize_t start) noexcept:
-    """The zero-terminated string at an offset of a frame."""
-    cdef Name name
-    cdef const char *found
-    name.text, name.size, name.end = NULL, 0, 0
-    if start < frame.have:
-        found = <const char *>memchr(frame.data + start, 0, frame.have - start)
-        if found != NULL:
-            name.text = <const char *>frame.data + start
-            name.size = found - name.text
-            name.end = start + name.size + 1
-    return name
-
-
-cdef inline bytes to_bytes(Name name):
-    """A statement's name; PostgreSQL tells names apart by their first 63 bytes (prepare.c, a table keyed by NAMEDATALEN)."""
-    return PyBytes_FromStringAndSize(name.text, min(name.size, NAME_BYTES))
-
 
 # --- steps: one short function an entry -------------------------------------------------------------------------------
 
@@ -103,198 +76,30 @@ cdef int step_function(ClientLink client, Frame *frame) except -1:
 
 
 cdef inline int simple(ClientLink client, Frame *frame, Request request) except -1:
-    cdef ServerLink server = client.server
-    if server is None and client._await_server():
-        return WAIT
-    server = client.server
-    if server.session.skipping:
-        return DONE
-    begin(client, server)
-    server.session.expect(request, FORWARD, None)
-    client.unnamed = server.unnamed = None  # a simple Query ends the unnamed statement
-    return client._pass(frame)
-
-
-cdef inline int begin(ClientLink client, ServerLink server) except -1:
-    """A request is about to go out: the clock of the query starts if none is under way."""
-    if server.session.count == 0:
-        server.request_at = client.engine.now
-    return 0
-
-
-cdef inline int extended(ClientLink client, Frame *frame, Request request, object note) except -1:
-    begin(client, client.server)
-    client.server.session.expect(request, FORWARD, note)
+    begin(client)
+    client.server.session.expect(request, FORWARD, None)
+    client.unnamed = client.server.unnamed = None  # a simple Query ends the unnamed statement
     return client._pass(frame)
 
 
 cdef int step_parse(ClientLink client, Frame *frame) except -1:
-    cdef Name name
-    if client.server is None and client._await_server():
-        return WAIT
-    if client.server.session.skipping:
-        return DONE
-    client.pool.client_parse_count += 1
-    if not client.pool.tracks:
-        client.pool.server_parse_count += 1
-        return extended(client, frame, PARSE_UNNAMED, None)
-    name = read_name(frame, HEADER_BYTES)
-    if not name.end:
-        return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
-    if frame.have < frame.size:
-        client.sticky = True  # too large to remember: this server is the client's from now on
-        return extended(client, frame, PARSE_UNNAMED, b"")
-    if name.size == 0 or not client.pool.max_prepared:
-        return parse_unnamed(client, frame, name.size == 0)
-    return parse_named(client, frame, to_bytes(name), name.end)
-
-
-cdef int parse_unnamed(ClientLink client, Frame *frame, bint unnamed) except -1:
-    cdef bytes before = client.unnamed
-    begin(client, client.server)
-    client.pool.server_parse_count += 1
-    client.server.session.expect(PARSE_UNNAMED, FORWARD, before if before is not None else b"")
-    if unnamed:
-        client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.size)
-    return client._pass(frame)
-
-
-cdef int parse_named(ClientLink client, Frame *frame, bytes name, Py_ssize_t start) except -1:
-    cdef ServerLink server = client.server
-    cdef Statement before, statement
-    if client.names is None:
-        client.names = {}
-    before = client.names.get(name)
-    begin(client, server)
-    if before is not None:  # PostgreSQL's own 42P05, by asking for a name that is taken on the server too
-        server.ensure_prepared(before)
-        server.session.expect(PARSE, FORWARD, (name, before, before, "taken"))
-        return reparse(server, frame, start, before.server_name)
-    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start))
-    client.names[name] = statement
-    if statement not in server.prepared:
-        server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
-        reparse(server, frame, start, statement.server_name)
-        return server.remember(statement)
-    server.prepared.move_to_end(statement)
-    if server.session.count == 0 and server.session.status != c'E':
-        server.session.expect(PARSE, FAKE, (name, None, statement, "known"))
-        return server.say_fakes_now()
-    # not known whether PostgreSQL would take a Parse now (a transaction may have failed): have it say so itself
-    server.session.expect(PARSE, FORWARD, (name, None, statement, "known"))
-    server.unnamed = None
-    return reparse(server, frame, start, b"")
-
-
-cdef inline int reparse(ServerLink server, Frame *frame, Py_ssize_t start, bytes name) except -1:
-    server.send_parse(name, frame.data + start, frame.size - start)
-    return DONE
+    return client._too_long() if frame.size > RENAMED_BYTES else parse(client, frame)
 
 
 cdef int step_bind(ClientLink client, Frame *frame) except -1:
-    cdef Name portal, name
-    if client.server is None and client._await_server():
-        return WAIT
-    if client.server.session.skipping:
-        return DONE
-    client.pool.bind_count += 1
-    if not client.pool.tracks:
-        return extended(client, frame, BIND, None)
-    portal = read_name(frame, HEADER_BYTES)
-    name = read_name(frame, portal.end) if portal.end else portal
-    if not name.end:
-        return extended(client, frame, BIND, None)
-    if name.size == 0:
-        return with_unnamed(client, frame, BIND)
-    return renamed(client, frame, BIND, portal.end, name)
+    return client._too_long() if frame.size > RENAMED_BYTES else bind(client, frame)
 
 
 cdef int step_describe(ClientLink client, Frame *frame) except -1:
-    cdef Name name
-    if client.server is None and client._await_server():
-        return WAIT
-    if client.server.session.skipping:
-        return DONE
-    name = read_name(frame, HEADER_BYTES + 1)
-    if not client.pool.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
-        return extended(client, frame, DESCRIBE, None)
-    if name.size == 0:
-        return with_unnamed(client, frame, DESCRIBE)
-    return renamed(client, frame, DESCRIBE, HEADER_BYTES + 1, name)
-
-
-cdef inline int with_unnamed(ClientLink client, Frame *frame, Request request) except -1:
-    """Uses the unnamed statement, which may have been parsed on another server."""
-    cdef ServerLink server = client.server
-    begin(client, server)
-    if client.unnamed is not None and server.unnamed is not client.unnamed:
-        server.ensure_unnamed(client.unnamed)
-    elif client.unnamed is None and server.unnamed is not None:
-        forget_unnamed(server)
-    return extended(client, frame, request, None)
-
-
-cdef int forget_unnamed(ServerLink server) except -1:
-    """Another client's unnamed statement is still there: close it, so that 26000 is the answer."""
-    cdef unsigned char *closing = server.scratch(HEADER_BYTES + 2)
-    closing[0] = c'C'
-    write_u32(closing + 1, 6)
-    closing[HEADER_BYTES] = c'S'
-    closing[HEADER_BYTES + 1] = 0
-    server.session.expect(CLOSE, SWALLOW, None)
-    server.unnamed = None
-    return server.gather(closing, HEADER_BYTES + 2)
-
-
-cdef int renamed(ClientLink client, Frame *frame, Request request, Py_ssize_t start, Name name) except -1:
-    """Bind or Describe of a named statement: our name for the client's, the rest as it is."""
-    cdef ServerLink server = client.server
-    cdef Statement statement = None
-    cdef Py_ssize_t size
-    cdef unsigned char *head
-    if client.names is not None:
-        statement = client.names.get(to_bytes(name))
-    if statement is None:
-        return extended(client, frame, request, None)  # PostgreSQL's own 26000
-    begin(client, server)
-    server.ensure_prepared(statement)
-    server.session.expect(request, FORWARD, statement)
-    size = PyBytes_GET_SIZE(statement.server_name)
-    if frame.size - 1 + size - name.size > 0x7fffffff:
-        return client._violation("invalid message length")
-    head = server.scratch(start + size)
-    memcpy(head, frame.data, start)
-    write_u32(head + 1, <unsigned int>(frame.size - 1 + size - name.size))
-    memcpy(head + start, PyBytes_AS_STRING(statement.server_name), size)
-    server.gather(head, start + size)
-    client.passing = True
-    return server.gather(frame.data + name.end - 1, frame.have - name.end + 1)
+    return describe(client, frame)
 
 
 cdef int step_execute(ClientLink client, Frame *frame) except -1:
-    if client.server is None and client._await_server():
-        return WAIT
-    if client.server.session.skipping:
-        return DONE
     return extended(client, frame, EXECUTE, None)
 
 
 cdef int step_close(ClientLink client, Frame *frame) except -1:
-    cdef Name name
-    if client.server is None and client._await_server():
-        return WAIT
-    if client.server.session.skipping:
-        return DONE
-    name = read_name(frame, HEADER_BYTES + 1)
-    if not client.pool.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
-        return extended(client, frame, CLOSE, None)
-    if name.size == 0:
-        client.unnamed = client.server.unnamed = None
-    elif client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
-        begin(client, client.server)
-        client.server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
-        return client.server.say_fakes_now()
-    return extended(client, frame, CLOSE, None)
+    return close(client, frame)
 
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
@@ -302,7 +107,7 @@ cdef int step_sync(ClientLink client, Frame *frame) except -1:
     if server is None:
         client.write(IDLE_READY)  # nothing is open: the answer is known
         return DONE
-    begin(client, server)
+    begin(client)
     server.session.expect(SYNC, FORWARD, None)
     return client._pass(frame)
 
@@ -389,12 +194,16 @@ name_step("sync_in_copy", step_sync_in_copy)
 name_step("end_refusal", step_end_refusal)
 
 cdef unsigned char TABLE[N_STATES][256]
+cdef unsigned char NEEDS[24]
 cdef unsigned char WATCH[256]
+memset(NEEDS, 0, sizeof(NEEDS))
 memset(TABLE, 0, sizeof(TABLE))
 memset(WATCH, 0, sizeof(WATCH))
 for _state, _steps in STEPS.items():
     for _kind, _step in _steps.items():
         TABLE[<int>STATES.index(_state)][<unsigned char>ord(_kind)] = <unsigned char>_names[_step]
+for _step in NEED_SERVER:
+    NEEDS[<int>_names[_step]] = 1
 for _kind, _seen in SEEN.items():
     WATCH[<unsigned char>ord(_kind)] = <unsigned char>_seen
 
@@ -484,6 +293,11 @@ cdef class ClientLink(Lessee):
             self._violation(f"invalid frontend message type {frame.type}")
             return OVER
         self.passing = False  # until the step has given the beginning of the frame to the server
+        if NEEDS[step]:
+            if self.server is None and self._await_server():
+                return WAIT
+            if self.server.session.skipping:
+                return DONE
         return FUNCTIONS[step](self, frame)
 
     cdef bint _copies_in(self) noexcept:
@@ -506,6 +320,9 @@ cdef class ClientLink(Lessee):
         self._flush_requests()
         self.end(ProtocolViolation(text))
         return OVER
+
+    cdef int _too_long(self) except -1:
+        return self._violation("invalid message length")
 
     def _bad_length(self, unsigned int length):
         self._flush_requests()

@@ -1,0 +1,25 @@
+# Requests of the extended protocol that speak of statements: the C side of the contract in prepared.pyx.
+from trunkline.pool.server cimport Lessee
+from trunkline.protocol.scanner cimport Frame
+from trunkline.protocol.server_session cimport FORWARD, Request
+
+
+cdef inline int begin(Lessee client) except -1:
+    """A request is about to go out: the clock of the query starts if none is under way."""
+    if client.server.session.count == 0:
+        client.server.request_at = client.engine.now
+    return 0
+
+
+cdef inline int extended(Lessee client, Frame *frame, Request request, object note) except -1:
+    """A request that goes to the server as it is."""
+    begin(client)
+    client.server.session.expect(request, FORWARD, note)
+    client.passing = True
+    return client.server.gather(frame.data, frame.have)
+
+
+cdef int parse(Lessee client, Frame *frame) except -1
+cdef int bind(Lessee client, Frame *frame) except -1
+cdef int describe(Lessee client, Frame *frame) except -1
+cdef int close(Lessee client, Frame *frame) except -1

@@ -1,0 +1,253 @@
+"""Prepared statements that follow a client from server to server: Parse, Bind, Describe and Close on their way.
+
+A client's statement name stands for a `Statement`, which every server knows by one name of ours. A server that does not
+know it yet gets a Parse of ours in front of the client's request, whose answer is swallowed. The unnamed statement is
+remembered whole and parsed again where another client has used the server in between.
+
+Rules:
+1. Wrong names get PostgreSQL's own errors: an unknown one is sent as it is, a taken one is asked for under the name that
+   is taken on the server too.
+2. ParseComplete is said by us only where PostgreSQL would certainly say it; else the server is asked.
+3. Each change of who knows what is noted with the request, so that an error takes it back (`undo`).
+
+All functions take a lessee that has a server which is not skipping, and return 0.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memchr, memcpy
+
+from trunkline.protocol.statement import intern
+
+from trunkline.pool.server cimport Lessee, ServerLink
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
+from trunkline.protocol.server_session cimport (
+    BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, Request,
+)
+from trunkline.protocol.statement cimport Statement
+
+cdef enum:
+    NAME_BYTES = 63     # NAMEDATALEN - 1
+
+cdef struct Name:
+    const char *text
+    Py_ssize_t size
+    Py_ssize_t end       # offset behind its zero byte, from the frame's first byte; 0 when there is none
+
+
+cdef inline Name read_name(Frame *frame, Py_ssize_t start) noexcept:
+    """The zero-terminated string at an offset of a frame."""
+    cdef Name name
+    cdef const char *found
+    name.text, name.size, name.end = NULL, 0, 0
+    if start < frame.have:
+        found = <const char *>memchr(frame.data + start, 0, frame.have - start)
+        if found != NULL:
+            name.text = <const char *>frame.data + start
+            name.size = found - name.text
+            name.end = start + name.size + 1
+    return name
+
+
+cdef inline bytes to_bytes(Name name):
+    """A statement's name; PostgreSQL tells names apart by their first 63 bytes (prepare.c, a table keyed by NAMEDATALEN)."""
+    return PyBytes_FromStringAndSize(name.text, min(name.size, NAME_BYTES))
+
+
+# --- Parse ------------------------------------------------------------------------------------------------------------
+
+cdef int parse(Lessee client, Frame *frame) except -1:
+    cdef ServerLink server = client.server
+    cdef Name name
+    server.owner.client_parse_count += 1
+    if not server.owner.tracks:
+        server.owner.server_parse_count += 1
+        return extended(client, frame, PARSE_UNNAMED, None)
+    name = read_name(frame, HEADER_BYTES)
+    if not name.end:
+        return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
+    if frame.have < frame.size:
+        client.sticky = True  # too large to remember: this server is the client's from now on
+        return extended(client, frame, PARSE_UNNAMED, b"")
+    if name.size == 0 or not server.owner.max_prepared:
+        return parse_unnamed(client, frame, name.size == 0)
+    return parse_named(client, frame, to_bytes(name), name.end)
+
+
+cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
+    cdef bytes before = client.unnamed
+    client.server.owner.server_parse_count += 1
+    extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
+    if unnamed:
+        client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.size)
+    return 0
+
+
+cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1:
+    cdef ServerLink server = client.server
+    cdef Statement before, statement
+    if client.names is None:
+        client.names = {}
+    before = client.names.get(name)
+    begin(client)
+    if before is not None:
+        ensure_prepared(server, before)
+        server.session.expect(PARSE, FORWARD, (name, before, before, "taken"))
+        return send_parse(server, before.server_name, frame.data + start, frame.size - start)
+    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start))
+    client.names[name] = statement
+    if statement not in server.prepared:
+        server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
+        send_parse(server, statement.server_name, frame.data + start, frame.size - start)
+        return remember(server, statement)
+    return parse_known(server, frame, start, name, statement)
+
+
+cdef int parse_known(ServerLink server, Frame *frame, Py_ssize_t start, bytes name, Statement statement) except -1:
+    """The server knows the statement already, from another client."""
+    server.prepared.move_to_end(statement)
+    if server.session.count == 0 and server.session.status != c'E':
+        server.session.expect(PARSE, FAKE, (name, None, statement, "known"))
+        return server.say_fakes_now()
+    # not known whether PostgreSQL would take a Parse now (a transaction may have failed): have it say so itself
+    server.session.expect(PARSE, FORWARD, (name, None, statement, "known"))
+    server.unnamed = None
+    return send_parse(server, b"", frame.data + start, frame.size - start)
+
+
+# --- Bind, Describe, Close ----------------------------------------------------------------------------------------------
+
+cdef int bind(Lessee client, Frame *frame) except -1:
+    cdef Name portal, name
+    client.server.owner.bind_count += 1
+    if not client.server.owner.tracks:
+        return extended(client, frame, BIND, None)
+    portal = read_name(frame, HEADER_BYTES)
+    name = read_name(frame, portal.end) if portal.end else portal
+    if not name.end:
+        return extended(client, frame, BIND, None)
+    if name.size == 0:
+        return with_unnamed(client, frame, BIND)
+    return renamed(client, frame, BIND, portal.end, name)
+
+
+cdef int describe(Lessee client, Frame *frame) except -1:
+    cdef Name name = read_name(frame, HEADER_BYTES + 1)
+    if not client.server.owner.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
+        return extended(client, frame, DESCRIBE, None)
+    if name.size == 0:
+        return with_unnamed(client, frame, DESCRIBE)
+    return renamed(client, frame, DESCRIBE, HEADER_BYTES + 1, name)
+
+
+cdef int close(Lessee client, Frame *frame) except -1:
+    cdef ServerLink server = client.server
+    cdef Name name = read_name(frame, HEADER_BYTES + 1)
+    if not server.owner.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
+        return extended(client, frame, CLOSE, None)
+    if name.size == 0:
+        client.unnamed = server.unnamed = None
+    elif client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
+        begin(client)
+        server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
+        return server.say_fakes_now()
+    return extended(client, frame, CLOSE, None)
+
+
+cdef inline int with_unnamed(Lessee client, Frame *frame, Request request) except -1:
+    """Uses the unnamed statement, which may have been parsed on another server."""
+    cdef ServerLink server = client.server
+    begin(client)
+    if client.unnamed is not None and server.unnamed is not client.unnamed:
+        ensure_unnamed(server, client.unnamed)
+    elif client.unnamed is None and server.unnamed is not None:
+        forget_unnamed(server)
+    return extended(client, frame, request, None)
+
+
+cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start, Name name) except -1:
+    """Bind or Describe of a named statement: our name for the client's, the rest as it is."""
+    cdef ServerLink server = client.server
+    cdef Statement statement = None
+    cdef Py_ssize_t size
+    cdef unsigned char *head
+    if client.names is not None:
+        statement = client.names.get(to_bytes(name))
+    if statement is None:
+        return extended(client, frame, request, None)  # PostgreSQL's own 26000
+    begin(client)
+    ensure_prepared(server, statement)
+    server.session.expect(request, FORWARD, statement)
+    size = PyBytes_GET_SIZE(statement.server_name)
+    head = server.scratch(start + size)
+    memcpy(head, frame.data, start)
+    write_u32(head + 1, <unsigned int>(frame.size - 1 + size - name.size))
+    memcpy(head + start, PyBytes_AS_STRING(statement.server_name), size)
+    server.gather(head, start + size)
+    client.passing = True
+    return server.gather(frame.data + name.end - 1, frame.have - name.end + 1)
+
+
+# --- requests of our own ------------------------------------------------------------------------------------------------
+
+cdef int ensure_prepared(ServerLink server, Statement statement) except -1:
+    """Have the server know the statement, by a Parse of our own in front of the client's request if need be."""
+    if statement in server.prepared:
+        server.prepared.move_to_end(statement)
+        return 0
+    server.session.expect(PARSE, SWALLOW, statement)
+    server.retain(statement.body)
+    send_parse(server, statement.server_name, <unsigned char *>PyBytes_AS_STRING(statement.body),
+               PyBytes_GET_SIZE(statement.body))
+    return remember(server, statement)
+
+
+cdef int ensure_unnamed(ServerLink server, bytes parse) except -1:
+    """Have the server hold this unnamed statement, whoever used the connection in between."""
+    server.session.expect(PARSE_UNNAMED, SWALLOW, b"")
+    server.owner.server_parse_count += 1
+    server.gather(<unsigned char *>PyBytes_AS_STRING(parse), PyBytes_GET_SIZE(parse))
+    server.retain(parse)
+    server.unnamed = parse
+    return 0
+
+
+cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py_ssize_t n) except -1:
+    """A Parse under `name`; the body (query, parameter types) is sent from where it is."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name) + 1
+    cdef unsigned char *head = server.scratch(HEADER_BYTES + size)
+    head[0] = c'P'
+    write_u32(head + 1, <unsigned int>(4 + size + n))
+    memcpy(head + HEADER_BYTES, PyBytes_AS_STRING(name), size)
+    server.gather(head, HEADER_BYTES + size)
+    server.gather(body, n)
+    server.owner.server_parse_count += 1
+    return 0
+
+
+cdef int remember(ServerLink server, Statement statement) except -1:
+    """The statement is on its way to the server; the least recently used one goes if there are too many."""
+    cdef Statement oldest
+    server.prepared[statement] = None
+    if len(server.prepared) <= server.owner.max_prepared:
+        return 0
+    oldest = server.prepared.popitem(last=False)[0]
+    server.session.expect(CLOSE, SWALLOW, oldest)
+    return send_close(server, oldest.server_name)
+
+
+cdef int forget_unnamed(ServerLink server) except -1:
+    """Another client's unnamed statement is still there: close it, so that 26000 is the answer."""
+    server.session.expect(CLOSE, SWALLOW, None)
+    server.unnamed = None
+    return send_close(server, b"")
+
+
+cdef int send_close(ServerLink server, bytes name) except -1:
+    """Close of a statement."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name) + 1
+    cdef unsigned char *closing = server.scratch(HEADER_BYTES + 1 + size)
+    closing[0] = c'C'
+    write_u32(closing + 1, <unsigned int>(5 + size))
+    closing[HEADER_BYTES] = c'S'
+    memcpy(closing + HEADER_BYTES + 1, PyBytes_AS_STRING(name), size)
+    return server.gather(closing, HEADER_BYTES + 1 + size)

@@ -1,0 +1,97 @@
+"""What an error of the server takes back of prepared statements, and how its words are made the client's.
+
+Requests that change who knows which statement take effect when they are sent, for what follows them in a pipeline
+counts on it. When an error ends or skips them, the session lists them in `undone`, oldest first, with a note each:
+
+- Parse of the client: (client's name, statement before, statement, "new" | "known" | "taken")
+- Parse of our own: the statement
+- unnamed Parse: the client's unnamed Parse before, b"" for none
+- Close answered by us: (client's name, statement); Close of our own: the statement
+- Bind and Describe: the statement, so that an error can be told under the client's name
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.protocol.messages import message
+from trunkline.protocol.server_session import REQUEST_NAMES
+from trunkline.protocol.statement import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trunkline.pool.server import Lessee, ServerLink
+
+FORWARD, SWALLOW, FAKE = range(3)
+
+
+def take_back(server: ServerLink, lessee: Lessee | None) -> None:
+    """Undo, last first, what was noted for requests that an error ended or skipped."""
+    undone = server.session.undone[::-1]
+    server.session.undone.clear()
+    for request, action, note, failed in undone:
+        handle = _HANDLERS.get((REQUEST_NAMES[request], action))
+        if handle is not None:
+            handle(server, lessee, note, failed)
+
+
+def _parse_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    server.prepared.pop(note, None)
+
+
+def _parse_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    name, before, statement, how = note
+    if how == "new":
+        server.prepared.pop(statement, None)
+    if lessee is None or lessee.names is None or lessee.names.get(name) is not statement:
+        return
+    if before is None:
+        del lessee.names[name]
+    else:
+        lessee.names[name] = before
+
+
+def _unnamed_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    server.unnamed = None
+    if lessee is not None:
+        lessee.unnamed = None if failed else (note or None)  # a failed Parse has ended the statement before it too
+
+
+def _unnamed_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    server.unnamed = None
+
+
+def _close_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    server.prepared[note] = None
+
+
+def _close_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    if lessee is not None and lessee.names is not None:
+        lessee.names.setdefault(*note)
+
+
+_HANDLERS = {
+    ("parse", SWALLOW): _parse_of_ours,
+    ("parse", FORWARD): _parse_of_client,
+    ("parse", FAKE): _parse_of_client,
+    ("parse_unnamed", FORWARD): _unnamed_of_client,
+    ("parse_unnamed", SWALLOW): _unnamed_of_ours,
+    ("close", SWALLOW): _close_of_ours,
+    ("close", FAKE): _close_of_client,
+}
+
+
+def client_name(note: Any, names: Mapping[bytes, Statement] | None) -> tuple[bytes, bytes] | None:
+    """(our name, the client's name) if the request with this note spoke of a statement under our name."""
+    if type(note) is tuple:
+        return note[2].server_name, note[0]
+    if type(note) is not Statement or names is None:
+        return None
+    name = next((name for name, known in names.items() if known is note), None)
+    return None if name is None else (note.server_name, name)
+
+
+def in_client_words(body: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """The ErrorResponse with this body, with the client's name for the statement in place of ours."""
+    return message(b"E", body.replace(b'"%b"' % ours, b'"%b"' % theirs))
