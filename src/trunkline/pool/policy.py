@@ -57,6 +57,11 @@ def to_open(demand: Demand, trouble: Trouble | None, now: float) -> int:
     return max(wanted, 0)
 
 
+def lacks_room(demand: Demand, trouble: Trouble | None, now: float) -> bool:
+    """Whether a limit shared with other pools, and nothing else, keeps a server from being opened now."""
+    return not to_open(demand, trouble, now) and to_open(replace(demand, room=None), trouble, now) > 0
+
+
 def after_failure(trouble: Trouble | None, sqlstate: str, now: float, longest_pause: float, jitter: float) -> Trouble:
     """The trouble after one more failed try; `jitter` is in [0, 1)."""
     permanent = sqlstate[:2] in PERMANENT_CLASSES
@@ -83,8 +88,3 @@ def expired(opened_at: float, idle_since: float, now: float, lifetime: float, id
     if idle_timeout and now - idle_since >= idle_timeout:
         return "server_idle_timeout"
     return None
-
-
-def without_reserve(demand: Demand) -> Demand:
-    """The same demand when nobody has waited long enough for the reserve."""
-    return replace(demand, reserve_due=False)

@@ -126,8 +126,9 @@ class Pool(Leases):
         if self.paused or self.closed:
             return
         now = self.pools.now
-        wanted = policy.to_open(self.demand(now), self.trouble, now)
-        if not wanted and self.waiting and self.pools.make_room(self):
+        demand = self.demand(now)
+        wanted = policy.to_open(demand, self.trouble, now)
+        if self.waiting and policy.lacks_room(demand, self.trouble, now) and self.pools.make_room(self):
             wanted = policy.to_open(self.demand(now), self.trouble, now)
         self.full = not wanted and self.trouble is None and self._at_limit  # until the next tick, or a loss
         for _ in range(wanted):

@@ -17,9 +17,9 @@ from trunkline.pool.policy import (
     Trouble,
     after_failure,
     expired,
+    lacks_room,
     refuses,
     to_open,
-    without_reserve,
 )
 
 QUIET = Demand(
@@ -84,6 +84,24 @@ def test_in_trouble_nothing_is_tried_for_nobody() -> None:
     assert to_open(QUIET, IN_TROUBLE, 20.0) == 0
 
 
+@pytest.mark.parametrize(
+    ("differs", "lacks"),
+    [
+        ({"waiting": 1, "room": 0}, True),
+        ({"waiting": 1, "room": -1}, True),
+        ({"waiting": 1, "room": 1}, False),
+        ({"waiting": 1, "room": None}, False),
+        ({"waiting": 1, "room": 0, "servers": 1, "logging_in": 1}, False),
+        ({"waiting": 9, "room": 0, "servers": 20}, False),
+    ],
+    ids=["full", "overfull", "one left", "no limit", "one is under way", "the pool itself is full"],
+)
+def test_other_pools_give_way_only_where_their_limit_is_all_that_is_missing(
+    differs: dict[str, int], lacks: bool
+) -> None:
+    assert lacks_room(replace(QUIET, **differs), None, 0.0) is lacks
+
+
 demands = st.builds(
     Demand,
     servers=st.integers(0, 40),
@@ -106,11 +124,6 @@ def test_no_limit_is_ever_passed(demand: Demand) -> None:
     assert count >= 0
     assert count == 0 or demand.servers + count <= demand.pool_size + reserve
     assert demand.room is None or count <= max(demand.room, 0)
-
-
-@given(demands)
-def test_without_the_reserve_no_more_is_opened_than_with_it(demand: Demand) -> None:
-    assert to_open(without_reserve(demand), None, 0.0) <= to_open(demand, None, 0.0)
 
 
 # --- failures -------------------------------------------------------------------------------------------------------
