@@ -1,0 +1,259 @@
+"""A pool carries out what its policy decides: opening, refusing, resetting, checking, closing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.unit.relay import IN_TRANSACTION, READY, Relay, error, query, relay, rows
+from trunkline.config.settings import PoolMode
+from trunkline.errors import ServerRefused, ServerUnavailable, ShuttingDown
+from trunkline.protocol.messages import command_complete, parse_fields
+
+
+def sqlstate(frames: list[tuple[str, bytes]]) -> list[str]:
+    return [parse_fields(body)["C"] for kind, body in frames if kind == "E"]
+
+
+async def test_servers_are_opened_for_those_who_wait_all_at_once() -> None:
+    async with relay(default_pool_size=5) as made:
+        for _ in range(8):
+            made.client()[1].send(query(b"select 1"))
+        await made.settle()
+        assert len(made.opener.calls) == 5
+        assert len(made.pool.active) == 5
+        assert len(made.pool.waiting) == 3
+
+
+async def test_servers_under_way_are_counted_and_not_opened_twice() -> None:
+    async with relay(default_pool_size=5) as made:
+        made.opener.gate = asyncio.Event()
+        for _ in range(3):
+            made.client()[1].send(query(b"select 1"))
+            await made.settle()
+        assert (len(made.opener.calls), made.pool.servers, made.pool.connected) == (3, 3, 0)
+        made.opener.gate.set()
+        await made.settle()
+        assert len(made.pool.active) == 3
+
+
+async def test_a_refusal_for_good_reaches_everybody_in_line_without_the_reason_of_a_login() -> None:
+    async with relay() as made:
+        made.opener.refusal = ServerRefused("28P01", "password authentication failed")
+        ends = [made.client()[1] for _ in range(3)]
+        for end in ends:
+            end.send(query(b"select 1"))
+        await made.settle()
+        assert [sqlstate(end.frames()) for end in ends] == [["08001"]] * 3
+
+
+async def test_a_servers_own_refusal_keeps_its_words() -> None:
+    async with relay() as made:
+        made.opener.refusal = ServerRefused("3D000", "no such database")
+        _, client = made.client()
+        client.send(query(b"select 1"))
+        await made.settle()
+        assert sqlstate(client.frames()) == ["3D000"]
+
+
+async def test_a_trouble_that_may_pass_leaves_the_line_waiting() -> None:
+    async with relay() as made:
+        made.opener.refusal = ServerUnavailable("down")
+        link, client = made.client()
+        client.send(query(b"select 1"))
+        await made.settle()
+        assert link.waiting_since
+        assert client.bytes() == b""
+        made.opener.refusal = None
+        made.pool.trouble = None
+        made.pool.open_more()
+        await made.settle()
+        assert link.server is not None
+
+
+async def test_a_newcomer_is_refused_at_once_while_the_server_is_known_to_be_dead() -> None:
+    async with relay(server_login_retry=0.0) as made:
+        made.opener.refusal = ServerUnavailable("down")
+        for _ in range(2):
+            _, client = made.client()
+            client.send(query(b"select 1"))
+            await made.settle()
+            assert sqlstate(client.frames()) == ["08001"]
+
+
+async def test_a_wait_that_is_too_long_is_refused_and_the_client_kept() -> None:
+    async with relay(query_wait_timeout=10.0, query_wait_notify=0.0) as made:
+        made.pool.paused = True
+        link, client = made.client()
+        client.send(query(b"select 1"))
+        made.turn()
+        made.pool.tick(link.waiting_since + 9.9)
+        assert client.bytes() == b""
+        made.pool.tick(link.waiting_since + 10.0)
+        assert sqlstate(client.frames()) == ["53300"]
+        assert link.opened
+
+
+async def test_who_waits_long_is_told_once() -> None:
+    async with relay(query_wait_notify=5.0) as made:
+        made.pool.paused = True
+        link, client = made.client()
+        client.send(query(b"select 1"))
+        made.turn()
+        for late in (5.0, 6.0, 7.0):
+            made.pool.tick(link.waiting_since + late)
+        assert client.kinds() == "N"
+
+
+async def test_the_tick_closes_what_has_expired() -> None:
+    async with relay(server_idle_timeout=60.0, server_lifetime=1000.0) as made:
+        server, _ = made.server()
+        made.pool.tick(server.idle_since + 59.0)
+        assert server.opened
+        made.pool.tick(server.idle_since + 60.0)
+        assert not server.opened
+
+
+async def test_a_pool_keeps_its_minimum_however_idle() -> None:
+    async with relay(server_idle_timeout=60.0, min_pool_size=2) as made:
+        servers = [made.server()[0] for _ in range(3)]
+        made.pool.tick(servers[0].idle_since + 100.0)
+        assert len(made.pool.idle) == 2
+
+
+async def test_a_session_is_reset_before_the_next_client_gets_its_server() -> None:
+    async with relay(pool_mode=PoolMode.SESSION, default_pool_size=1) as made:
+        server, far = made.server()
+        first_link, first = made.client(sticky=True)
+        _, second = made.client(sticky=True)
+        await use(made, first, far)
+        second.send(query(b"two"))
+        made.turn()
+        first.close()
+        made.turn()
+        assert not first_link.opened
+        assert far.bytes() == query(b"DISCARD ALL")
+        assert server.place is made.pool.tested
+        far.send(command_complete("DISCARD ALL"), READY)
+        made.turn()
+        assert far.bytes() == query(b"two")
+        assert second.bytes() == b""
+
+
+async def test_a_reset_that_fails_closes_the_server() -> None:
+    async with relay(pool_mode=PoolMode.SESSION) as made:
+        server, far = made.server()
+        _, client = made.client(sticky=True)
+        await use(made, client, far)
+        client.close()
+        made.turn()
+        far.send(error(), READY)
+        made.turn()
+        assert not server.opened
+
+
+async def use(made: Relay, client: object, far: object) -> None:
+    client.send(query(b"select 1"))  # type: ignore[attr-defined]
+    made.turn()
+    far.bytes()  # type: ignore[attr-defined]
+    far.send(rows(b"1"), READY)  # type: ignore[attr-defined]
+    made.turn()
+
+
+async def test_a_server_that_was_idle_long_is_checked_before_its_use() -> None:
+    async with relay(server_check_query="select 'check'", server_check_delay=0.0) as made:
+        server, far = made.server()
+        made.turn()
+        _, client = made.client()
+        client.send(query(b"mine"))
+        made.turn()
+        assert far.bytes() == query(b"select 'check'")
+        far.send(rows(b"ok"), READY)
+        made.turn()
+        assert far.bytes() == query(b"mine")
+        assert client.bytes() == b""
+        assert server.place is made.pool.active
+
+
+async def test_a_server_that_fails_its_check_is_closed_and_the_client_waits_on() -> None:
+    async with relay(server_check_query="select 'check'", server_check_delay=0.0) as made:
+        server, far = made.server()
+        made.turn()
+        _, client = made.client()
+        client.send(query(b"mine"))
+        made.turn()
+        far.send(error("XX000"), READY)
+        await made.settle()
+        assert not server.opened
+        assert client.bytes() == b""
+        assert made.opener.opened[1][1].bytes() == query(b"mine")
+
+
+async def test_pausing_closes_the_free_and_waits_for_the_others() -> None:
+    async with relay() as made:
+        busy, far = made.server()
+        _, client = made.client()
+        client.send(query(b"select 1"))
+        made.turn()
+        idle, _ = made.server()
+        made.pool.pause()
+        assert not idle.opened
+        assert not made.pool.quiet
+        far.send(rows(b"1"), READY)
+        made.turn()
+        assert not busy.opened
+        assert made.pool.quiet
+        assert client.bytes() == rows(b"1") + READY
+        client.send(query(b"select 2"))
+        await made.settle()
+        assert len(made.pool.waiting) == 1
+        made.pool.resume()
+        await made.settle()
+        assert len(made.pool.active) == 1
+
+
+async def test_renewing_closes_todays_servers_when_their_leases_end() -> None:
+    async with relay() as made:
+        busy, far = made.server()
+        _, client = made.client()
+        client.send(query(b"begin"))
+        made.turn()
+        idle, _ = made.server()
+        made.pool.renew()
+        assert not idle.opened
+        far.send(command_complete("BEGIN"), IN_TRANSACTION)
+        made.turn()
+        assert busy.opened
+        client.send(query(b"commit"))
+        made.turn()
+        far.send(command_complete("COMMIT"), READY)
+        made.turn()
+        assert not busy.opened
+
+
+async def test_closing_tells_everybody() -> None:
+    async with relay(default_pool_size=1) as made:
+        made.server()
+        ends = [made.client()[1] for _ in range(2)]
+        for end in ends:
+            end.send(query(b"select 1"))
+            made.turn()
+        await made.pool.close(ShuttingDown("bye"))
+        made.turn()
+        assert [sqlstate(end.frames()) for end in ends] == [["57P01"], ["57P01"]]
+        assert made.pool.servers == 0
+
+
+async def test_a_server_that_opens_into_a_closed_pool_is_closed() -> None:
+    async with relay() as made:
+        made.opener.gate = asyncio.Event()
+        made.client()[1].send(query(b"select 1"))
+        await made.settle()
+        made.pool.pause()
+        made.opener.gate.set()
+        await made.settle()
+        assert not made.opener.opened[0][0].opened
+
+
+async def test_repr_shows_the_places() -> None:
+    async with relay() as made:
+        assert repr(made.pool) == "<Pool app/u <Place idle 0> <Place active 0> <Place waiting 0>>"
