@@ -45,17 +45,16 @@ cdef class ServerLink(Link):
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log
     cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
+    cdef unsigned long long commit_unit   # the last COMMIT, by the number of the ReadyForQuery that answers it
     cdef readonly double idle_since, leased_at, request_at
     cdef public double opened_at
 
     cdef int lease_to(self, Lessee lessee) except -1
     cdef int unlease(self) except -1
-    cdef bint matches(self, object params) except *
     cdef int apply(self, object params) except -1
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
     cdef int _decide_copy(self, Lessee lessee) except -1
-    cdef bint _is_fatal(self, Frame *frame) except *
     cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_ready(self, bint ours) except -1
@@ -67,3 +66,6 @@ cdef class ServerLink(Link):
     cdef int _on_tag(self, Frame *frame) except -1
     cdef int _sync_after_copy(self) except -1
     cdef int say_fakes_now(self) except -1
+
+    cdef inline bint matches(self, object params) noexcept:
+        return self.params is params or params is None or not self.owner.tracks

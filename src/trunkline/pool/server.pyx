@@ -17,10 +17,10 @@ from collections import OrderedDict
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp, memset
 
-from trunkline.errors import ServerLost, ServerProtocolViolation
+from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerProtocolViolation
 from trunkline.net.link cimport Link
-from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, SYNC as SYNC_MESSAGE
-from trunkline.protocol.messages import message, parse_fields, query
+from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, parse_fields, query
+from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.params import Params
 from trunkline.pool.undo import client_name, in_client_words, take_back
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut
@@ -36,9 +36,7 @@ SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD
 # Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
 LONG_REPLIES = "TDdVENASt"
 
-cdef unsigned char WATCH[256]
-cdef unsigned char LOOK[256]
-cdef unsigned char LONG[256]
+cdef unsigned char[256] WATCH, LOOK, LONG
 memset(WATCH, 0, 256)
 memset(LOOK, 0, 256)
 memset(LONG, 0, 256)
@@ -120,9 +118,6 @@ cdef class ServerLink(Link):
         self.idle_since = self.engine.now
         return 0
 
-    cdef bint matches(self, object params) except *:
-        return self.params is params or params is None or not self.owner.tracks
-
     cdef int apply(self, object params) except -1:
         """Make this connection's parameters those of `params`; 1 when a round trip is under way, `setup` hears the end."""
         difference = self.params.difference(params)
@@ -138,17 +133,15 @@ cdef class ServerLink(Link):
 
     def _tell(self, bytes name, bytes value):
         """A fact of this server that the client last heard otherwise."""
-        cdef bytes told = message(b"S", name + b"\0" + value + b"\0")
         if self.lessee is not None:
-            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
+            self.lessee.write(parameter_status(name, value))
             self.lessee.params = self.lessee.params.with_reported(name, value)
 
     def adjust(self, params, done):
         """`apply` for Python callers; true when a round trip is under way, after which `done(error fields)` is called."""
-        if not self.apply(params):
-            return False
-        self.setup = done
-        return True
+        asked = self.apply(params)
+        self.setup = done if asked else None
+        return bool(asked)
 
     def ask(self, bytes sql, done):
         """Run a simple query of our own on a free server; `done(error fields or None)` hears the end."""
@@ -157,12 +150,11 @@ cdef class ServerLink(Link):
 
     def run_setup(self, bytes sql):
         """Ask a simple query of our own; its answer is swallowed and `setup` hears how it ended."""
-        cdef bytes asked = query(sql)
         self.session.setup_failed = False
         self.setup_error = None
         self.unnamed = None
         self.session.expect(QUERY, SWALLOW, None)
-        self.send(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
+        self.write(query(sql))
 
     def forget_session(self):
         """DISCARD ALL has run: nothing of the last session is left."""
@@ -293,17 +285,16 @@ cdef class ServerLink(Link):
         return 0
 
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1:
-        cdef bytes told
+        cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
         if ours or self.lessee is None:
-            self.setup_error = parse_fields(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5))
+            self.setup_error = parse_fields(said)
         renamed = client_name(note, self.lessee.names) if self.lessee is not None else None
         if renamed is not None and frame.have == frame.size:
             self.lessee.gather(run[0], frame.data - run[0])
             self.lessee.flush()
             run[0] = frame.data + frame.have
-            told = in_client_words(PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.size - 5), *renamed)
-            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(told), PyBytes_GET_SIZE(told))
-        self.said_fatal = self.session.tainted or self._is_fatal(frame)
+            self.lessee.write(in_client_words(said, *renamed))
+        self.said_fatal = self.session.tainted or b"\0VFATAL\0" in said  # V is never translated
         if self.said_fatal and self.lessee is None and self.session.count == 0:
             self._break_off(f"{self.setup_error['C']}: {self.setup_error['M']}")
             return -2
@@ -315,14 +306,10 @@ cdef class ServerLink(Link):
 
     cdef int _sync_after_copy(self) except -1:
         """The copy had failed when the client's Sync came, so the server waits for the one that was held back."""
-        cdef bytes sync = SYNC_MESSAGE
         self.lessee.copy_synced = False
         self.session.expect(SYNC, FORWARD, None)
-        return self.send(<unsigned char *>PyBytes_AS_STRING(sync), PyBytes_GET_SIZE(sync))
-
-    cdef bint _is_fatal(self, Frame *frame) except *:
-        # V is the severity that is never translated
-        return b"\0VFATAL\0" in PyBytes_FromStringAndSize(<char *>frame.data, frame.have)
+        self.write(SYNC_MESSAGE)
+        return 0
 
     cdef int _on_parameter(self, Frame *frame, bint ours) except -1:
         cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
@@ -365,7 +352,7 @@ cdef class ServerLink(Link):
         """The same from the client's side: nothing is owed before them."""
         cdef bytes said = None if self.left else self._next_fake()
         while said is not None:
-            self.lessee.send(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
+            self.lessee.write(said)
             said = self._next_fake()
         return 0
 
@@ -404,6 +391,8 @@ cdef class ServerLink(Link):
         if lessee is not None:
             lessee.flush()
         said = self.said_fatal or self.mid_reply
+        if error is None and self.commit_unit > self.units_done:
+            error = CommitOutcomeUnknown("server closed the connection while a COMMIT was under way")
         self.unlease()
         self.close()
         if setup is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tests.unit.relay import READY, SYNC, bind, describe, execute, parse, relay
-from trunkline.config.settings import Settings
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete
 
 DONE = command_complete("SELECT 1")
@@ -21,9 +20,10 @@ async def test_a_second_client_shares_what_the_server_knows() -> None:
         far.send(PARSE_COMPLETE, READY)
         made.turn()
         _, second = made.client()
-        second.send(parse(b"b", b"select 1"), bind(b"", b"b"), execute(), SYNC)
+        second.send(parse(b"b", b"select 1"), bind(b"b"), execute(), SYNC)
         made.turn()
-        assert [kind for kind, _ in (frames := far.frames())] == ["B", "E", "S"]
+        frames = far.frames()
+        assert [kind for kind, _ in frames] == ["B", "E", "S"]
         assert frames[0][1].startswith(b"\0" + ours + b"\0")
         far.send(BIND_COMPLETE, DONE, READY)
         made.turn()
@@ -42,7 +42,7 @@ async def test_another_server_gets_a_parse_of_ours_and_its_answer_is_swallowed()
         client.frames()
         first.drop("test")
         _, far = made.server()
-        client.send(bind(b"", b"a"), describe(b"P", b""), execute(), SYNC)
+        client.send(bind(b"a"), describe(b"", b"P"), execute(), SYNC)
         made.turn()
         assert far.kinds() == "PBDES"
         far.send(PARSE_COMPLETE, BIND_COMPLETE, b"n\0\0\0\4", DONE, READY)
@@ -51,10 +51,10 @@ async def test_another_server_gets_a_parse_of_ours_and_its_answer_is_swallowed()
 
 
 async def test_the_least_recently_used_statement_is_closed() -> None:
-    async with relay(settings=Settings(max_prepared_statements=1)) as made:
+    async with relay(max_prepared_statements=1) as made:
         _, client = made.client()
         server, far = made.server()
-        client.send(parse(b"a", b"select 1"), parse(b"b", b"select 2"), bind(b"", b"a"), execute(), SYNC)
+        client.send(parse(b"a", b"select 1"), parse(b"b", b"select 2"), bind(b"a"), execute(), SYNC)
         made.turn()
         assert far.kinds() == "PPCPCBES"
         far.send(PARSE_COMPLETE, PARSE_COMPLETE, b"3\0\0\0\4", PARSE_COMPLETE, b"3\0\0\0\4", BIND_COMPLETE, DONE, READY)
