@@ -126,6 +126,29 @@ async def test_row_11_a_restart_is_waited_for_by_who_leases_nothing(own_postgres
 REPLY = answer(b"a row of some length")
 
 
+COMMITS = {
+    "COMMIT": "08007",
+    " end": "08007",
+    "PREPARE TRANSACTION 'x'": "08007",
+    "SELECT 1": "08006",
+    "ROLLBACK": "08006",
+}
+
+
+@pytest.mark.parametrize("sql", COMMITS)
+async def test_row_5_a_commit_whose_answer_is_lost_has_no_known_outcome(proxy, hostile_port, sql: str) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.request()
+        await peer.send(frame("C", b"BEGIN\0"), frame("Z", b"T"))
+        await peer.request()
+
+    async with ScriptedServer(hostile_port, script), await log_in(proxy, f"commit {sql}") as wire:
+        await wire.query("BEGIN")
+        await wire.send_query(sql)
+        await expect_refusal(wire, COMMITS[sql])
+
+
 @pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_row_18_and_19_a_server_dies_at_every_byte_of_its_answer(
     proxy: Proxy, hostile_port: int, how: str

@@ -21,6 +21,7 @@ from trunkline.pool.leases cimport Leases
 from trunkline.pool.prepared cimport begin, bind, close, describe, extended, parse
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
+from trunkline.protocol.statement cimport commits
 from trunkline.protocol.server_session cimport (
     COPY_BOTH, COPY_IN, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request,
 )
@@ -76,8 +77,11 @@ cdef int step_function(ClientLink client, Frame *frame) except -1:
 
 
 cdef inline int simple(ClientLink client, Frame *frame, Request request) except -1:
+    cdef ServerLink server = client.server
     begin(client)
-    client.server.session.expect(request, FORWARD, None)
+    server.session.expect(request, FORWARD, None)
+    if (server.session.units > 1 or server.session.status != c'I') and commits(frame.data + 5, frame.have - 5):
+        server.commit_unit = server.units_done + server.session.units
     client.unnamed = client.server.unnamed = None  # a simple Query ends the unnamed statement
     return client._pass(frame)
 
