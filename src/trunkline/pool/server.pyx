@@ -98,8 +98,7 @@ cdef class ServerLink(Link):
         self.opened_at = self.idle_since = self.connected_at
 
     def __repr__(self):
-        place = self.place.name if self.place is not None else "nowhere"
-        return f"<ServerLink {self.id} {place} pid={self.pid} {self.session!r}>"
+        return f"<ServerLink {self.id} {getattr(self.place, 'name', 'nowhere')} pid={self.pid} {self.session!r}>"
 
     # --- leases -------------------------------------------------------------------------------------------------
 
@@ -122,20 +121,15 @@ cdef class ServerLink(Link):
         """Make this connection's parameters those of `params`; 1 when a round trip is under way, `setup` hears the end."""
         difference = self.params.difference(params)
         sql = difference.sql()
-        for name, value in difference.tell:
-            self._tell(name, value)
+        for name, value in difference.tell if self.lessee is not None else ():  # facts that it last heard otherwise
+            self.lessee.write(parameter_status(name, value))
+            self.lessee.params = self.lessee.params.with_reported(name, value)
         if sql is None:
             return 0
         self.run_setup(sql)
         if self.params.extra is not params.extra:
             self.params = Params.of(self.params.reported, params.extra)
         return 1
-
-    def _tell(self, bytes name, bytes value):
-        """A fact of this server that the client last heard otherwise."""
-        if self.lessee is not None:
-            self.lessee.write(parameter_status(name, value))
-            self.lessee.params = self.lessee.params.with_reported(name, value)
 
     def adjust(self, params, done):
         """`apply` for Python callers; true when a round trip is under way, after which `done(error fields)` is called."""
