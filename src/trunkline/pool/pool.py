@@ -24,7 +24,7 @@ from trunkline.errors import (
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
-from trunkline.pool.cancel import cancel_blindly, cancel_query
+from trunkline.pool.cancel import cancel_blindly
 from trunkline.pool.leases import Leases
 from trunkline.pool.profile import Profiles
 from trunkline.pool.server import Lessee, ServerLink
@@ -278,11 +278,6 @@ class Pool(Leases):
         server.drop("transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode"))
 
     # --- cancel -------------------------------------------------------------------------------------------------
-
-    def cancel(self, server: ServerLink) -> None:
-        """Stop the query that runs for the lessee; the server is held back until that is over."""
-        timeout = self.pools.config.settings.cancel_wait_timeout
-        self.pools.tasks.spawn(cancel_query(self.pools.opener, self, server, timeout), "cancel")
 
     def cancel_over(self, server: ServerLink) -> None:
         """One cancel request of a server is over."""

@@ -12,9 +12,11 @@ from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
 from trunkline.net.tasks import Tasks
+from trunkline.pool.cancel import cancel_query
+from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Credentials, Opener, Target
 from trunkline.pool.pool import Pool
-from trunkline.pool.server import Lessee
+from trunkline.pool.server import Lessee, ServerLink
 
 _SERVER_PARAMETERS = ("application_name", "client_encoding", "datestyle", "timezone")
 
@@ -131,6 +133,11 @@ class Pools:
         for other in self:
             if other is not pool and other.waiting and (other.database == pool.database or other.user == pool.user):
                 self.soon(other.open_more)
+
+    def cancel(self, owner: Leases, server: ServerLink) -> None:
+        """Stop the query that runs for the lessee; the server is held back until that is over."""
+        timeout = self.config.settings.cancel_wait_timeout
+        self.tasks.spawn(cancel_query(self.opener, owner, server, timeout), "cancel")
 
     # --- time and operation -------------------------------------------------------------------------------------
 

@@ -179,13 +179,11 @@ class Clients:
         if link is None or not hmac.compare_digest(link.session.key, key):
             return
         pool, server = link.pool, link.server
-        if not isinstance(pool, Pool):
-            return
-        if link.waiting_since:
+        if link.waiting_since and isinstance(pool, Pool):
             pool.stop_waiting(link)
             link.refused(QueryCanceled("canceling statement due to user request"))
-        elif server is not None and server.session.units and not server.cancels:
-            pool.cancel(server)
+        elif pool is not None and server is not None and server.session.units and not server.cancels:
+            self.pools.cancel(pool, server)
 
     # --- timers -------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ async def running(made: Relay) -> tuple[ClientLink, FarEnd, ServerLink, FarEnd]:
 async def test_the_server_hears_its_own_pid_and_key() -> None:
     async with relay() as made:
         _, _, server, _ = await running(made)
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         await made.settle()
         assert made.opener.dialed[0].bytes() == cancel_request(server.pid, server.cancel_key)
 
@@ -32,7 +32,7 @@ async def test_cancel_never_reaches_the_next_client() -> None:
         _, client, server, far = await running(made)
         _, other = made.client()
         other.send(query(b"next"))
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         await made.settle()
         far.send(rows(b"1"), READY)
         await made.settle()
@@ -47,7 +47,7 @@ async def test_cancel_never_reaches_the_next_client() -> None:
 async def test_a_query_that_was_cancelled_gives_its_server_back() -> None:
     async with relay() as made:
         _, client, server, far = await running(made)
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         await made.settle()
         made.opener.dialed[0].close()
         await made.settle()
@@ -60,7 +60,7 @@ async def test_a_query_that_was_cancelled_gives_its_server_back() -> None:
 async def test_a_query_that_has_ended_before_we_were_through_is_not_cancelled() -> None:
     async with relay() as made:
         _, _, server, far = await running(made)
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         far.send(rows(b"1"), READY)
         made.turn()
         await made.settle()
@@ -72,7 +72,7 @@ async def test_a_cancel_that_is_lost_costs_the_server() -> None:
     async with relay() as made:
         _, _, server, far = await running(made)
         made.opener.refusal = ServerUnavailable("down")
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         await made.settle()
         made.opener.refusal = None
         far.send(rows(b"1"), READY)
@@ -83,7 +83,7 @@ async def test_a_cancel_that_is_lost_costs_the_server() -> None:
 async def test_a_cancel_that_never_ends_costs_the_server() -> None:
     async with relay(cancel_wait_timeout=0.01) as made:
         _, _, server, far = await running(made)
-        made.pool.cancel(server)
+        made.pools.cancel(made.pool, server)
         while server.cancels or not server.close_needed:
             await made.settle()
         far.send(rows(b"1"), READY)
