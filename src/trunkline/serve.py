@@ -21,9 +21,9 @@ def serve(target: str | None = None) -> int:
         return read_target(target, os.environ)
 
     try:
-        from trunkline import app
+        from trunkline.app import run
 
-        return app.run(load)
+        return run(load)
     except TrunklineError as error:
         print(explain(error, color=sys.stderr.isatty()), file=sys.stderr)
         return 1

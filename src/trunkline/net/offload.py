@@ -24,14 +24,18 @@ class Offload:
         self._threads: ThreadPoolExecutor | None = None
         self._under_way = 0
 
-    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The call's result; a caller that is cancelled leaves the call to end by itself."""
+    def start(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[R]:
+        """Begin a call; the future may be awaited by several, or by nobody."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._limit, thread_name_prefix=self._name)
         self._under_way += 1
         future = asyncio.wrap_future(self._threads.submit(call, *args, **kwargs))
         future.add_done_callback(self._on_done)
-        return await asyncio.shield(future)
+        return future
+
+    async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The call's result; a caller that is cancelled leaves the call to end by itself."""
+        return await asyncio.shield(self.start(call, *args, **kwargs))
 
     def _on_done(self, future: asyncio.Future[R]) -> None:
         self._under_way -= 1

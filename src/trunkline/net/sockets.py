@@ -84,10 +84,10 @@ async def _connected(sock: socket.socket, target: object) -> None:
     failure = sock.connect_ex(target)  # type: ignore[arg-type]
     if failure in (errno.EINPROGRESS, errno.EINTR):
         loop = asyncio.get_running_loop()
-        writable: asyncio.Future[None] = loop.create_future()
-        loop.add_writer(sock.fileno(), lambda: writable.done() or writable.set_result(None))
+        writable = asyncio.Event()
+        loop.add_writer(sock.fileno(), writable.set)
         try:
-            await writable
+            await writable.wait()
         finally:
             loop.remove_writer(sock.fileno())
         failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -134,7 +134,9 @@ def _listen_host(host: str, port: int, settings: Settings, *, optional: bool) ->
         except OSError as error:
             if optional:
                 continue
-            hint = "Something else listens there; choose another listen_port." if error.errno == errno.EADDRINUSE else None
+            hint = (
+                "Something else listens there; choose another listen_port." if error.errno == errno.EADDRINUSE else None
+            )
             raise ConfigError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", hint=hint) from None
     return sockets
 

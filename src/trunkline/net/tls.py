@@ -60,7 +60,7 @@ class TlsChannel:
         if not certificate:
             return None
         subject = certificate.get("subject", ())
-        pairs = [pair for group in subject for pair in group]  # type: ignore[union-attr, str-bytes-safe]
+        pairs = [pair for group in subject for pair in group]
         return next((str(pair[1]) for pair in pairs if pair[0] == "commonName"), None)
 
     def peer_certificate(self) -> bytes | None:

@@ -26,9 +26,7 @@ class KeyDerivation:
         key = (request.user, request.password, request.salt, request.iterations)
         running = self._under_way.get(key)
         if running is None:
-            running = asyncio.ensure_future(
-                self._threads.run(scram.derive, request.password, request.salt, request.iterations)
-            )
+            running = self._threads.start(scram.derive, request.password, request.salt, request.iterations)
             self._under_way[key] = running
             running.add_done_callback(lambda _: self._under_way.pop(key, None))
         keys = await asyncio.shield(running)

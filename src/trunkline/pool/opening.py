@@ -217,5 +217,3 @@ async def _ask(link: ServerLink, inbox: Inbox, sql: str) -> None:
             break
     if failure is not None:
         raise failure
-
-

@@ -2,8 +2,8 @@
 
 Rules:
 1. Servers are opened as many at a time as clients wait for, up to the limits: a pool grows in parallel.
-2. After a failure there is one try at a time, with growing pauses and jitter. Clients go on waiting while the trouble is
-   young (a restart); once it has lasted server_login_retry, all who wait are refused at once, and so are newcomers
+2. After a failure there is one try at a time, with growing pauses and jitter. Clients go on waiting while the trouble
+   is young (a restart); once it has lasted server_login_retry, all who wait are refused at once, and so are newcomers
    until a try succeeds.
 3. A refusal that a server has made for good (wrong password, no such database) is told at once.
 """

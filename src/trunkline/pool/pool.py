@@ -275,7 +275,9 @@ class Pool(Leases):
         self.open_more()
 
     def on_block(self, server: ServerLink) -> None:
-        server.drop("transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode"))
+        server.drop(
+            "transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode")
+        )
 
     # --- cancel -------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,9 @@ class Pools:
         if room is None or room > 0:
             return False
         full_db = pool.settings.max_db_connections
-        others = [o for o in self if o is not pool and (o.database == pool.database if full_db else o.user == pool.user)]
+        others = [
+            o for o in self if o is not pool and (o.database == pool.database if full_db else o.user == pool.user)
+        ]
         idle = [server for other in others for server in other.idle]
         if not idle:
             return False

@@ -1,6 +1,6 @@
 """Totals and averages per database, as SHOW STATS has them: pools count, here it is summed up and averaged.
 
-Times are microseconds. Averages are over the last complete stats_period; before there is one, over the time since start.
+Times are microseconds. Averages are over the last complete stats_period; before there is one, since start.
 """
 
 from __future__ import annotations

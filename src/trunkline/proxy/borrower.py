@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
 from trunkline.errors import ServerRefused, TrunklineError
 from trunkline.net.engine import Engine
@@ -68,10 +69,15 @@ async def judge(pool: Pool, engine: Engine, settings: tuple[tuple[bytes, bytes],
         before = server.params
         outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
         base = pool.base() or before
-        if not server.adjust(base.requested(settings), lambda error: outcome.done() or outcome.set_result(error)):
+        if not server.adjust(base.requested(settings), partial(_settle, outcome)):
             return server.params
         error = await outcome
         if error is not None:
             server.params = Params.of(server.params.reported, before.extra)
             raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
         return server.params
+
+
+def _settle(outcome: asyncio.Future[dict[str, str] | None], error: dict[str, str] | None) -> None:
+    if not outcome.done():  # whoever asked may have been cancelled
+        outcome.set_result(error)

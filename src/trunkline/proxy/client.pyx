@@ -23,8 +23,7 @@ from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.statement cimport commits
 from trunkline.protocol.server_session cimport (
-    COPY_BOTH, COPY_IN, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request,
-)
+    COPY_BOTH, COPY_IN, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request)
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -33,8 +32,7 @@ STATES = ("ready", "copying", "refused")
 STEPS = {
     "ready": {
         "Q": "query", "F": "function", "P": "parse", "B": "bind", "D": "describe", "E": "execute", "C": "close",
-        "S": "sync", "H": "flush", "X": "terminate",
-        "d": "early_copy", "c": "early_copy", "f": "early_copy",
+        "S": "sync", "H": "flush", "X": "terminate", "d": "early_copy", "c": "early_copy", "f": "early_copy",
     },
     # COPY FROM STDIN or both ways: data passes, Sync and Flush are ignored (copyfromparse.c, CopyGetData)
     "copying": {

@@ -217,7 +217,7 @@ class Clients:
                     self.end(server.lessee, error)
         if settings.client_idle_timeout:
             for link in pool.clients:
-                idle = isinstance(link, ClientLink) and link.server is None or _is_idle(link)
+                idle = (isinstance(link, ClientLink) and link.server is None) or _is_idle(link)
                 if idle and isinstance(link, ClientLink) and now - link.active_at >= settings.client_idle_timeout:
                     self.end(link, IdleClientTimeout("client_idle_timeout"))
 

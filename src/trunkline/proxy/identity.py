@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Identity:
     """Names, cancel key and address of one client. What happens to its link is told to `Clients`."""
 
-    __slots__ = ("clients", "database", "kind", "key", "peer", "pid", "reason", "user", "warned")
+    __slots__ = ("clients", "database", "key", "kind", "peer", "pid", "reason", "user", "warned")
 
     def __init__(self, clients: Clients, peer: Peer) -> None:
         self.clients = clients
@@ -47,8 +47,13 @@ class Peer:
 
     def __init__(self, remote: object, local: object) -> None:
         self.is_unix = not isinstance(remote, tuple)
-        self.host, self.port = (remote[0], remote[1]) if isinstance(remote, tuple) else ("unix", 0)
-        self.local_host, self.local_port = (local[0], local[1]) if isinstance(local, tuple) else ("unix", 0)
+        self.host, self.port = _host_and_port(remote)
+        self.local_host, self.local_port = _host_and_port(local)
 
     def __str__(self) -> str:
         return "unix" if self.is_unix else f"{self.host}:{self.port}"
+
+
+def _host_and_port(name: object) -> tuple[str, int]:
+    """Of a socket's name as the socket module gives it."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else ("unix", 0)

@@ -192,7 +192,7 @@ class Instance:
         self.pools.paused.add(database)
         for pool in pools:
             pool.pause()
-        while not all(pool.quiet for pool in pools if pool.paused):
+        while not all(pool.quiet for pool in pools if pool.paused):  # noqa: ASYNC110 (every pool would have to tell)
             await asyncio.sleep(TICK_S / 2)
 
     def resume(self, database: str = "") -> None:

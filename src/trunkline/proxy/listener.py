@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -73,10 +74,8 @@ class Listener:
         """Turn one newcomer away with the reserve descriptor, then let the kernel queue the others for a while."""
         log.error("no file descriptor left: new connections wait (ulimit -n is too small for max_client_conn)")
         os.close(self._reserve)
-        try:
+        with contextlib.suppress(OSError):
             sock.accept()[0].close()
-        except OSError:
-            pass
         self._reserve = os.open(os.devnull, os.O_RDONLY)
         self._loop.remove_reader(sock.fileno())
         self._loop.call_later(FULL_PAUSE_S, self._listen_again, sock)

@@ -29,6 +29,7 @@ from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tls import ALPN, TlsChannel
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.pools import Pools
+from trunkline.pool.profile import Profile
 from trunkline.protocol.messages import ready_for_query
 from trunkline.protocol.options import parse_options
 from trunkline.protocol.startup import (
@@ -45,7 +46,6 @@ from trunkline.proxy.borrower import judge
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
-from trunkline.pool.profile import Profile
 
 log = logging.getLogger("trunkline.client")
 
@@ -170,7 +170,9 @@ class _Login:
         self.link.start_tls(channel, hello)
         await channel.ready
         if direct and channel.alpn() != ALPN:
-            raise ProtocolViolation("received direct SSL connection request without ALPN protocol negotiation extension")
+            raise ProtocolViolation(
+                "received direct SSL connection request without ALPN protocol negotiation extension"
+            )
 
     def _check_tls(self) -> None:
         required = self.door.tls.mode in ("require", "verify-ca", "verify-full")
@@ -251,7 +253,7 @@ class _Login:
         return pool.profiles.learn(settings, await judge(pool, self.door.pools.engine, settings))
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The settings that the startup packet asks for, `options` taken apart, in the order PostgreSQL applies them."""
+        """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""
         ignored = {name.lower().encode() for name in self.door.config.settings.ignore_startup_parameters}
         settings: dict[bytes, bytes] = {}
         for name, value in self.startup.parameters.items():
