@@ -197,7 +197,12 @@ class Pool(Leases):
         lessee = server.lessee
         if lessee is not None and lessee.sticky and not lessee.eof:  # its session ends with its server
             server.drop("server_fast_close", ServerLost("the server connection was closed (server_fast_close)"))
-            return
+        else:
+            self.take_back(server)
+
+    def take_back(self, server: ServerLink) -> None:
+        """The lease of a free server is over: reset it, close it, or hand it on."""
+        lessee = server.lessee
         self.unlease(server)
         if lessee is not None and lessee.eof:
             self.pools.lessee_done(lessee)

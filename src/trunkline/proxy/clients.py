@@ -147,19 +147,16 @@ class Clients:
     def _let_go(self, link: ClientLink, reason: str) -> None:
         """Give up the client's place in line or its server."""
         server, pool = link.server, link.pool
-        if pool is None:
-            return
-        assert isinstance(pool, Pool) or link.session.kind == "replication"
-        if server is None:
+        if server is None or pool is None:
             return
         proved = server.session.free and server.setup is None and not link.mid_request
-        if proved and not link.blocked and link.session.kind == "client":
-            pool.release(server)
-        elif isinstance(pool, Pool):
-            pool.abandon(server, reason)
-        else:
+        if not isinstance(pool, Pool):  # replication: a server of its own
             pool.unlease(server)
             server.drop(reason)
+        elif proved and not link.blocked:
+            pool.take_back(server)
+        else:
+            pool.abandon(server, reason)
 
     def _on_lessee_done(self, lessee: Lessee) -> None:
         """A pool ended the lease of a client that had already gone."""
