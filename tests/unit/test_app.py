@@ -1,0 +1,109 @@
+"""The composition root: log lines, the loop, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.relay import config
+from trunkline.app import loop_factory, serve, start_log
+from trunkline.config.settings import Config
+from trunkline.errors import ConfigError
+from trunkline.net.tasks import Tasks
+
+QUIET = {"listen_addr": "127.0.0.1", "listen_port": 0, "unix_socket_dir": "", "log_stats": False}
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """The package's logger, put back as it was."""
+    root, other = logging.getLogger("trunkline"), logging.getLogger("asyncio")
+    before: Any = (root.handlers[:], root.level, root.propagate, other.handlers[:])
+    yield root
+    root.handlers[:], root.level, root.propagate, other.handlers[:] = before
+
+
+def test_one_event_is_one_line_whatever_a_stranger_calls_himself(
+    log: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start_log(0)
+    logging.getLogger("trunkline.client").info("login: user=%s", "eve\n2000-01-01 ready port=1")
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert r"eve\x0a2000" in written
+
+
+@pytest.mark.parametrize(("verbose", "level"), [(0, logging.INFO), (1, logging.DEBUG), (3, logging.DEBUG)])
+def test_verbose_shows_more(log: logging.Logger, verbose: int, level: int) -> None:
+    start_log(verbose)
+    assert log.level == level
+    start_log(verbose)
+    assert len(log.handlers) == 1
+
+
+def test_the_loop_is_the_fastest_there_is() -> None:
+    loop = loop_factory()()
+    assert isinstance(loop, asyncio.AbstractEventLoop)
+    loop.close()
+
+
+class Served:
+    """An instance that runs until a signal, and what its log has said."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self.caplog = caplog
+        self.configuration = config(**QUIET)
+        self.loads = 0
+
+    def load(self) -> Config:
+        self.loads += 1
+        if self.configuration.settings.default_pool_size == 0:
+            raise ConfigError("nonsense")
+        return self.configuration
+
+    async def until(self, words: str) -> None:
+        while words not in self.caplog.text:
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def served(caplog: pytest.LogCaptureFixture) -> Served:
+    caplog.set_level(logging.INFO, logger="trunkline")
+    return Served(caplog)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGQUIT"])
+async def test_signals_that_end_it(served: Served, name: str) -> None:
+    running = Tasks().spawn(serve(served.load, served.configuration))
+    await served.until("ready port=")
+    os.kill(os.getpid(), getattr(signal, name))
+    assert await running == 0
+    assert "stopped" in served.caplog.text
+
+
+async def test_a_hangup_reloads_and_a_bad_file_changes_nothing(served: Served) -> None:
+    running = Tasks().spawn(serve(served.load, served.configuration))
+    await served.until("ready port=")
+    served.configuration = config(**QUIET, default_pool_size=7)
+    os.kill(os.getpid(), signal.SIGHUP)
+    await served.until("reloaded test: 1 changes")
+    served.configuration = replace(
+        served.configuration, settings=replace(served.configuration.settings, default_pool_size=0)
+    )
+    os.kill(os.getpid(), signal.SIGHUP)
+    await served.until("reload refused")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
+
+
+async def test_an_address_that_cannot_be_had_is_the_callers_error(served: Served) -> None:
+    broken = config(**{**QUIET, "listen_addr": "no such host"})
+    with pytest.raises(ConfigError, match="listen_addr"):
+        await serve(served.load, broken)
