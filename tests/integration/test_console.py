@@ -152,6 +152,18 @@ async def test_a_client_that_leaves_during_pause_leaves_the_pool_paused(narrow: 
     assert await narrow.fetch("SELECT 1") == [(1,)]
 
 
+async def test_a_cancel_request_ends_the_wait_of_a_pause(narrow: Proxy) -> None:
+    async with await narrow.connect() as holder, await narrow.connect("trunkline") as console:
+        await holder.execute("BEGIN")
+        pause = asyncio.create_task(console.execute("PAUSE"))
+        await wait_until(lambda: _state_is(narrow, paused="yes"))
+        await console.cancel_safe()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await pause
+        await console.execute("RESUME")
+        await holder.execute("COMMIT")
+
+
 async def _consoles_are(proxy: Proxy, count: int) -> bool:
     return (await row_of(proxy, "SHOW POOLS", database="pgbouncer"))["cl_active"] == count
 

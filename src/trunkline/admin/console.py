@@ -26,7 +26,7 @@ from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
 from trunkline.admin.result import Row, rows_as_messages
 from trunkline.admin.statements import Names, Prepared, prepare
-from trunkline.errors import ProtocolViolation, TrunklineError
+from trunkline.errors import ProtocolViolation, QueryCanceled, TrunklineError
 from trunkline.net.inbox import HOLD_BYTES, ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tasks import Tasks
 from trunkline.protocol.messages import (
@@ -124,10 +124,16 @@ class _Session:
 
     @asynccontextmanager
     async def while_connected(self) -> AsyncIterator[None]:
-        """What runs inside is cancelled when the client leaves, and that is a ConnectionEnded."""
+        """What runs inside ends when the client leaves (ConnectionEnded) or asks for it (QueryCanceled)."""
         runner = asyncio.current_task()
         assert runner is not None
-        left = over = False
+        left = over = stopped = False
+
+        def stop() -> None:
+            nonlocal stopped
+            if not over:
+                stopped = True
+                runner.cancel()
 
         async def watch() -> None:
             nonlocal left
@@ -140,15 +146,19 @@ class _Session:
                     runner.cancel()
 
         self.tasks.spawn(watch(), "console watch")
+        self.identity.on_cancel = stop
         try:
             yield
         except asyncio.CancelledError:
-            if not left:
+            if not left and not stopped:
                 raise
             runner.uncancel()
-            raise ConnectionEnded from None
+            if left:
+                raise ConnectionEnded from None
+            raise QueryCanceled("canceling statement due to user request") from None
         finally:
             over = True
+            self.identity.on_cancel = None
             await self.tasks.cancel()  # to its very end: the inbox has one reader
 
     async def send_rows(self, rows: Iterator[Row], columns: Columns, formats: tuple[int, ...] = ()) -> int:

@@ -23,6 +23,7 @@ from trunkline.errors import (
     TooManyConnections,
     TransactionTimeout,
     TrunklineError,
+    UnknownDatabase,
 )
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
@@ -175,6 +176,9 @@ class Clients:
         link = self.by_pid.get(pid)
         if link is None or not hmac.compare_digest(link.session.key, key):
             return
+        if link.session.on_cancel is not None:
+            link.session.on_cancel()
+            return
         pool, server = link.pool, link.server
         if link.waiting_since and isinstance(pool, Pool):
             pool.stop_waiting(link)
@@ -199,6 +203,13 @@ class Clients:
         for pool in self.pools:
             self._tick_pool(pool, now)
 
+    def send_away(self, pool: Pool, error: TrunklineError) -> None:
+        """End the clients of a pool that have nothing under way; the others are asked again at the next tick."""
+        for link in pool.clients:
+            idle = link.server is None or link.server.session.free
+            if idle and not link.waiting_since and isinstance(link, ClientLink) and not link.closing:
+                self.end(link, error)
+
     def _end_now(self, link: ClientLink) -> None:
         self.ending.pop(link, None)
         self._let_go(link, "client left")
@@ -207,6 +218,9 @@ class Clients:
 
     def _tick_pool(self, pool: Pool, now: float) -> None:
         settings = pool.settings
+        if self.config.database(pool.database) is None:
+            self.send_away(pool, UnknownDatabase(f'database "{pool.database}" was removed from the configuration'))
+            self.pools.drop_empty(pool)
         if settings.query_timeout or settings.idle_transaction_timeout or settings.transaction_timeout:
             for server in pool.active:
                 error = _overdue(pool, server, now)

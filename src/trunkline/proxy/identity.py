@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
@@ -14,7 +15,18 @@ if TYPE_CHECKING:
 class Identity:
     """Names, cancel key and address of one client. What happens to its link is told to `Clients`."""
 
-    __slots__ = ("clients", "database", "key", "kind", "peer", "pid", "reason", "user", "warned")
+    __slots__ = (
+        "clients",
+        "database",
+        "key",
+        "kind",
+        "on_cancel",
+        "peer",
+        "pid",
+        "reason",
+        "user",
+        "warned",
+    )
 
     def __init__(self, clients: Clients, peer: Peer) -> None:
         self.clients = clients
@@ -26,6 +38,7 @@ class Identity:
         self.key = b""
         self.reason = ""
         self.warned = False
+        self.on_cancel: Callable[[], None] | None = None  # of a console: what a cancel request stops
 
     def __repr__(self) -> str:
         return f"{self.database}/{self.user}@{self.peer}"

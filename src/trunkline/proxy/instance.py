@@ -132,10 +132,7 @@ class Instance:
     def _send_idle_away(self) -> None:
         """Whoever has nothing open leaves now; the others when their transaction ends."""
         for pool in self.pools:
-            for link in pool.clients:
-                idle = link.server is None or link.server.session.free
-                if idle and not link.waiting_since and isinstance(link, ClientLink) and not link.closing:
-                    self.clients.end(link, ShuttingDown("terminating connection due to administrator command"))
+            self.clients.send_away(pool, ShuttingDown("terminating connection due to administrator command"))
 
     def stop(self) -> None:
         """End now: `run` returns."""
@@ -197,7 +194,9 @@ class Instance:
 
     def resume(self, database: str = "") -> None:
         """Undo `pause`."""
-        if database:
+        if database and "" in self.pools.paused:  # all but this one stay paused
+            self.pools.paused = {name for name in self.config.databases if name != database}
+        elif database:
             self.pools.paused.discard(database)
         else:
             self.pools.paused.clear()
