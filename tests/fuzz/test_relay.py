@@ -35,7 +35,7 @@ from trunkline.protocol.messages import command_complete, message, parameter_sta
 MARK = re.compile(rb"<client-(\d)>")
 CLIENTS = 3
 
-# --- what clients say -------------------------------------------------------------------------------------------------
+# --- what clients say ------------------------------------------------------------------------------------------------
 
 NAMES = (b"", b"a", b"b")
 requests: dict[str, Callable[[bytes, bytes], bytes]] = {
@@ -69,7 +69,7 @@ requests: dict[str, Callable[[bytes, bytes], bytes]] = {
 HARMLESS = [name for name in requests if not name.startswith(("illegal", "terminate"))]
 
 
-# --- a server, as far as the wire goes ----------------------------------------------------------------------------------
+# --- a server, as far as the wire goes -------------------------------------------------------------------------------
 
 
 class ScriptedServer:
@@ -147,7 +147,7 @@ class ScriptedServer:
         return message(b"1", b"")
 
     def bind(self, body: bytes) -> bytes:
-        name = (body.split(b"\0") + [b"", b""])[1]
+        name = ([*body.split(b"\x00"), b"", b""])[1]
         statement = self.statements.get(name)
         if statement is None:
             return self.fail("26000")
@@ -188,7 +188,7 @@ LIES = [message(b"1", b""), message(b"D", b"\0\0"), ready_for_query(), b"?\0\0\0
 LIES += [error("57P01", "shutting down", "FATAL"), b"D\0\1\0\0unfinished", parameter_status(b"TimeZone", b"CET")]
 
 
-# --- the run ------------------------------------------------------------------------------------------------------------
+# --- the run ---------------------------------------------------------------------------------------------------------
 
 
 class Run:
@@ -298,9 +298,7 @@ def test_nor_when_servers_lie(
 
 @settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(
-        st.tuples(st.integers(0, CLIENTS - 1), st.binary(max_size=40) | st.just(b"Q\0\0\0\x05\0")), max_size=30
-    )
+    st.lists(st.tuples(st.integers(0, CLIENTS - 1), st.binary(max_size=40) | st.just(b"Q\0\0\0\x05\0")), max_size=30)
 )
 def test_any_bytes_of_a_client_are_borne(chunks: list[tuple[int, bytes]]) -> None:
     async def garble() -> None:

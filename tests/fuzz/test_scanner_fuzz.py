@@ -13,7 +13,8 @@ LIMIT = 1000
 # Bytes that are frames now and then: lengths that are small, zero, negative or the largest, with anything behind.
 lengths = st.one_of(st.integers(0, 60), st.sampled_from([0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, LIMIT + 4, 65535, 65536]))
 bits = st.one_of(
-    st.binary(max_size=30), st.builds(lambda kind, n: kind + n.to_bytes(4, "big"), st.binary(min_size=1, max_size=1), lengths)
+    st.binary(max_size=30),
+    st.builds(lambda kind, n: kind + n.to_bytes(4, "big"), st.binary(min_size=1, max_size=1), lengths),
 )
 pieces = st.lists(bits, max_size=20)
 

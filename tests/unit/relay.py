@@ -22,7 +22,7 @@ from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Target
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import ServerLink
-from trunkline.protocol.messages import command_complete, message, query, ready_for_query
+from trunkline.protocol.messages import command_complete, message, ready_for_query
 from trunkline.protocol.params import Params
 from trunkline.protocol.scanner import FrameCutter
 from trunkline.proxy.client import ClientLink
@@ -98,7 +98,7 @@ class Opener:
             await self.gate.wait()
         if self.refusal is not None:
             raise self.refusal
-        server, far = self.connect(owner)
+        server, _far = self.connect(owner)
         place(server)
         return server
 
@@ -234,7 +234,3 @@ def rows(*values: bytes, tag: str = "SELECT 1") -> bytes:
 def error(sqlstate: str = "42601", text: str = "no", severity: str = "ERROR") -> bytes:
     fields = f"S{severity}\0V{severity}\0C{sqlstate}\0M{text}\0\0"
     return message(b"E", fields.encode())
-
-
-__all__ = ["ADDRESS", "FarEnd", "IN_TRANSACTION", "Opener", "READY", "Relay", "SYNC", "bind", "close", "config"]
-__all__ += ["describe", "error", "execute", "pair", "parse", "query", "relay", "rows"]

@@ -31,7 +31,11 @@ def files(authority: Authority, tmp_path: Path) -> dict[str, str]:
 
 
 def for_clients(files: dict[str, str], **others: str) -> Settings:
-    given = {"client_tls_sslmode": "require", "client_tls_cert_file": files["cert"], "client_tls_key_file": files["key"]}
+    given = {
+        "client_tls_sslmode": "require",
+        "client_tls_cert_file": files["cert"],
+        "client_tls_key_file": files["key"],
+    }
     return replace(Settings(), **{**given, **others})
 
 
@@ -120,12 +124,15 @@ def self_signed(algorithm: hashes.HashAlgorithm, key: ec.EllipticCurvePrivateKey
 
 @pytest.mark.parametrize(
     ("algorithm", "name"),
-    [(hashes.SHA256(), "sha256"), (hashes.SHA384(), "sha384"), (hashes.SHA512(), "sha512"), (hashes.SHA224(), "sha224")],
+    [
+        (hashes.SHA256(), "sha256"),
+        (hashes.SHA384(), "sha384"),
+        (hashes.SHA512(), "sha512"),
+        (hashes.SHA224(), "sha224"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["ec", "rsa"])
-def test_channel_binding_takes_the_hash_of_the_signature(
-    algorithm: hashes.HashAlgorithm, name: str, kind: str
-) -> None:
+def test_channel_binding_takes_the_hash_of_the_signature(algorithm: hashes.HashAlgorithm, name: str, kind: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
     certificate = self_signed(algorithm, key)
     assert end_point_hash(certificate) == hashlib.new(name, certificate).digest()

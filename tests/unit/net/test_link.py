@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from tests.unit.relay import READY, FarEnd, pair, query, relay
 from trunkline.net.engine import Engine
 from trunkline.net.link import Link
-from trunkline.net.place import Place
 from trunkline.protocol.messages import command_complete, message
 
 DATA = bytes(range(256)) * 4096  # 1 MiB: more than a socket pair takes at once

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from trunkline.net.offload import Offload
 from tests.integration.waiting import wait_until
+from trunkline.net.offload import Offload
 
 
 def _threads(name: str) -> int:

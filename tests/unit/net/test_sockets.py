@@ -35,7 +35,7 @@ def test_all_addresses_share_one_port() -> None:
 
 def test_a_port_that_is_taken_is_said_with_a_hint() -> None:
     [taken] = listen(LOOPBACK)
-    with pytest.raises(ConfigError, match="cannot listen on 127.0.0.1") as refused:
+    with pytest.raises(ConfigError, match=r"cannot listen on 127\.0\.0\.1") as refused:
         listen(replace(LOOPBACK, listen_port=taken.getsockname()[1]))
     assert "listen_port" in str(refused.value.hint)
     close_listener(taken)

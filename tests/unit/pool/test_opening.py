@@ -74,7 +74,11 @@ async def serving(script: Scripted) -> AsyncIterator[ServerAddress]:
 
 
 async def attempt(
-    script: Scripted, *, place: Callable[[ServerLink], None] = lambda _: None, connect_query: str = "", **settings: object
+    script: Scripted,
+    *,
+    place: Callable[[ServerLink], None] = lambda _: None,
+    connect_query: str = "",
+    **settings: object,
 ) -> tuple[Relay, ServerLink]:
     """Log in to the script once; the connection is closed at the end."""
     chosen = replace(Settings(), **{"server_tls_sslmode": "disable", **settings})  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -136,7 +137,7 @@ def test_pauses_grow_up_to_the_longest() -> None:
         pauses.append(trouble.retry_at - now)
         now = trouble.retry_at
     assert pauses[0] == pytest.approx(FIRST_PAUSE_S)
-    assert all(b == pytest.approx(min(2 * a, PATIENCE)) for a, b in zip(pauses, pauses[1:], strict=False))
+    assert all(b == pytest.approx(min(2 * a, PATIENCE)) for a, b in itertools.pairwise(pauses))
     assert pauses[-1] == PATIENCE
 
 
@@ -217,7 +218,7 @@ def test_limits_of_zero() -> None:
 
 @dataclass
 class Simulation:
-    """A pool of nothing but numbers, driven by the policy: clients come, hold a server, go; servers open in `login_s`."""
+    """A pool of nothing but numbers: clients come, hold a server, go; the policy opens servers, in `login_s` each."""
 
     pool_size: int = 20
     login_s: float = 0.05

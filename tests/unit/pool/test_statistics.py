@@ -93,6 +93,4 @@ def test_one_line_says_it_all() -> None:
     pool = Counters("a", xact_count=60, query_count=120, xact_time=0.06, query_time=0.12)
     statistics = Statistics(Clocked([pool]))  # type: ignore[arg-type]
     statistics.turn(60.0)
-    assert statistics.line() == (
-        "1 xacts/s, 2 queries/s, in 0 B/s, out 0 B/s, xact 1000 us, query 1000 us, wait 0 us"
-    )
+    assert statistics.line() == ("1 xacts/s, 2 queries/s, in 0 B/s, out 0 B/s, xact 1000 us, query 1000 us, wait 0 us")

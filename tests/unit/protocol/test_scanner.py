@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -24,7 +25,7 @@ def frame(kind: int, size: int) -> bytes:
 
 def sliced(data: bytes, cuts: list[float]) -> list[bytes]:
     ends = sorted({int(cut * len(data)) for cut in cuts} | {0, len(data)})
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(ends)]
 
 
 slicings = st.lists(st.floats(0, 1), max_size=12)

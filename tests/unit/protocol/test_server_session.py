@@ -650,7 +650,9 @@ def facts_of_model(model: Model) -> dict[str, object]:
     return {"count": len(model.queue), **{name: getattr(model, name) for name in names}}
 
 
-requests = st.tuples(st.just(">>"), st.sampled_from(REQUESTS), st.sampled_from(["forward", "forward", "swallow", "fake"]))
+requests = st.tuples(
+    st.just(">>"), st.sampled_from(REQUESTS), st.sampled_from(["forward", "forward", "swallow", "fake"])
+)
 legal = st.tuples(st.just("<<"), st.integers(0, 20), st.sampled_from("ITE"))  # one of what the head allows
 illegal = st.tuples(st.just("<!"), st.sampled_from("123CDEGHINSTVWZcdnst?"), st.sampled_from("ITE"))
 steps = st.lists(st.one_of(requests, legal, legal, requests, illegal), max_size=120)

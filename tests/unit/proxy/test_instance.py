@@ -69,7 +69,11 @@ async def test_a_reload_that_fails_changes_nothing() -> None:
 async def test_certificates_that_cannot_be_read_change_nothing() -> None:
     async with door() as made:
         before, tls = made.instance.config, made.instance.door.tls
-        broken = {"client_tls_sslmode": "require", "client_tls_cert_file": "/nowhere", "client_tls_key_file": "/nowhere"}
+        broken = {
+            "client_tls_sslmode": "require",
+            "client_tls_cert_file": "/nowhere",
+            "client_tls_key_file": "/nowhere",
+        }
         made.configuration = known(default_pool_size=7, **broken)
         with pytest.raises(ConfigError, match="client_tls_cert_file"):
             made.instance.reload()
