@@ -1,6 +1,7 @@
 # make demo    a real PostgreSQL with a replica, and Trunkline in front of it (ARGS=--smoke, ARGS="--port 6433")
 # make test    install what the tests need, and run all of them
 # make check   lint, types, import layers, and the test of the tree
+# make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test check bench build clean
+.PHONY: demo test check sanitize bench build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -25,6 +26,18 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit/test_tree.py
+
+# Leaks are not looked for: the interpreter's own would drown them. PYTHONMALLOC shows each object's end to the sanitizer.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/dev.stamp
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)
+	cp -r pyproject.toml setup.py README.md src tests $(SANITIZED)
+	find $(SANITIZED) -name '*.so' -delete
+	cd $(SANITIZED) && TRUNKLINE_SANITIZE=address $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
+	cd $(SANITIZED) && PYTHONPATH=src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 \
+	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/fuzz $(ARGS)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)
