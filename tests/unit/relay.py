@@ -23,6 +23,7 @@ from trunkline.pool.opening import Target
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import ServerLink
 from trunkline.protocol.messages import command_complete, message, ready_for_query
+from trunkline.protocol.messages import query as query  # part of what clients say, below
 from trunkline.protocol.params import Params
 from trunkline.protocol.scanner import FrameCutter
 from trunkline.proxy.client import ClientLink
