@@ -26,6 +26,7 @@ from trunkline.errors import ServerUnavailable
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 30.0
 PORT_ATTEMPTS = 5
+SHORT_DIRECTORY_LIMIT = 40  # what remains is enough for a name of our own and that of the socket
 SOCKET_PATH_LIMIT = 107 - len("/.s.PGSQL.65535")  # sun_path of a Unix socket address, less the file's own name
 LINE_OF_STATUS = 7  # postmaster.pid, as pg_ctl reads it (miscadmin.h, LOCK_FILE_LINE_PM_STATUS, counted from 0)
 
@@ -130,7 +131,9 @@ class PostgresServer:
         if len(os.fsencode(wanted)) <= SOCKET_PATH_LIMIT:
             return wanted
         if self._sockets is None:
-            self._sockets = tempfile.TemporaryDirectory(prefix="trunkline-")
+            elsewhere = tempfile.gettempdir()
+            elsewhere = elsewhere if len(os.fsencode(elsewhere)) <= SHORT_DIRECTORY_LIMIT else "/tmp"
+            self._sockets = tempfile.TemporaryDirectory(prefix="trunkline-", dir=elsewhere)
             self.launcher.own(Path(self._sockets.name))
         return Path(self._sockets.name)
 

@@ -39,6 +39,17 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_one(farm: Farm, flavour
     assert not short.exists()
 
 
+async def test_a_long_directory_for_temporary_files_is_not_used_for_sockets(
+    farm: Farm, flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("t" * 60)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    server = PostgresServer(tmp_path / ("x" * 100), (await farm.get(flavour)).launcher)
+    assert len(str(server.socket_directory)) < 60
+    await server.stop()
+
+
 async def test_changed_settings_and_rules_are_reloaded(own_postgres: Postgres) -> None:
     own_postgres.settings["work_mem"] = "7MB"
     own_postgres.hba = "host all postgres 127.0.0.1/32 trust\n"
