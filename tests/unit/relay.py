@@ -42,7 +42,7 @@ class FarEnd:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         sock.setblocking(False)
-        self._cutter = FrameCutter(1 << 24)
+        self._cutter = FrameCutter(0x7FFFFFFF)
         self.closed = False
 
     def send(self, *messages: bytes) -> None:
