@@ -129,6 +129,31 @@ async def test_a_large_parse_is_no_other_clients(pool_of_one: Proxy) -> None:
         assert rows(await transact(second, bind("s"), execute(), SYNC)) == [[b"second"]]
 
 
+async def test_a_large_unnamed_statement_takes_the_place_of_a_small_one(pool_of_one: Proxy) -> None:
+    async with session(pool_of_one) as first, session(pool_of_one) as second:
+        await transact(first, parse("SELECT 'small'"), SYNC)
+        await transact(second, parse("SELECT 'second'"), SYNC)
+        large = parse(f"SELECT 'large' -- {'x' * 100_000}")
+        assert rows(await transact(first, large, SYNC, bind(), execute(), SYNC, units=2)) == [[b"large"]]
+
+
+async def test_a_large_unnamed_statement_is_the_first(pool_of_one: Proxy) -> None:
+    async with session(pool_of_one) as first, session(pool_of_one) as second:
+        await transact(second, parse("SELECT 'second'"), SYNC)
+        large = parse(f"SELECT 'large' -- {'x' * 100_000}")
+        assert rows(await transact(first, large, bind(), execute(), SYNC)) == [[b"large"]]
+
+
+async def test_a_statement_that_was_parsed_for_a_name_is_not_the_unnamed_one(
+    postgres: Postgres, pool_of_one: Proxy
+) -> None:
+    async with session(pool_of_one) as first, session(pool_of_one) as second:
+        await transact(first, parse("SELECT 'known'", "s"), SYNC)
+        await transact(second, parse("SET work_mem = '4MB'", "t"), parse("SELECT 'known'", "s"), SYNC)
+        for wire in (second, first):
+            assert errors(await transact(wire, bind(), execute(), SYNC)) == ["26000"]
+
+
 @pytest.mark.parametrize("length", [62, 63, 64, 1000])
 async def test_names_count_to_their_63rd_byte(postgres: Postgres, pool_of_one: Proxy, length: int) -> None:
     name = "n" * length

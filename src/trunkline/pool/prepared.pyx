@@ -66,8 +66,7 @@ cdef int parse(Lessee client, Frame *frame) except -1:
     if not name.end:
         return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
     if frame.have < frame.size:
-        client.sticky = True  # too large to remember: this server is the client's from now on
-        return extended(client, frame, PARSE_UNNAMED, b"")
+        return parse_large(client, frame, name.size == 0)
     if name.size == 0 or not server.owner.max_prepared:
         return parse_unnamed(client, frame, name.size == 0)
     return parse_named(client, frame, to_bytes(name), name.end)
@@ -80,6 +79,15 @@ cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
     if unnamed:
         client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.size)
     return 0
+
+
+cdef int parse_large(Lessee client, Frame *frame, bint unnamed) except -1:
+    """Too large to remember: this server is the client's from now on, with whatever it holds."""
+    cdef bytes before = client.unnamed
+    client.sticky = True
+    if unnamed:
+        client.unnamed = client.server.unnamed = None
+    return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
 
 
 cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1:
@@ -110,7 +118,7 @@ cdef int parse_known(ServerLink server, Frame *frame, Py_ssize_t start, bytes na
         return server.say_fakes_now()
     # not known whether PostgreSQL would take a Parse now (a transaction may have failed): have it say so itself
     server.session.expect(PARSE, FORWARD, (name, None, statement, "known"))
-    server.unnamed = None
+    server.unnamed = b""  # one that is nobody's
     return send_parse(server, b"", frame.data + start, frame.size - start)
 
 
