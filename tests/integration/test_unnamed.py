@@ -8,7 +8,7 @@ from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors, messages, same_as_direct, session, shape, transact
-from tests.integration.wire import SYNC, Frame, Wire, bind, close, describe, execute, parse, rows
+from tests.integration.wire import SYNC, Frame, Wire, bind, close, describe, execute, parse, query, rows
 
 PORTAL = bind() + execute() + SYNC
 
@@ -93,13 +93,17 @@ async def test_a_skipped_parse_leaves_the_one_before(postgres: Postgres, pool_of
     assert rows(frames) == [[b"before"]]
 
 
-async def test_a_skipped_query_leaves_it(postgres: Postgres, pool_of_one: Proxy) -> None:
-    async def scenario(wire: Wire) -> list[Frame]:
-        frames = await transact(wire, parse("SELECT 'before'"), SYNC)
-        frames += await transact(wire, bind("none"), close("S"), SYNC)
-        return frames + await transact(wire, PORTAL)
+@pytest.mark.parametrize("skipped", [close("S"), query("SELECT 1"), parse("SELECT 1")], ids=["close", "query", "parse"])
+async def test_what_the_server_skips_does_not_end_it(postgres: Postgres, pool_of_one: Proxy, skipped: bytes) -> None:
+    async with session(pool_of_one) as other:
 
-    assert rows(await same_as_direct(postgres, pool_of_one, scenario)) == [[b"before"]]
+        async def scenario(wire: Wire) -> list[Frame]:
+            frames = await transact(wire, parse("SELECT 'before'"), SYNC)
+            frames += await transact(wire, bind("none"), skipped, SYNC)
+            await transact(other, parse("SELECT 'other'"), SYNC)
+            return frames + await transact(wire, PORTAL)
+
+        assert rows(await same_as_direct(postgres, pool_of_one, scenario)) == [[b"before"]]
 
 
 # --- sizes ------------------------------------------------------------------------------------------------------

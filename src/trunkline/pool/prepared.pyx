@@ -153,8 +153,10 @@ cdef int close(Lessee client, Frame *frame) except -1:
     if not server.owner.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
         return extended(client, frame, CLOSE, None)
     if name.size == 0:
+        extended(client, frame, CLOSE, client.unnamed)
         client.unnamed = server.unnamed = None
-    elif client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
+        return 0
+    if client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
         begin(client)
         server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
         return server.say_fakes_now()

@@ -6,6 +6,7 @@ counts on it. When an error ends or skips them, the session lists them in `undon
 - Parse of the client: (client's name, statement before, statement, "new" | "known" | "taken")
 - Parse of our own: the statement
 - unnamed Parse: the client's unnamed Parse before, b"" for none
+- simple Query and Close of the unnamed statement, which end it: the client's unnamed Parse
 - Close answered by us: (client's name, statement); Close of our own: the statement
 - Bind and Describe: the statement, so that an error can be told under the client's name
 """
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from trunkline.pool.server import Lessee, ServerLink
 
 FORWARD, SWALLOW, FAKE = range(3)
+NOBODYS = b""  # an unnamed statement that may be there and belongs to no one
 
 
 def take_back(server: ServerLink, lessee: Lessee | None) -> None:
@@ -53,13 +55,19 @@ def _parse_of_client(server: ServerLink, lessee: Lessee | None, note: Any, faile
 
 
 def _unnamed_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
-    server.unnamed = None
+    server.unnamed = NOBODYS
     if lessee is not None:
         lessee.unnamed = None if failed else (note or None)  # a failed Parse has ended the statement before it too
 
 
 def _unnamed_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
-    server.unnamed = None
+    server.unnamed = NOBODYS
+
+
+def _end_of_unnamed(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    server.unnamed = NOBODYS
+    if lessee is not None and not failed:
+        lessee.unnamed = note
 
 
 def _close_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
@@ -77,6 +85,8 @@ _HANDLERS = {
     ("parse", FAKE): _parse_of_client,
     ("parse_unnamed", FORWARD): _unnamed_of_client,
     ("parse_unnamed", SWALLOW): _unnamed_of_ours,
+    ("query", FORWARD): _end_of_unnamed,
+    ("close", FORWARD): _end_of_unnamed,
     ("close", SWALLOW): _close_of_ours,
     ("close", FAKE): _close_of_client,
 }

@@ -77,10 +77,11 @@ cdef int step_function(ClientLink client, Frame *frame) except -1:
 cdef inline int simple(ClientLink client, Frame *frame, Request request) except -1:
     cdef ServerLink server = client.server
     begin(client)
-    server.session.expect(request, FORWARD, None)
+    server.session.expect(request, FORWARD, client.unnamed)
     if (server.session.units > 1 or server.session.status != c'I') and commits(frame.data + 5, frame.have - 5):
         server.commit_unit = server.units_done + server.session.units
-    client.unnamed = client.server.unnamed = None  # a simple Query ends the unnamed statement
+    if request == QUERY:
+        client.unnamed = server.unnamed = None  # it ends the unnamed statement
     return client._pass(frame)
 
 

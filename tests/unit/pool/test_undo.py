@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.pool.undo import FAKE, FORWARD, SWALLOW, client_name, in_client_words, take_back
+from trunkline.pool.undo import NOBODYS, FAKE, FORWARD, SWALLOW, client_name, in_client_words, take_back
 from trunkline.protocol.messages import parse_fields
 from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement, intern
@@ -64,7 +64,7 @@ def test_several_changes_are_taken_back_last_first() -> None:
 def test_an_unnamed_parse_that_did_not_happen(action: int, note: bytes, failed: bool, left: bytes | None) -> None:
     server, lessee = play({}, [], (UNNAMED, action, note, failed))
     assert lessee.unnamed == left
-    assert server.unnamed is None
+    assert server.unnamed == NOBODYS
 
 
 def test_our_own_requests_are_taken_back_on_the_server_only() -> None:
