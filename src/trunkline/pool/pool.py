@@ -211,6 +211,8 @@ class Pool(Leases):
         reason = self._close_reason(server)
         if reason is not None:
             server.drop(reason)
+        elif server.cancels and self._needs_reset(lessee):
+            server.drop("a cancel request is under way at the end of a session")  # it could hit the reset query
         elif server.cancels:
             self.place_server(server, self.canceled)
         elif self._needs_reset(lessee):

@@ -7,7 +7,7 @@ import asyncio
 from tests.unit.relay import IN_TRANSACTION, READY, Relay, error, query, relay, rows
 from trunkline.config.settings import PoolMode
 from trunkline.errors import ServerRefused, ServerUnavailable, ShuttingDown
-from trunkline.protocol.messages import command_complete, parse_fields
+from trunkline.protocol.messages import TERMINATE, command_complete, parse_fields
 
 
 def sqlstate(frames: list[tuple[str, bytes]]) -> list[str]:
@@ -257,3 +257,21 @@ async def test_a_server_that_opens_into_a_closed_pool_is_closed() -> None:
 async def test_repr_shows_the_places() -> None:
     async with relay() as made:
         assert repr(made.pool) == "<Pool app/u <Place idle 0> <Place active 0> <Place waiting 0>>"
+
+
+async def test_a_session_that_ends_while_it_is_cancelled_leaves_no_server_without_its_reset() -> None:
+    async with relay(pool_mode=PoolMode.SESSION) as made:
+        client, far_client = made.client(sticky=True)
+        server, far = made.server()
+        far_client.send(query(b"set work_mem = '1MB'"))
+        made.turn()
+        far.send(command_complete("SET"), READY)
+        made.turn()
+        server.cancels = 1
+        far_client.send(TERMINATE)
+        made.turn()
+        server.cancels = 0
+        made.pool.cancel_over(server)
+        assert not server.opened
+        assert len(made.pool.idle) == 0
+        assert not client.opened
