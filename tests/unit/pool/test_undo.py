@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.pool.undo import NOBODYS, FAKE, FORWARD, SWALLOW, client_name, in_client_words, take_back
+from trunkline.pool.undo import FAKE, FORWARD, NOBODYS, SWALLOW, client_name, in_client_words, take_back
 from trunkline.protocol.messages import parse_fields
 from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement, intern
