@@ -258,3 +258,48 @@ async def test_a_flush_brings_the_answers_before_the_sync(pool_of_one: Proxy) ->
         assert shape(await first.read_until("T")) == "1tT"
         await first.send(run("s"))
         assert shape(await first.read_until("Z")) == "2DCZ"
+
+
+# --- DEALLOCATE ALL with more behind it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("statement", ["DEALLOCATE ALL", "DISCARD ALL", "\n deallocate prepare all"])
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+async def test_names_taken_right_behind_it_hold(
+    postgres: Postgres, pool_of_one: Proxy, statement: str, extended: bool
+) -> None:
+    """Also those of statements that the server knew until then, from this client or another one."""
+    ending = parse(statement) + bind() + execute() + SYNC if extended else query(statement)
+
+    async def scenario(wire: Wire) -> list[Frame]:
+        frames = await transact(wire, parse("SELECT 'old'", "old"), SYNC)
+        for name, answer in (("new", "new"), ("again", "old"), ("third", "others")):
+            taken = parse(f"SELECT '{answer}'", name) + describe("S", name) + bind(name) + execute() + SYNC
+            frames += await transact(wire, ending, taken, bind("old"), SYNC, units=3)
+            frames += await transact(wire, run(name))
+        return frames
+
+    async with session(pool_of_one) as other:
+        await transact(other, parse("SELECT 'others'", "s"), SYNC)
+        frames = await same_as_direct(postgres, pool_of_one, scenario)
+        assert rows(await transact(other, run("s"))) == [[b"others"]]
+    assert rows(frames) == [[b"new"], [b"new"], [b"old"], [b"old"], [b"others"], [b"others"]]
+    assert errors(frames) == ["26000"] * 3
+
+
+async def test_it_may_stand_in_the_middle_of_a_batch(postgres: Postgres, pool_of_one: Proxy) -> None:
+    async def scenario(wire: Wire) -> list[Frame]:
+        await transact(wire, parse("SELECT 'old'", "old"), parse("DEALLOCATE ALL", "ending"), SYNC)
+        batch = bind("old") + execute() + bind("ending") + execute() + parse("SELECT 'new'", "old") + bind("old")
+        return await transact(wire, batch + execute() + SYNC)
+
+    assert rows(await same_as_direct(postgres, pool_of_one, scenario)) == [[b"old"], [b"new"]]
+
+
+async def test_one_that_is_not_recognized_harms_nobody_for_long(pool_of_one: Proxy) -> None:
+    """Behind a comment it is seen only when it has run; what was sent behind it may fail, but nothing is left of that."""
+    async with session(pool_of_one) as wire:
+        await transact(wire, parse("SELECT 1", "s"), SYNC)
+        await transact(wire, query("/* all */ DEALLOCATE ALL"), parse("SELECT 2", "t"), run("t"), units=2)
+        frames = await transact(wire, parse("SELECT 2", "u"), run("u"))
+        assert rows(frames) == [[b"2"]]

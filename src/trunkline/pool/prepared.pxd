@@ -19,6 +19,7 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
     return client.server.gather(frame.data, frame.have)
 
 
+cdef bint names_statement(Frame *frame) noexcept
 cdef int parse(Lessee client, Frame *frame) except -1
 cdef int bind(Lessee client, Frame *frame) except -1
 cdef int describe(Lessee client, Frame *frame) except -1

@@ -23,7 +23,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
     BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, Request,
 )
-from trunkline.protocol.statement cimport Statement
+from trunkline.protocol.statement cimport Statement, ends_names
 
 cdef enum:
     NAME_BYTES = 63     # NAMEDATALEN - 1
@@ -53,6 +53,22 @@ cdef inline bytes to_bytes(Name name):
     return PyBytes_FromStringAndSize(name.text, min(name.size, NAME_BYTES))
 
 
+cdef bint names_statement(Frame *frame) noexcept:
+    """Whether a Parse, Bind, Describe or Close is about a statement with a name."""
+    cdef Name name
+    if frame.type == c'B':
+        name = read_name(frame, HEADER_BYTES)
+        name = read_name(frame, name.end) if name.end else name
+    elif frame.type == c'P':
+        name = read_name(frame, HEADER_BYTES)
+    elif frame.type == c'D' or frame.type == c'C':
+        name = read_name(frame, HEADER_BYTES + 1)
+        return name.size > 0 and frame.data[HEADER_BYTES] == c'S'
+    else:
+        return False
+    return name.size > 0
+
+
 # --- Parse ------------------------------------------------------------------------------------------------------------
 
 cdef int parse(Lessee client, Frame *frame) except -1:
@@ -67,6 +83,7 @@ cdef int parse(Lessee client, Frame *frame) except -1:
         return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
     if frame.have < frame.size:
         return parse_large(client, frame, name.size == 0)
+    client.ends_names |= ends_names(frame.data + name.end, frame.size - name.end)
     if name.size == 0 or not server.owner.max_prepared:
         return parse_unnamed(client, frame, name.size == 0)
     return parse_named(client, frame, to_bytes(name), name.end)

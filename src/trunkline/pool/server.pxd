@@ -12,7 +12,8 @@ cdef class Lessee(Link):
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
     cdef bint passing                     # the rest of its streamed frame goes to the server
     cdef readonly bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
-    cdef bint awaits_copy                 # its COPY data came before it was known whether a COPY begins
+    cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
+    cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
     cpdef server_lost(self, error)
@@ -54,7 +55,7 @@ cdef class ServerLink(Link):
     cdef int apply(self, object params) except -1
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
-    cdef int _decide_copy(self, Lessee lessee) except -1
+    cdef int _let_go_on(self, Lessee lessee) except -1
     cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
     cdef int _on_ready(self, bint ours) except -1

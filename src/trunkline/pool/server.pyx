@@ -193,8 +193,8 @@ cdef class ServerLink(Link):
             self.pause()
         elif lessee is not None and lessee.paused and self.unsent is None and self.session.count < OWED_LIMIT:
             lessee.resume()
-        if lessee is not None and lessee.awaits_copy:
-            return self._decide_copy(lessee)
+        if lessee is not None and lessee.awaits_answers:
+            return self._let_go_on(lessee)
         if not boundary or not self.session.synced or self.session.count:
             return 0
         if self.setup is not None:
@@ -207,12 +207,12 @@ cdef class ServerLink(Link):
             self.owner.on_block(self)
         return 0
 
-    cdef int _decide_copy(self, Lessee lessee) except -1:
-        """The lessee's COPY data goes on when a COPY has begun, and is dropped when nothing owed can begin one."""
+    cdef int _let_go_on(self, Lessee lessee) except -1:
+        """The lessee has waited for a COPY to begin, or for nothing to be owed that could change how it goes on."""
         cdef ServerSession session = self.session
         if session.count and not session.skipping and (session.copying == COPY_NONE or session.copy_ended):
             return 0
-        lessee.awaits_copy = lessee.blocked = False
+        lessee.awaits_answers = lessee.blocked = False
         lessee.granted()
         return 0
 
@@ -324,6 +324,9 @@ cdef class ServerLink(Link):
         cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
         if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
             self.prepared.clear()
+            self.close_needed |= self.session.owes_names()  # it was not known when these were sent what would be gone
+            if self.lessee is not None:
+                self.lessee.ends_names = False
             if self.lessee is not None and self.lessee.names is not None:
                 self.lessee.names.clear()
         if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and self.params.extra:

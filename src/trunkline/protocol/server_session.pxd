@@ -53,6 +53,7 @@ cdef class ServerSession:
     cdef Verdict on_reply(self, unsigned char kind, unsigned char status) except *
     cdef int pop_fake(self) except -1
     cdef object head_note(self)
+    cdef bint owes_names(self) noexcept
     cdef bint next_is_ours(self) noexcept
     cdef void end_copy(self) noexcept
     cdef int _grow(self) except -1

@@ -188,6 +188,16 @@ cdef class ServerSession:
             return None
         return <object>self.ring[self.head].note
 
+    cdef bint owes_names(self) noexcept:
+        """Whether requests are under way that name a statement."""
+        cdef Py_ssize_t i
+        cdef Owed *slot
+        for i in range(self.count):
+            slot = &self.ring[(self.head + i) & (self.capacity - 1)]
+            if slot.note and (slot.request == PARSE or slot.request == BIND or slot.request == DESCRIBE):
+                return True
+        return False
+
     cdef bint next_is_ours(self) noexcept:
         """Whether the reply that comes next answers a request of our own."""
         return self.count > 0 and self.ring[self.head].action == SWALLOW

@@ -18,10 +18,10 @@ from trunkline.errors import MessageTooLarge, ProtocolViolation
 from trunkline.protocol.messages import FLUSH, error_response, ready_for_query
 
 from trunkline.pool.leases cimport Leases
-from trunkline.pool.prepared cimport begin, bind, close, describe, extended, parse
+from trunkline.pool.prepared cimport begin, bind, close, describe, extended, names_statement, parse
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
-from trunkline.protocol.statement cimport commits
+from trunkline.protocol.statement cimport commits, ends_names
 from trunkline.protocol.server_session cimport (
     COPY_BOTH, COPY_IN, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request)
 
@@ -82,6 +82,7 @@ cdef inline int simple(ClientLink client, Frame *frame, Request request) except 
         server.commit_unit = server.units_done + server.session.units
     if request == QUERY:
         client.unnamed = server.unnamed = None  # it ends the unnamed statement
+        client.ends_names |= ends_names(frame.data + 5, frame.have - 5)
     return client._pass(frame)
 
 
@@ -133,12 +134,9 @@ cdef int step_drop(ClientLink client, Frame *frame) except -1:
 cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
     """COPY data outside COPY: dropped, as PostgreSQL does (postgres.c), unless what is owed may yet begin a COPY."""
     cdef ServerLink server = client.server
-    cdef bytes flush = FLUSH
     if server is None or server.session.skipping or not server.session.count:
         return step_drop(client, frame)
-    server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))  # lest its answer waits for Sync
-    client.awaits_copy = client.blocked = True
-    return WAIT
+    return client._await_answers()
 
 
 cdef int step_forward(ClientLink client, Frame *frame) except -1:
@@ -301,6 +299,8 @@ cdef class ClientLink(Lessee):
                 return WAIT
             if self.server.session.skipping:
                 return DONE
+            if self.ends_names and self.server.session.count and names_statement(frame):
+                return self._await_answers()
         return FUNCTIONS[step](self, frame)
 
     cdef bint _copies_in(self) noexcept:
@@ -310,6 +310,13 @@ cdef class ClientLink(Lessee):
     cdef int _await_server(self) except -1:
         """Lease a server; 1 when the client has to wait for it (then this frame comes again)."""
         return 0 if self.pool.lease(self) is not None else 1
+
+    cdef int _await_answers(self) except -1:
+        """Keep this frame until the answers owed have come; those to an unfinished batch are asked for."""
+        cdef bytes flush = FLUSH
+        self.server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))
+        self.awaits_answers = self.blocked = True
+        return WAIT
 
     cdef int _pass(self, Frame *frame) except -1:
         self.passing = True
