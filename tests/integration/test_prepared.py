@@ -297,7 +297,7 @@ async def test_it_may_stand_in_the_middle_of_a_batch(postgres: Postgres, pool_of
 
 
 async def test_one_that_is_not_recognized_harms_nobody_for_long(pool_of_one: Proxy) -> None:
-    """Behind a comment it is seen only when it has run; what was sent behind it may fail, but nothing is left of that."""
+    """Behind a comment it is seen when it has run; what was sent behind it may fail, but nothing is left of that."""
     async with session(pool_of_one) as wire:
         await transact(wire, parse("SELECT 1", "s"), SYNC)
         await transact(wire, query("/* all */ DEALLOCATE ALL"), parse("SELECT 2", "t"), run("t"), units=2)

@@ -94,16 +94,8 @@ cdef int step_bind(ClientLink client, Frame *frame) except -1:
     return client._too_long() if frame.size > RENAMED_BYTES else bind(client, frame)
 
 
-cdef int step_describe(ClientLink client, Frame *frame) except -1:
-    return describe(client, frame)
-
-
 cdef int step_execute(ClientLink client, Frame *frame) except -1:
     return extended(client, frame, EXECUTE, None)
-
-
-cdef int step_close(ClientLink client, Frame *frame) except -1:
-    return close(client, frame)
 
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
@@ -180,9 +172,9 @@ name_step("query", step_query)
 name_step("function", step_function)
 name_step("parse", step_parse)
 name_step("bind", step_bind)
-name_step("describe", step_describe)
+name_step("describe", <Step>describe)
 name_step("execute", step_execute)
-name_step("close", step_close)
+name_step("close", <Step>close)
 name_step("sync", step_sync)
 name_step("flush", step_flush)
 name_step("terminate", step_terminate)
