@@ -327,8 +327,7 @@ cdef class ServerLink(Link):
             self.close_needed |= self.session.owes_names()  # it was not known when these were sent what would be gone
             if self.lessee is not None:
                 self.lessee.ends_names = False
-            if self.lessee is not None and self.lessee.names is not None:
-                self.lessee.names.clear()
+                (self.lessee.names or {}).clear()
         if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and self.params.extra:
             self.params = Params.of(self.params.reported, {})
         return 0
