@@ -50,25 +50,36 @@ async def test_psql_runs_statements_and_its_own_commands(postgres: Postgres, sma
     assert "answer|42" in printed[1]
 
 
-async def test_psql_binds_parameters_and_copies(postgres: Postgres, small_pool: Proxy) -> None:
-    script = r"""
-        SELECT $1::int + 1 \bind 41 \g
-        SELECT 'named' \parse s
-        \bind_named s \g
-        \copy (SELECT generate_series(1, 3)) TO STDOUT
-        CREATE TABLE copied_by_psql (n int);
-        COPY copied_by_psql FROM STDIN;
+BINDING = r"""
+SELECT $1::int + 1 \bind 41 \g
+SELECT 'named' \parse s
+\bind_named s \g
+"""
+COPYING = r"""
+\copy (SELECT generate_series(1, 3)) TO STDOUT
+CREATE TABLE copied_by_psql (n int);
+COPY copied_by_psql FROM STDIN;
 1
 2
 \.
-        SELECT sum(n) FROM copied_by_psql;
-        DROP TABLE copied_by_psql;
-    """
+SELECT sum(n) FROM copied_by_psql;
+DROP TABLE copied_by_psql;
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "since", "answers"), [(BINDING, 18, ["42", "named"]), (COPYING, 15, [*"123", "3"])], ids=["bind", "copy"]
+)
+async def test_psql_runs_a_script(
+    postgres: Postgres, small_pool: Proxy, script: str, since: int, answers: list[str]
+) -> None:
+    if postgres.launcher.binaries.major < since:
+        pytest.skip(f"psql has these commands since version {since}")
     file = small_pool.directory / "script.sql"
     file.write_text(script)
     options = ["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(file)]
     for server in (postgres, small_pool):
-        assert (await run_tool(postgres, "psql", *options, server.dsn())).split() == ["42", "named", *"123", "3"]
+        assert (await run_tool(postgres, "psql", *options, server.dsn())).split() == answers
 
 
 @pytest.fixture

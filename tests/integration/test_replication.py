@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Farm, Postgres
-from tests.integration.proxy import Proxy
+from tests.integration.proxy import HOST, Proxy
 from tests.integration.transcript import errors, session, shape
 from tests.integration.waiting import wait_until
 from tests.integration.wire import Wire, frame, rows
@@ -93,11 +93,13 @@ async def test_a_logical_slot_streams_changes(publisher: Postgres, proxy_of_publ
 
 @pytest.mark.parametrize("method", ["fetch", "stream"])
 async def test_a_base_backup_runs_through_the_proxy(
-    publisher: Postgres, proxy_of_publisher: Proxy, tmp_path: Path, method: str
+    publisher: Postgres, start_proxy: ProxyFactory, tmp_path: Path, method: str
 ) -> None:
+    """Before version 17 pg_basebackup asks for a database named replication, whatever it is told."""
+    proxy = await start_proxy(databases={"*": f"postgres://{HOST}:{publisher.port}"})
     program = str(publisher.launcher.binaries.tool("pg_basebackup"))
     target = tmp_path / "backup"
-    command = [program, "-d", proxy_of_publisher.dsn(), "-D", str(target), "-X", method, "-c", "fast"]
+    command = [program, "-d", proxy.dsn(), "-D", str(target), "-X", method, "-c", "fast"]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     complaints = (await process.communicate())[1].decode()
     assert process.returncode == 0, complaints
