@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from trunkline.errors import TrunklineError
 from trunkline.net.inbox import ConnectionEnded
@@ -20,10 +22,17 @@ from trunkline.protocol.messages import cancel_request
 log = logging.getLogger("trunkline.pool")
 
 
-async def cancel_query(opener: Opener, owner: Leases, server: ServerLink, timeout_s: float) -> None:
-    """Have the server stop what it is doing now, if it is still doing it once we have reached it."""
-    asked = server.units_done
+def cancel_query(opener: Opener, owner: Leases, server: ServerLink, timeout_s: float) -> Coroutine[Any, Any, None]:
+    """Have the server stop what it is doing now, if it is still doing it once we have reached it.
+
+    The server is held back from this call on, and not only from when the coroutine first runs: in between it might
+    finish, and be somebody else's.
+    """
     server.cancels += 1
+    return _cancel(opener, owner, server, server.units_done, timeout_s)
+
+
+async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s or None):
             await _deliver(opener, owner, server, asked)

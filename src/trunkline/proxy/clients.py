@@ -183,7 +183,7 @@ class Clients:
         if link.waiting_since and isinstance(pool, Pool):
             pool.stop_waiting(link)
             link.refused(QueryCanceled("canceling statement due to user request"))
-        elif pool is not None and server is not None and server.session.units and not server.cancels:
+        elif pool is not None and server is not None and server.session.units and not (server.cancels or server.setup):
             self.pools.cancel(pool, server)
 
     # --- timers -------------------------------------------------------------------------------------------------

@@ -228,3 +228,20 @@ async def test_a_users_own_limit_is_the_one_that_holds() -> None:
         made.turn()
         made.clients.tick(server.request_at + 6.0)
         assert sqlstates(client.frames()) == ["57014"]
+
+
+async def test_a_server_is_held_back_from_the_moment_its_cancel_is_decided() -> None:
+    """The answer comes before the task of the cancel has run for the first time."""
+    async with relay(default_pool_size=1) as made:
+        victim, far_victim = made.client()
+        _, far_other = made.client()
+        server, far = made.server()
+        far_victim.send(query(b"select 1"))
+        made.turn()
+        far_other.send(query(b"select 2"))
+        made.turn()
+        made.clients.cancel(victim.session.pid, victim.session.key)
+        far.send(rows(b"1"), READY)
+        made.turn()
+        assert server.place is made.pool.canceled
+        assert server.lessee is None
