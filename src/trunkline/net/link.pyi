@@ -20,6 +20,7 @@ class Link:
     is_tls: bool
     tls_channel: TlsChannel | None
     opened: bool
+    between_messages: bool
     unsent_count: int
     def __init__(self, engine: Engine) -> None: ...
     def attach(self, fd: int) -> None: ...

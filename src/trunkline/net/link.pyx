@@ -338,6 +338,11 @@ cdef class Link(Sender):
         return self.tls
 
     @property
+    def between_messages(self):
+        """No message of the peer's is here in part."""
+        return self.left == 0 and self.kept is None
+
+    @property
     def opened(self):
         return self.fd >= 0
 

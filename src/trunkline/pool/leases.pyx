@@ -83,6 +83,8 @@ cdef class Leases(Owner):
 
     cdef int on_free(self, ServerLink server) except -1:
         cdef Lessee lessee = server.lessee
+        if server.left or server.kept is not None:
+            return 0  # half a message is here: whoever got its beginning gets its end, and then this is asked again
         if lessee.left or (lessee.sticky and not lessee.eof and not (server.close_needed and self.fast_close)):
             return 0  # a frame that is half forwarded belongs to this server to its end
         if server.close_needed or server.cancels or lessee.eof or server.unsent is not None \

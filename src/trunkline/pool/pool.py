@@ -225,8 +225,8 @@ class Pool(Leases):
     def _close_reason(self, server: ServerLink) -> str | None:
         if server.close_needed:
             return "close_needed"
-        if server.unsent_count:
-            return "unsent bytes"
+        if server.unsent_count or not server.between_messages:
+            return "half a message"
         if self.closed or self.paused:
             return "pool is closed" if self.closed else "pool is paused"
         return None

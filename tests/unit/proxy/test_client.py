@@ -566,3 +566,44 @@ async def test_repr_shows_the_state() -> None:
         client.send(query(b"select 1"))
         made.turn()
         assert " waiting " in repr(link)
+
+
+LONG_NOTICE = message(b"N", b"SNOTICE\0C00000\0M" + b"x" * 5000 + b"\0\0")
+
+
+@pytest.mark.parametrize("cut", [3, 100])
+async def test_the_end_of_a_notice_never_goes_to_the_next_client(cut: int) -> None:
+    """The server is free but for half a notice, and its client says something that asks for nothing."""
+    async with relay(default_pool_size=1) as made:
+        first, far_first = made.client()
+        _, far_second = made.client()
+        server, far = made.server()
+        far_first.send(query(b"select 1"))
+        made.turn()
+        far_second.send(query(b"select 2"))
+        made.turn()
+        far.send(rows(b"1"), READY, LONG_NOTICE[:cut])
+        made.turn()
+        far_first.send(FLUSH)
+        made.turn()
+        assert server.lessee is first
+        far.send(LONG_NOTICE[cut:])
+        made.turn()
+        assert far_first.bytes() == rows(b"1") + READY + LONG_NOTICE
+        far.send(rows(b"2"), READY)
+        made.turn()
+        assert far_second.bytes() == rows(b"2") + READY
+
+
+@pytest.mark.parametrize("cut", [3, 100])
+async def test_a_server_with_half_a_notice_is_not_pooled_when_its_client_leaves(cut: int) -> None:
+    async with relay(default_pool_size=1) as made:
+        _, client = made.client()
+        server, far = made.server()
+        client.send(query(b"select 1"))
+        made.turn()
+        far.send(rows(b"1"), READY, LONG_NOTICE[:cut])
+        made.turn()
+        client.send(TERMINATE)
+        made.turn()
+        assert not server.opened
