@@ -21,6 +21,7 @@ COMPILED = (
     "trunkline.pool.prepared",
     "trunkline.pool.leases",
     "trunkline.proxy.client",
+    "trunkline.proxy.steps",
 )
 
 extensions = [

@@ -50,6 +50,9 @@ def ready_for_query(status: bytes = b"I") -> bytes:
     return message(b"Z", status)
 
 
+IDLE_READY = ready_for_query()
+
+
 def parameter_status(name: bytes, value: bytes) -> bytes:
     return message(b"S", name + b"\0" + value + b"\0")
 

@@ -2,6 +2,9 @@ from trunkline.pool.leases cimport Leases
 from trunkline.pool.server cimport Lessee
 from trunkline.protocol.scanner cimport Frame
 
+cdef enum:           # of a client, in the order of STATES
+    READY, COPYING, REFUSED
+
 cdef class ClientLink(Lessee):
     cdef readonly Leases pool
     cdef readonly int state
@@ -9,7 +12,6 @@ cdef class ClientLink(Lessee):
     cdef public object session         # the Python side of this client: names, login, how it ends
     cdef readonly double active_at     # when it last sent something
 
-    cdef int _step(self, Frame *frame) except -1
     cdef int _await_server(self) except -1
     cdef int _pass(self, Frame *frame) except -1
     cdef int _await_answers(self) except -1

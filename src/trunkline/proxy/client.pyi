@@ -6,7 +6,6 @@ from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.params import Params
 
 STATES: tuple[str, ...]
-STEPS: dict[str, dict[str, str]]
 
 class ClientLink(Lessee):
     pool: Leases | None

@@ -33,7 +33,6 @@ from trunkline.protocol.messages import (
     parse_fields,
 )
 from trunkline.protocol.params import Params
-from trunkline.proxy.client import STATES, STEPS
 
 FLUSH = message(b"H", b"")
 COPY_IN = message(b"G", b"\0\0\0")
@@ -43,25 +42,6 @@ DONE = command_complete("SELECT 1")
 
 def sqlstates(frames: list[tuple[str, bytes]]) -> list[str]:
     return [parse_fields(body)["C"] for kind, body in frames if kind == "E"]
-
-
-# --- the table ------------------------------------------------------------------------------------------------------
-
-
-def test_every_state_knows_every_message_that_postgresql_knows() -> None:
-    assert set(STEPS) == set(STATES)
-    for steps in STEPS.values():
-        assert set(steps) == set("QFPBDECSHXdcf")
-
-
-@pytest.mark.parametrize("kind", sorted(set(range(256)) - set(b"QFPBDECSHXdcf")))
-async def test_any_other_message_ends_the_connection(kind: int) -> None:
-    async with relay() as made:
-        _, far = made.client()
-        far.send(struct.pack("!Bi", kind, 4))
-        made.turn()
-        assert sqlstates(far.frames()) == ["08P01"]
-        assert far.closed
 
 
 # --- simple queries -------------------------------------------------------------------------------------------------

@@ -1,0 +1,2 @@
+STEPS: dict[str, dict[str, str]]
+NEED_SERVER: tuple[str, ...]

@@ -1,0 +1,203 @@
+"""What a client's message does: one short function for each (state, type) that is allowed.
+
+Theory of operation. Each frame is looked up in `STEPS`; the step enters what the server will answer into the server's
+session and gathers the frame's bytes.
+
+Rules:
+1. A (state, type) that is not in `STEPS` is a protocol violation, as it is in PostgreSQL (postgres.c, SocketBackend).
+2. What the server is going to skip (an error, then everything up to Sync) is not sent and leaves no trace here.
+3. A refusal of our own ends the unit it belongs to: one error, then nothing until Sync, then one ReadyForQuery.
+"""
+
+from libc.string cimport memset
+
+from trunkline.protocol.messages import IDLE_READY
+
+from trunkline.pool.prepared cimport begin, bind, close, describe, extended, names_statement, parse
+from trunkline.pool.server cimport ServerLink
+from trunkline.protocol.scanner cimport Frame
+from trunkline.protocol.server_session cimport COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request
+from trunkline.protocol.statement cimport commits, ends_names
+from trunkline.proxy.client cimport COPYING, READY, ClientLink
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+STEPS = {
+    "ready": {
+        "Q": "query", "F": "function", "P": "parse", "B": "bind", "D": "describe", "E": "execute", "C": "close",
+        "S": "sync", "H": "flush", "X": "terminate", "d": "early_copy", "c": "early_copy", "f": "early_copy",
+    },
+    # COPY FROM STDIN or both ways: data passes, Sync and Flush are ignored (copyfromparse.c, CopyGetData)
+    "copying": {
+        "d": "forward", "c": "end_copy", "f": "end_copy", "S": "sync_in_copy", "H": "drop", "X": "terminate",
+        "Q": "break_copy", "F": "break_copy", "P": "break_copy", "B": "break_copy", "D": "break_copy", "E": "break_copy",
+        "C": "break_copy",
+    },
+    # after an error of our own in an extended batch: nothing until Sync
+    "refused": {
+        "S": "end_refusal", "X": "terminate", "Q": "drop", "F": "drop", "P": "drop", "B": "drop", "D": "drop",
+        "E": "drop", "C": "drop", "H": "drop", "d": "drop", "c": "drop", "f": "drop",
+    },
+}
+
+# Steps that need a server which listens; while it skips to Sync, what they would send is dropped (rule 2).
+NEED_SERVER = ("query", "function", "parse", "bind", "describe", "execute", "close")
+
+cdef enum:
+    N_STATES = 3
+    RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
+
+ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
+
+# --- steps: one short function an entry -------------------------------------------------------------------------------
+
+cdef int step_query(ClientLink client, Frame *frame) except -1:
+    return simple(client, frame, QUERY)
+
+
+cdef int step_function(ClientLink client, Frame *frame) except -1:
+    return simple(client, frame, FUNCTION)
+
+
+cdef inline int simple(ClientLink client, Frame *frame, Request request) except -1:
+    cdef ServerLink server = client.server
+    begin(client)
+    server.session.expect(request, FORWARD, client.unnamed)
+    if (server.session.units > 1 or server.session.status != c'I') and commits(frame.data + 5, frame.have - 5):
+        server.commit_unit = server.units_done + server.session.units
+    if request == QUERY:
+        client.unnamed = server.unnamed = None  # it ends the unnamed statement
+        client.ends_names |= ends_names(frame.data + 5, frame.have - 5)
+    return client._pass(frame)
+
+
+cdef int step_parse(ClientLink client, Frame *frame) except -1:
+    return client._too_long() if frame.size > RENAMED_BYTES else parse(client, frame)
+
+
+cdef int step_bind(ClientLink client, Frame *frame) except -1:
+    return client._too_long() if frame.size > RENAMED_BYTES else bind(client, frame)
+
+
+cdef int step_execute(ClientLink client, Frame *frame) except -1:
+    return extended(client, frame, EXECUTE, None)
+
+
+cdef int step_sync(ClientLink client, Frame *frame) except -1:
+    cdef ServerLink server = client.server
+    if server is None:
+        client.write(IDLE_READY)  # nothing is open: the answer is known
+        return DONE
+    begin(client)
+    server.session.expect(SYNC, FORWARD, None)
+    return client._pass(frame)
+
+
+cdef int step_flush(ClientLink client, Frame *frame) except -1:
+    return DONE if client.server is None else client._pass(frame)
+
+
+cdef int step_terminate(ClientLink client, Frame *frame) except -1:
+    client._flush_requests()
+    client.eof = True
+    client.on_end(None)
+    return OVER
+
+
+cdef int step_drop(ClientLink client, Frame *frame) except -1:
+    return DONE
+
+
+cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
+    """COPY data outside COPY: dropped, as PostgreSQL does (postgres.c), unless what is owed may yet begin a COPY."""
+    cdef ServerLink server = client.server
+    if server is None or server.session.skipping or not server.session.count:
+        return step_drop(client, frame)
+    return client._await_answers()
+
+
+cdef int step_forward(ClientLink client, Frame *frame) except -1:
+    return client._pass(frame)
+
+
+cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
+    """PostgreSQL ends a connection that says this in a COPY; one that does not owes what nobody has entered."""
+    client.server.close_needed = True
+    return client._pass(frame)
+
+
+cdef int step_end_copy(ClientLink client, Frame *frame) except -1:
+    client.server.session.end_copy()
+    client.copy_synced = False
+    return client._pass(frame)
+
+
+cdef int step_sync_in_copy(ClientLink client, Frame *frame) except -1:
+    client.copy_synced = True  # ignored by a server that still copies; sent if it turns out that it no longer did
+    return DONE
+
+
+cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
+    client.state = READY
+    client.write(IDLE_READY)
+    return DONE
+
+
+cdef Step FUNCTIONS[24]   # room for every name below; 0 is none
+_names = {}
+
+
+cdef int name_step(str name, Step function) except -1:
+    FUNCTIONS[len(_names) + 1] = function
+    _names[name] = len(_names) + 1
+    return 0
+
+
+name_step("query", step_query)
+name_step("function", step_function)
+name_step("parse", step_parse)
+name_step("bind", step_bind)
+name_step("describe", <Step>describe)
+name_step("execute", step_execute)
+name_step("close", <Step>close)
+name_step("sync", step_sync)
+name_step("flush", step_flush)
+name_step("terminate", step_terminate)
+name_step("drop", step_drop)
+name_step("early_copy", step_early_copy)
+name_step("forward", step_forward)
+name_step("break_copy", step_break_copy)
+name_step("end_copy", step_end_copy)
+name_step("sync_in_copy", step_sync_in_copy)
+name_step("end_refusal", step_end_refusal)
+
+cdef unsigned char TABLE[N_STATES][256]
+cdef unsigned char NEEDS[24]
+memset(NEEDS, 0, sizeof(NEEDS))
+memset(TABLE, 0, sizeof(TABLE))
+for _state, _steps in enumerate(STEPS.values()):  # in the order of the states
+    for _kind, _step in _steps.items():
+        TABLE[<int>_state][<unsigned char>ord(_kind)] = <unsigned char>_names[_step]
+for _step in NEED_SERVER:
+    NEEDS[<int>_names[_step]] = 1
+
+
+cdef int take_step(ClientLink client, Frame *frame) except -1:
+    """What `frame` asks for; WAIT, DONE or OVER."""
+    cdef int state = client.state, step
+    if state == READY and client.server is not None and client.server.session.copying != COPY_NONE:
+        if client._copies_in():
+            state = COPYING
+    step = TABLE[state][frame.type]
+    if step == 0:
+        client._violation(f"invalid frontend message type {frame.type}")
+        return OVER
+    client.passing = False  # until the step has given the beginning of the frame to the server
+    if NEEDS[step]:
+        if client.server is None and client._await_server():
+            return WAIT
+        if client.server.session.skipping:
+            return DONE
+        if client.ends_names and client.server.session.count and names_statement(frame):
+            return client._await_answers()
+    return FUNCTIONS[step](client, frame)
