@@ -18,6 +18,7 @@ COMPILED = (
     "trunkline.net.link",
     "trunkline.net.engine",
     "trunkline.pool.server",
+    "trunkline.pool.answers",
     "trunkline.pool.prepared",
     "trunkline.pool.leases",
     "trunkline.proxy.client",

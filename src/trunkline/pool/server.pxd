@@ -11,7 +11,7 @@ cdef class Lessee(Link):
     cdef readonly double waiting_since    # 0 when not waiting
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
     cdef bint passing                     # the rest of its streamed frame goes to the server
-    cdef readonly bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
+    cdef public bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
     cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
@@ -56,16 +56,10 @@ cdef class ServerLink(Link):
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
     cdef int _let_go_on(self, Lessee lessee) except -1
-    cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
-    cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1
-    cdef int _on_ready(self, bint ours) except -1
     cdef bytes _next_fake(self)
     cdef int _say_fakes(self) except -1
     cdef int _after_frame(self, unsigned char *end, unsigned char **run) except -1
     cdef int _break_off(self, str reason) except -1
-    cdef int _on_parameter(self, Frame *frame, bint ours) except -1
-    cdef int _on_tag(self, Frame *frame) except -1
-    cdef int _sync_after_copy(self) except -1
     cdef int say_fakes_now(self) except -1
 
     cdef inline bint matches(self, object params) noexcept:

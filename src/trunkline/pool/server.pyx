@@ -14,18 +14,17 @@ Rules:
 import logging
 from collections import OrderedDict
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memcmp, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.string cimport memset
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerProtocolViolation
 from trunkline.net.link cimport Link
-from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, parse_fields, query
-from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
+from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
 from trunkline.protocol.params import Params
-from trunkline.pool.undo import client_name, in_client_words, take_back
+from trunkline.pool.answers cimport look_into
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut
 from trunkline.protocol.server_session cimport (
-    BROKEN, CLOSE, COPY_NONE, FAKE, FORWARD, KEEP, PARSE, QUERY, SWALLOW, SYNC, ServerSession, Verdict,
+    BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
 )
 
 log = logging.getLogger("trunkline.pool")
@@ -229,7 +228,7 @@ cdef class ServerLink(Link):
         if verdict == BROKEN or (frame.size > SHORT_BYTES and not LONG[frame.type]):
             self._break_off(f"an unexpected message of type {chr(frame.type)!r}")
             return -2
-        if look and self._on_special(frame, note, ours, run) < 0:
+        if look and look_into(self, frame, note, ours, run) < 0:
             return -2
         if verdict == KEEP or self.lessee is None:
             if self.lessee is not None:
@@ -250,86 +249,6 @@ cdef class ServerLink(Link):
             self.lessee.gather(run[0], end - run[0])
             run[0] = end
             self._say_fakes()
-        return 0
-
-    cdef int _on_special(self, Frame *frame, object note, bint ours, unsigned char **run) except -1:
-        if frame.type == c'Z':
-            return self._on_ready(ours)
-        if frame.type == c'E':
-            return self._on_error(frame, note, ours, run)
-        if frame.type == c'S':
-            return self._on_parameter(frame, ours)
-        if frame.type == c'C':
-            return 0 if ours else self._on_tag(frame)
-        if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
-            self.session.tainted = True
-        return 0
-
-    cdef int _on_ready(self, bint ours) except -1:
-        cdef double now = self.engine.now
-        self.units_done += 1
-        if ours:
-            return 0
-        self.owner.query_count += 1
-        self.owner.query_time += now - self.request_at
-        self.request_at = now
-        if self.session.status == c'I':
-            self.owner.xact_count += 1
-            self.owner.xact_time += now - self.leased_at
-        return 0
-
-    cdef int _on_error(self, Frame *frame, object note, bint ours, unsigned char **run) except -1:
-        cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
-        if ours or self.lessee is None:
-            self.setup_error = parse_fields(said)
-        renamed = client_name(note, self.lessee.names) if self.lessee is not None else None
-        if renamed is not None and frame.have == frame.size:
-            self.lessee.gather(run[0], frame.data - run[0])
-            self.lessee.flush()
-            run[0] = frame.data + frame.have
-            self.lessee.write(in_client_words(said, *renamed))
-        self.said_fatal = self.session.tainted or b"\0VFATAL\0" in said  # V is never translated
-        if self.said_fatal and self.lessee is None and self.session.count == 0:
-            self._break_off(f"{self.setup_error['C']}: {self.setup_error['M']}")
-            return -2
-        if self.session.undone:
-            take_back(self, self.lessee)
-        if self.session.skipping and self.lessee is not None and self.lessee.copy_synced:
-            self._sync_after_copy()
-        return 0
-
-    cdef int _sync_after_copy(self) except -1:
-        """The copy had failed when the client's Sync came, so the server waits for the one that was held back."""
-        self.lessee.copy_synced = False
-        self.session.expect(SYNC, FORWARD, None)
-        self.write(SYNC_MESSAGE)
-        return 0
-
-    cdef int _on_parameter(self, Frame *frame, bint ours) except -1:
-        cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
-        if frame.have < frame.size or len(parts) != 3:
-            self._break_off("a ParameterStatus that is too long or malformed")
-            return -2
-        name, value = parts[:2]
-        same = self.lessee is not None and self.lessee.params is self.params
-        self.params = self.params.with_reported(name, value)
-        if self.lessee is not None and not ours and self.lessee.params is not None:
-            self.lessee.params = self.params if same else self.lessee.params.with_reported(name, value)
-        return 0
-
-    cdef int _on_tag(self, Frame *frame) except -1:
-        """DISCARD ALL and DEALLOCATE ALL end prepared statements; any RESET may end a setting that nobody reports."""
-        cdef const char *tag = <const char *>frame.data + HEADER_BYTES
-        cdef Py_ssize_t n = frame.have - HEADER_BYTES
-        cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
-        if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
-            self.prepared.clear()
-            self.close_needed |= self.session.owes_names()  # it was not known when these were sent what would be gone
-            if self.lessee is not None:
-                self.lessee.ends_names = False
-                (self.lessee.names or {}).clear()
-        if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and self.params.extra:
-            self.params = Params.of(self.params.reported, {})
         return 0
 
     cdef bytes _next_fake(self):

@@ -10,19 +10,6 @@ from trunkline.protocol.messages import PARSE_COMPLETE, command_complete, messag
 from trunkline.protocol.params import Params
 
 
-async def test_a_reported_parameter_is_the_servers_and_the_clients() -> None:
-    async with relay() as made:
-        link, client = made.client()
-        server, far = made.server()
-        client.send(query(b"set timezone to cet"))
-        made.turn()
-        far.send(command_complete("SET"), parameter_status(b"TimeZone", b"CET"), READY)
-        made.turn()
-        assert server.params.reported[b"TimeZone"] == b"CET"
-        assert link.params is server.params
-        assert client.kinds() == "CSZ"
-
-
 async def test_a_setting_of_one_client_is_not_the_next_ones() -> None:
     async with relay() as made:
         _, first = made.client()
@@ -51,24 +38,6 @@ async def test_a_fact_of_another_server_is_told_to_the_client() -> None:
         assert client.bytes() == parameter_status(b"server_version", b"18.1")
         assert far.bytes() == query(b"select 1")
         assert link.server is not None
-
-
-@pytest.mark.parametrize("tag", ["DISCARD ALL", "DEALLOCATE ALL"])
-async def test_statements_end_with_their_tag(tag: str) -> None:
-    async with relay() as made:
-        link, client = made.client()
-        server, far = made.server()
-        client.send(parse(b"mine"), SYNC)
-        made.turn()
-        far.send(PARSE_COMPLETE, READY)
-        made.turn()
-        assert len(server.prepared) == 1
-        client.send(query(tag.encode()))
-        made.turn()
-        far.send(command_complete(tag), READY)
-        made.turn()
-        assert not server.prepared
-        assert link.names == {}
 
 
 async def test_the_oldest_statement_goes_when_there_are_too_many() -> None:
@@ -129,21 +98,6 @@ async def test_a_unit_that_ends_in_a_transaction_is_refused_by_statement_pooling
         assert not server.opened
 
 
-async def test_queries_transactions_and_bytes_are_counted() -> None:
-    async with relay() as made:
-        _, client = made.client()
-        _, far = made.server()
-        for sql, tag, ready in ((b"begin", "BEGIN", IN_TRANSACTION), (b"commit", "COMMIT", READY)):
-            client.send(query(sql))
-            made.turn()
-            far.send(command_complete(tag), ready)
-            made.turn()
-        pool = made.pool
-        assert (pool.query_count, pool.xact_count) == (2, 1)
-        assert pool.bytes_received == len(query(b"begin") + query(b"commit"))
-        assert pool.bytes_sent == len(command_complete("BEGIN") + command_complete("COMMIT") + 2 * READY)
-
-
 @pytest.mark.parametrize("said", [rows(b"1"), READY, b"?\0\0\0\4", b"D\0\0\0\0", error(severity="FATAL")])
 async def test_an_idle_server_that_speaks_unasked_is_never_leased(said: bytes) -> None:
     async with relay() as made:
@@ -154,15 +108,6 @@ async def test_an_idle_server_that_speaks_unasked_is_never_leased(said: bytes) -
         client.send(query(b"select 1"))
         made.turn()
         assert not server.opened or link.server is not server
-
-
-async def test_an_idle_server_may_report_a_changed_setting() -> None:
-    async with relay() as made:
-        server, far = made.server()
-        far.send(parameter_status(b"TimeZone", b"CET"))
-        made.turn()
-        assert server.params.reported[b"TimeZone"] == b"CET"
-        assert server.place is made.pool.idle
 
 
 async def test_half_a_message_on_an_idle_server_is_never_given_to_anybody() -> None:

@@ -1,0 +1,103 @@
+"""What is looked into of a server's replies: ReadyForQuery, errors, parameters, and tags that tell of a session's end.
+
+The other replies only pass. Each function is given one frame that the session has judged already, and answers 0, or a
+negative number when the connection is finished.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.string cimport memcmp
+
+from trunkline.pool.undo import client_name, in_client_words, take_back
+from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
+from trunkline.protocol.messages import parse_fields
+from trunkline.protocol.params import Params
+
+from trunkline.pool.server cimport ServerLink
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
+from trunkline.protocol.server_session cimport FORWARD, SYNC
+
+
+cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
+    if frame.type == c'Z':
+        return on_ready(server, ours)
+    if frame.type == c'E':
+        return on_error(server, frame, note, ours, run)
+    if frame.type == c'S':
+        return on_parameter(server, frame, ours)
+    if frame.type == c'C':
+        return 0 if ours else on_tag(server, frame)
+    if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
+        server.session.tainted = True
+    return 0
+
+
+cdef int on_ready(ServerLink server, bint ours) except -1:
+    cdef double now = server.engine.now
+    server.units_done += 1
+    if ours:
+        return 0
+    server.owner.query_count += 1
+    server.owner.query_time += now - server.request_at
+    server.request_at = now
+    if server.session.status == c'I':
+        server.owner.xact_count += 1
+        server.owner.xact_time += now - server.leased_at
+    return 0
+
+
+cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
+    cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    if ours or server.lessee is None:
+        server.setup_error = parse_fields(said)
+    renamed = client_name(note, server.lessee.names) if server.lessee is not None else None
+    if renamed is not None and frame.have == frame.size:
+        server.lessee.gather(run[0], frame.data - run[0])
+        server.lessee.flush()
+        run[0] = frame.data + frame.have
+        server.lessee.write(in_client_words(said, *renamed))
+    server.said_fatal = server.session.tainted or b"\0VFATAL\0" in said  # V is never translated
+    if server.said_fatal and server.lessee is None and server.session.count == 0:
+        server._break_off(f"{server.setup_error['C']}: {server.setup_error['M']}")
+        return -2
+    if server.session.undone:
+        take_back(server, server.lessee)
+    if server.session.skipping and server.lessee is not None and server.lessee.copy_synced:
+        sync_after_copy(server)
+    return 0
+
+
+cdef int sync_after_copy(ServerLink server) except -1:
+    """The copy had failed when the client's Sync came, so the server waits for the one that was held back."""
+    server.lessee.copy_synced = False
+    server.session.expect(SYNC, FORWARD, None)
+    server.write(SYNC_MESSAGE)
+    return 0
+
+
+cdef int on_parameter(ServerLink server, Frame *frame, bint ours) except -1:
+    cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
+    if frame.have < frame.size or len(parts) != 3:
+        server._break_off("a ParameterStatus that is too long or malformed")
+        return -2
+    name, value = parts[:2]
+    same = server.lessee is not None and server.lessee.params is server.params
+    server.params = server.params.with_reported(name, value)
+    if server.lessee is not None and not ours and server.lessee.params is not None:
+        server.lessee.params = server.params if same else server.lessee.params.with_reported(name, value)
+    return 0
+
+
+cdef int on_tag(ServerLink server, Frame *frame) except -1:
+    """DISCARD ALL and DEALLOCATE ALL end prepared statements; any RESET may end a setting that nobody reports."""
+    cdef const char *tag = <const char *>frame.data + HEADER_BYTES
+    cdef Py_ssize_t n = frame.have - HEADER_BYTES
+    cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
+    if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
+        server.prepared.clear()
+        server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone
+        if server.lessee is not None:
+            server.lessee.ends_names = False
+            (server.lessee.names or {}).clear()
+    if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and server.params.extra:
+        server.params = Params.of(server.params.reported, {})
+    return 0
