@@ -8,6 +8,10 @@ from setuptools import Extension, setup
 SANITIZE = os.environ.get("TRUNKLINE_SANITIZE")  # e.g. "address": an instrumented build for the fuzzers
 FLAGS = ["-O2", "-fno-plt"] if not SANITIZE else ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
 LINK = [] if not SANITIZE else [f"-fsanitize={SANITIZE}"]
+# A build for tests, with the failpoints that are nothing in any other (src/trunkline/failpoints.py). Quickly made.
+FAILPOINTS = bool(os.environ.get("TRUNKLINE_FAILPOINTS"))
+MACROS: list[tuple[str, str | None]] = [("TRUNKLINE_FAILPOINTS", None)] if FAILPOINTS else []
+FLAGS = ["-O0", "-g0"] if FAILPOINTS else FLAGS
 
 COMPILED = (
     "trunkline.protocol.scanner",
@@ -26,7 +30,13 @@ COMPILED = (
 )
 
 extensions = [
-    Extension(name, [f"src/{name.replace('.', '/')}.pyx"], extra_compile_args=FLAGS, extra_link_args=LINK)
+    Extension(
+        name,
+        [f"src/{name.replace('.', '/')}.pyx"],
+        define_macros=MACROS,
+        extra_compile_args=FLAGS,
+        extra_link_args=LINK,
+    )
     for name in COMPILED
 ]
 

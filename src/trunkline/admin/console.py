@@ -27,6 +27,7 @@ from trunkline.admin.requests import query_text, read_bind, read_execute, read_n
 from trunkline.admin.result import Row, rows_as_messages
 from trunkline.admin.statements import Names, Prepared, prepare
 from trunkline.errors import ProtocolViolation, QueryCanceled, TrunklineError
+from trunkline.failpoints import failpoint
 from trunkline.net.inbox import HOLD_BYTES, ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tasks import Tasks
 from trunkline.protocol.messages import (
@@ -188,6 +189,7 @@ class _Session:
     async def answer_simply(self, prepared: Prepared) -> None:
         answer = await self.carry_out(prepared)
         assert prepared.command is not None
+        failpoint("console_answers")
         if prepared.columns is not None:
             self.link.write(row_description(prepared.columns))
             await self.send_rows(iter(answer.rows), prepared.columns)

@@ -17,9 +17,9 @@ from trunkline.config.table import specs
 
 NO_ENVIRONMENT: Mapping[str, str] = MappingProxyType({})
 PREFIX = "TRUNKLINE_"
-# Read by the demo and by the build; and what Kubernetes adds to every container beside a service named trunkline.
+# Read by the demo, the build and tests; and what Kubernetes adds to every container beside a service named trunkline.
 _NOT_SETTINGS = re.compile(
-    r"TRUNKLINE_(PG_BIN|SANITIZE|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+    r"TRUNKLINE_(PG_BIN|SANITIZE|FAILPOINTS|SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
 )
 
 

@@ -19,6 +19,7 @@ import logging
 import ssl
 from os import strerror
 
+from trunkline.failpoints cimport failpoint
 from trunkline.net.engine cimport READ, WRITE, Engine
 from trunkline.net.place cimport Place
 from trunkline.net.sender cimport Sender
@@ -204,6 +205,7 @@ cdef class Link(Sender):
             return 0
         self.kept = None
         try:
+            failpoint(b"kept_taken")
             used = self.consume(<unsigned char *>PyBytes_AS_STRING(held), PyBytes_GET_SIZE(held))
         except Exception as error:  # this runs within another link's event, or a task: neither is to blame
             log.exception("internal error at %r", self)

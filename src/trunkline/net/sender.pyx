@@ -18,6 +18,7 @@ from libc.string cimport memset
 import ssl
 from os import strerror
 
+from trunkline.failpoints cimport failpoint
 from trunkline.net.place cimport Placed
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -96,6 +97,7 @@ cdef class Sender(Placed):
         if segments:
             if gathering != <void *>self:
                 return 0  # another link's: it will send them itself
+            failpoint(b"before_send")
             self._send_segments()
         scratch_used = 0
         if retained:

@@ -12,6 +12,7 @@ from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import parse_fields
 from trunkline.protocol.params import Params
 
+from trunkline.failpoints cimport failpoint
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport FORWARD, SYNC
@@ -34,6 +35,7 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
 cdef int on_ready(ServerLink server, bint ours) except -1:
     cdef double now = server.engine.now
     server.units_done += 1
+    failpoint(b"before_rfq_relay")
     if ours:
         return 0
     server.owner.query_count += 1

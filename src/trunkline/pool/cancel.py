@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from trunkline.errors import TrunklineError
+from trunkline.failpoints import failpoint
 from trunkline.net.inbox import ConnectionEnded
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Opener
@@ -34,6 +35,7 @@ def cancel_query(opener: Opener, owner: Leases, server: ServerLink, timeout_s: f
 
 async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int, timeout_s: float) -> None:
     try:
+        failpoint("cancel_decided")
         async with asyncio.timeout(timeout_s or None):
             await _deliver(opener, owner, server, asked)
     except (TimeoutError, OSError, TrunklineError) as error:
@@ -41,15 +43,18 @@ async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int,
         server.close_needed = True
     finally:
         server.cancels -= 1
+        failpoint("cancel_over")
         owner.cancel_over(server)
 
 
 async def _deliver(opener: Opener, owner: Leases, server: ServerLink, asked: int) -> None:
     link, inbox = await opener.dial(owner, server.address, secure=server.is_tls)
     try:
+        failpoint("cancel_opened")
         if not server.opened or server.units_done != asked or not server.session.units:
             return  # it has ended by itself: there is nothing to stop, and nothing may be stopped instead
         link.write(cancel_request(server.pid, server.cancel_key))
+        failpoint("cancel_sent")
         while True:
             await inbox.more()
     except ConnectionEnded:
@@ -66,6 +71,7 @@ async def cancel_blindly(opener: Opener, owner: Leases, server: ServerLink, time
             link, inbox = await opener.dial(owner, server.address, secure=False)
             try:
                 link.write(cancel_request(pid, key))
+                failpoint("blind_cancel_sent")
                 while True:
                     await inbox.more()
             except ConnectionEnded:

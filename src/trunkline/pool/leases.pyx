@@ -6,6 +6,7 @@ canceled (its lease is over, a cancel request is not), leaving (closing). A less
 else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
 """
 
+from trunkline.failpoints cimport failpoint
 from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
 
@@ -65,6 +66,7 @@ cdef class Leases(Owner):
 
     cdef int give(self, ServerLink server, Lessee lessee) except -1:
         server.move(self.active)
+        failpoint(b"lease_given")
         return server.lease_to(lessee)
 
     cpdef wait(self, Lessee lessee, bint first=False):
@@ -78,11 +80,13 @@ cdef class Leases(Owner):
             self.waiting.add_first(lessee)
         else:
             self.waiting.add(lessee)
+        failpoint(b"lined_up")
         if not self.full:
             self.on_waiting()
 
     cdef int on_free(self, ServerLink server) except -1:
         cdef Lessee lessee = server.lessee
+        failpoint(b"release_enter")
         if server.left or server.kept is not None:
             return 0  # half a message is here: whoever got its beginning gets its end, and then this is asked again
         if lessee.left or (lessee.sticky and not lessee.eof and not (server.close_needed and self.fast_close)):
@@ -92,6 +96,7 @@ cdef class Leases(Owner):
             self.release(server)
             return 0
         server.unlease()
+        failpoint(b"release_proved")
         if self.waiting.first is not None:
             return self.hand_over(server, <Lessee>self.waiting.first)
         server.move(self.idle)
@@ -102,6 +107,7 @@ cdef class Leases(Owner):
         lessee.move(self.clients)
         self.wait_time += lessee.engine.now - lessee.waiting_since
         lessee.waiting_since = 0
+        failpoint(b"hand_over")
         self.give(server, lessee)
         if not server.matches(lessee.params) and server.apply(lessee.params):
             self.prepare(server, lessee)

@@ -18,6 +18,7 @@ from trunkline.auth.server_login import ServerAuthentication
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import Settings
 from trunkline.errors import ServerProtocolViolation, ServerRefused, ServerUnavailable, TrunklineError
+from trunkline.failpoints import failpoint
 from trunkline.net.contexts import end_point_hash
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -106,6 +107,7 @@ class Opener:
             await self._login(link, inbox, target)
             if target.connect_query:
                 await _ask(link, inbox, target.connect_query)
+            failpoint("server_logged_in")
         except BaseException:
             link.close()
             raise
@@ -119,6 +121,7 @@ class Opener:
         inbox = Inbox(link)
         link.attach(sock.detach())
         try:
+            failpoint("server_dialled")
             if secure and not address.is_unix:
                 await self._encrypt(link, inbox, address)
         except BaseException:

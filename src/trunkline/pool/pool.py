@@ -21,6 +21,7 @@ from trunkline.errors import (
     TransactionBlockRefused,
     TrunklineError,
 )
+from trunkline.failpoints import failpoint
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
@@ -149,6 +150,7 @@ class Pool(Leases):
         self.place_server(server, self.logging_in)
 
     def _on_opened(self, server: ServerLink) -> None:
+        failpoint("server_opened")
         if self.trouble is not None:
             log.info("%s/%s: servers can be reached again", self.database, self.user)
         self.trouble = self.refusal = None
@@ -161,6 +163,7 @@ class Pool(Leases):
             self.settle(server)
 
     def _on_open_failed(self, where: str, error: TrunklineError) -> None:
+        failpoint("open_failed")
         self._next_host += 1
         now = self.pools.now
         before, pause = self.trouble, self.settings.server_login_retry
@@ -183,6 +186,7 @@ class Pool(Leases):
         """Everybody in line hears at once that there is no server."""
         for lessee in self.waiting:
             self.stop_waiting(lessee)
+            failpoint("waiter_refused")
             lessee.refused(self._refusal())
 
     def _refusal(self) -> TrunklineError:
@@ -204,6 +208,7 @@ class Pool(Leases):
         """The lease of a free server is over: reset it, close it, or hand it on."""
         lessee = server.lessee
         self.unlease(server)
+        failpoint("taken_back")
         if lessee is not None and lessee.eof:
             self.pools.lessee_done(lessee)
         if not server.opened:
@@ -239,6 +244,7 @@ class Pool(Leases):
     def _run_on(self, server: ServerLink, sql: str, done: Callable[[ServerLink, Fields | None], None]) -> None:
         self.place_server(server, self.tested)
         server.ask(sql.encode(), partial(done, server))
+        failpoint("own_query_asked")
 
     def _on_reset(self, server: ServerLink, error: Fields | None) -> None:
         if error is not None:
@@ -249,6 +255,7 @@ class Pool(Leases):
 
     def _back(self, server: ServerLink) -> None:
         """A query of ours is over and the server is in order."""
+        failpoint("own_query_done")
         reason = self._close_reason(server)
         if reason is not None:
             server.drop(reason)
@@ -271,6 +278,7 @@ class Pool(Leases):
         server.setup = partial(self._on_prepared, server, lessee)
 
     def _on_prepared(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
+        failpoint("params_answered")
         if error is not None:
             refusal = ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
             server.drop("the client's parameters were refused", refusal)
@@ -295,6 +303,7 @@ class Pool(Leases):
 
     def abandon(self, server: ServerLink, reason: str) -> None:
         """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""
+        failpoint("abandon")
         if server.session.units and server.cancel_key:
             timeout = self.pools.config.settings.cancel_wait_timeout
             self.pools.tasks.spawn(cancel_blindly(self.pools.opener, self, server, timeout), "cancel")
@@ -306,6 +315,7 @@ class Pool(Leases):
     def tick(self, now: float) -> None:
         """Close what has expired, refuse who has waited too long, open what is missing."""
         settings = self.settings
+        failpoint("pool_tick")
         for server in self.idle:
             reason = policy.expired(
                 server.opened_at, server.idle_since, now, settings.server_lifetime, settings.server_idle_timeout
@@ -333,10 +343,12 @@ class Pool(Leases):
     def pause(self) -> None:
         """Give out no server any more, and close those that are free."""
         self.paused = True
+        failpoint("pool_paused")
         self.close_idle("pool is paused")
 
     def resume(self) -> None:
         self.paused = False
+        failpoint("pool_resumed")
         while self.waiting and self.idle:
             self.settle(next(iter(self.idle)))
         self.open_more()

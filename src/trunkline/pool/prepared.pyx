@@ -18,6 +18,7 @@ from libc.string cimport memchr, memcpy
 
 from trunkline.protocol.statement import intern
 
+from trunkline.failpoints cimport failpoint
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
@@ -123,6 +124,7 @@ cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start) 
     if statement not in server.prepared:
         server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
         send_parse(server, statement.server_name, frame.data + start, frame.size - start)
+        failpoint(b"after_parse_forwarded")
         return remember(server, statement)
     return parse_known(server, frame, start, name, statement)
 
@@ -225,6 +227,7 @@ cdef int ensure_prepared(ServerLink server, Statement statement) except -1:
     server.retain(statement.body)
     send_parse(server, statement.server_name, <unsigned char *>PyBytes_AS_STRING(statement.body),
                PyBytes_GET_SIZE(statement.body))
+    failpoint(b"parse_injected")
     return remember(server, statement)
 
 

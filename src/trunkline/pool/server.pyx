@@ -18,6 +18,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memset
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerProtocolViolation
+from trunkline.failpoints cimport failpoint
 from trunkline.net.link cimport Link
 from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
 from trunkline.protocol.params import Params
@@ -126,6 +127,7 @@ cdef class ServerLink(Link):
         if sql is None:
             return 0
         self.run_setup(sql)
+        failpoint(b"params_applied")
         if self.params.extra is not params.extra:
             self.params = Params.of(self.params.reported, params.extra)
         return 1
@@ -309,6 +311,7 @@ cdef class ServerLink(Link):
         if error is None and self.commit_unit > self.units_done:
             error = CommitOutcomeUnknown("server closed the connection while a COMMIT was under way")
         self.unlease()
+        failpoint(b"server_lost")
         self.close()
         if setup is not None:
             setup({"S": "FATAL", "C": "08006", "M": reason})

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from trunkline.failpoints import failpoint
 from trunkline.protocol.messages import message
 from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement
@@ -31,6 +32,7 @@ NOBODYS = b""  # an unnamed statement that may be there and belongs to no one
 def take_back(server: ServerLink, lessee: Lessee | None) -> None:
     """Undo, last first, what was noted for requests that an error ended or skipped."""
     undone = server.session.undone[::-1]
+    failpoint("undoing")
     server.session.undone.clear()
     for request, action, note, failed in undone:
         handle = _HANDLERS.get((REQUEST_NAMES[request], action))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from trunkline.errors import ServerRefused, TrunklineError
+from trunkline.failpoints import failpoint
 from trunkline.net.engine import Engine
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee, ServerLink
@@ -72,6 +73,7 @@ async def judge(pool: Pool, engine: Engine, settings: tuple[tuple[bytes, bytes],
         if not server.adjust(base.requested(settings), partial(_settle, outcome)):
             return server.params
         error = await outcome
+        failpoint("profile_judged")
         if error is not None:
             server.params = Params.of(server.params.reported, before.extra)
             raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))

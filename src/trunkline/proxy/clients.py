@@ -25,6 +25,7 @@ from trunkline.errors import (
     TrunklineError,
     UnknownDatabase,
 )
+from trunkline.failpoints import failpoint
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool.pool import Pool
@@ -122,6 +123,7 @@ class Clients:
         """Close a client with an error, or, for None, after the server's own last word."""
         torn = link.server is not None and link.server.mid_reply
         self._let_go(link, "client was closed")
+        failpoint("client_ending")
         if error is not None and self.config.settings.log_pooler_errors:
             log.warning("%s: %s %s: %s", link.session, error.code, error.sqlstate, error.message)
         self._forget(link, error.message if error is not None else "server closed the connection")
@@ -136,6 +138,7 @@ class Clients:
             self.ending[link] = self.pools.now + GRACE_S
             return
         self._let_go(link, "client left")
+        failpoint("client_left")
         self._forget(link, error or "client close request")
         self.ending.pop(link, None)
         if error is None:

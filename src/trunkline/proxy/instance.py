@@ -17,6 +17,7 @@ from trunkline.auth.secret import LoginSeed, Secret, SecretKind
 from trunkline.config.diff import Change, diff
 from trunkline.config.settings import Config
 from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
+from trunkline.failpoints import failpoint
 from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
@@ -112,6 +113,7 @@ class Instance:
             return
         log.info("shutting down: %s", what.value)
         self.door.draining = True
+        failpoint("drain_begin")
         if self.listener is not None:
             self.listener.close()
         self.tasks.spawn(self._drained(what), "drain")
@@ -173,6 +175,7 @@ class Instance:
         self.door.tls = tls
         self.door.seed = login_seed(config, self._seed)
         self.opener.use(config.settings, to_servers)
+        failpoint("reload_swapped")
         self.derivation.cache.retain(config.secrets)
         self.pools.reconfigure(config)
         if self.listener is not None:

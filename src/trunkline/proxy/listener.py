@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from trunkline.config.settings import Settings
+from trunkline.failpoints import failpoint
 from trunkline.net.engine import Engine
 from trunkline.net.sockets import close_listener, listen, tune
 from trunkline.proxy.client import ClientLink
@@ -67,6 +68,7 @@ class Listener:
             connection.close()
             return
         link = ClientLink(self._engine)
+        failpoint("client_accepted")
         self._welcome(link, peer)
         link.attach(connection.detach())
 

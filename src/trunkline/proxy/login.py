@@ -24,6 +24,7 @@ from trunkline.errors import (
     ShuttingDown,
     TrunklineError,
 )
+from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tls import ALPN, TlsChannel
@@ -124,6 +125,7 @@ class _Login:
         self.door.clients.admit(self.identity, admin=console)
         self.link.write(negotiate_protocol_version(startup.minor, startup.unknown_options))
         accepted = await self._authenticate()
+        failpoint("login_accepted")
         await self._enter(accepted.payload, console)
 
     # --- before login -------------------------------------------------------------------------------------------
@@ -238,10 +240,12 @@ class _Login:
             raise ConnectionEnded
         sticky = pool.settings.pool_mode is PoolMode.SESSION
         door.clients.register(self.link, identity, "client", KEY_BYTES[self.startup.spoken_minor])
+        failpoint("client_registered")
         self.link.begin(pool, profile.params, sticky, door.config.settings.max_packet_size)
         pool.place_client(self.link, pool.clients)
         pool.login_count += 1
         self.link.write(accepted + profile.greeting + backend_key_data(identity.pid, identity.key) + READY)
+        failpoint("greeting_sent")
         self.link.close_inbox(self.inbox.rest())
 
     async def _profile(self) -> Profile:

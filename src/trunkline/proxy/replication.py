@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.failpoints import failpoint
 from trunkline.net.inbox import Inbox
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Opener, Target
@@ -69,6 +70,7 @@ class Replication:
     ) -> None:
         owner = Dedicated()
         server = await self.opener.open(owner, self._target(identity, startup), lambda new: None)
+        failpoint("replication_opened")
         if not link.opened:
             server.drop("replication client left")
             return

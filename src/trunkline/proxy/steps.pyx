@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 from trunkline.protocol.messages import IDLE_READY
 
+from trunkline.failpoints cimport failpoint
 from trunkline.pool.prepared cimport begin, bind, close, describe, extended, names_statement, parse
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport Frame
@@ -63,6 +64,7 @@ cdef inline int simple(ClientLink client, Frame *frame, Request request) except 
     cdef ServerLink server = client.server
     begin(client)
     server.session.expect(request, FORWARD, client.unnamed)
+    failpoint(b"query_owed")
     if (server.session.units > 1 or server.session.status != c'I') and commits(frame.data + 5, frame.have - 5):
         server.commit_unit = server.units_done + server.session.units
     if request == QUERY:
@@ -129,6 +131,7 @@ cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
 cdef int step_end_copy(ClientLink client, Frame *frame) except -1:
     client.server.session.end_copy()
     client.copy_synced = False
+    failpoint(b"copy_ended")
     return client._pass(frame)
 
 
