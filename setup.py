@@ -17,6 +17,7 @@ COMPILED = (
     "trunkline.protocol.scanner",
     "trunkline.protocol.server_session",
     "trunkline.protocol.statement",
+    "trunkline.routing.lexer",
     "trunkline.net.place",
     "trunkline.net.sender",
     "trunkline.net.link",

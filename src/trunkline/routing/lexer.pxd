@@ -1,0 +1,42 @@
+# PostgreSQL's tokens and the words that matter among them: the C side of the contract in lexer.pyx.
+from libc.stdint cimport uint64_t
+
+cdef enum Sight:         # what a text shows at a glance; bits
+    DOUBTFUL = 1         # it may change the state of the session: to be looked at with a parser
+    COMMITS = 2          # it ends a transaction, or may be one of its own that writes
+    ENDS_NAMES = 4       # it ends prepared statements
+    AMBIGUOUS = 8        # where its strings end depends on a setting, or not all of it was there
+
+cdef enum Token:
+    END
+    WORD                 # unquoted; `hash` is that of its lower case
+    QUOTED_WORD          # "..."; `hash` is that of what is between the quotes
+    STRING               # any constant in quotes
+    NUMBER
+    PARAMETER            # $n
+    OTHER                # one character of an operator or of punctuation
+
+cdef struct Lexer:
+    const unsigned char *text
+    Py_ssize_t n
+    Py_ssize_t start     # of the last token
+    Py_ssize_t at        # behind it
+    uint64_t hash
+    bint ambiguous
+
+cdef struct Entry:
+    uint64_t hash        # 0 is an empty slot
+    unsigned int bits
+
+cdef class Vocabulary:
+    cdef Entry *table
+    cdef uint64_t mask
+    cdef Py_ssize_t count
+    cdef readonly frozenset extra
+
+    cdef unsigned int find(self, uint64_t hash) noexcept
+    cdef int _put(self, uint64_t hash, unsigned int bits) except -1
+    cdef int _grow(self) except -1
+
+cdef Token next_token(Lexer *lexer) noexcept
+cdef int glance(Vocabulary words, const unsigned char *sql, Py_ssize_t n) noexcept

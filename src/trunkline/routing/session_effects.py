@@ -1,0 +1,257 @@
+"""What a statement may leave in the session that runs it, read from its parse tree.
+
+"May": whether it did is told by the server when the transaction is over. So an effect that is listed here and does not
+happen costs one question; one that is not listed and happens would leak to the next client. A text that does not parse
+is taken to have them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import Any
+
+from trunkline.routing.lexer import template, words_of
+from trunkline.routing.sql import Node, only, parse, walk
+
+CAPACITY = 4096
+DEFINES_NOTHING = frozenset(("TransactionStmt", "ConstraintsSetStmt"))
+
+
+class State(IntFlag):
+    """What can be left in a session."""
+
+    SETTINGS = 1
+    LOCKS = 2  # advisory, of the session
+    TEMPORARY = 4  # tables and all else in pg_temp
+    CURSORS = 8  # WITH HOLD
+    PREPARED = 16  # by SQL
+    LISTENING = 32
+    SEQUENCES = 64  # what lastval and currval go by
+    UNKNOWABLE = 128  # what no query shows and nothing takes back: LOAD, setseed, a named dblink connection
+
+
+NO_STATE = State(0)
+PROBED = State(63)  # what the server can be asked about
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What one text may do: state that it leaves, and state that it may end (which matters to who has some)."""
+
+    leaves: State = NO_STATE
+    ends: State = NO_STATE
+    settings: frozenset[bytes] | None = frozenset()  # names, lower case; None: not known
+    resets: frozenset[bytes] = frozenset()  # settings that go back to what the startup packet said; b"*" is all
+    binds_names: bool = False  # a parameter of the statement is the name of a setting
+    uses_prepared: bool = False  # speaks of prepared statements by SQL
+    closes_database: frozenset[bytes] = frozenset()  # databases that nobody may be connected to while it runs
+
+    def __bool__(self) -> bool:
+        return self is not NOTHING and self != NOTHING
+
+    def __or__(self, other: Effects) -> Effects:
+        known = self.settings is not None and other.settings is not None
+        return Effects(
+            self.leaves | other.leaves,
+            self.ends | other.ends,
+            self.settings | other.settings if known else None,  # type: ignore[operator]
+            self.resets | other.resets,
+            self.binds_names or other.binds_names,
+            self.uses_prepared or other.uses_prepared,
+            self.closes_database | other.closes_database,
+        )
+
+
+NOTHING = Effects()
+ANYTHING = Effects(PROBED & ~State.SEQUENCES, PROBED, None)  # of code that is not seen
+EVERYTHING = Effects(PROBED & ~State.SEQUENCES, PROBED, None, frozenset((b"*",)), uses_prepared=True)
+
+Reader = Callable[[Node, bytes], Effects]
+
+
+# --- nodes --------------------------------------------------------------------------------------------------------
+
+
+def _variable_set(node: Node, text: bytes) -> Effects:
+    if node.get("is_local") or node.get("name", "").startswith("TRANSACTION"):
+        return NOTHING
+    kind, name = node["kind"], node.get("name", "").lower().encode()
+    if kind == "VAR_RESET_ALL":
+        return Effects(State.SETTINGS, resets=frozenset((b"*",)), settings=None)
+    if kind == "VAR_SET_MULTI":  # SESSION CHARACTERISTICS
+        return Effects(State.SETTINGS, settings=None)
+    resets = frozenset((name,)) if kind in ("VAR_RESET", "VAR_SET_DEFAULT") else frozenset()
+    return Effects(State.SETTINGS, settings=frozenset((name,)), resets=resets)
+
+
+def _discard(node: Node, text: bytes) -> Effects:
+    if node["target"] == "DISCARD_ALL":
+        return Effects(State.SETTINGS, PROBED, None, frozenset((b"*",)), uses_prepared=True)
+    return Effects(ends=State.TEMPORARY | State.SEQUENCES)
+
+
+def _declare(node: Node, text: bytes) -> Effects:
+    return Effects(State.CURSORS) if node.get("options", 0) & _HOLD else NOTHING
+
+
+def _unlisten(node: Node, text: bytes) -> Effects:
+    return Effects(ends=State.LISTENING)
+
+
+def _code(node: Node, text: bytes) -> Effects:
+    """DO and CALL: what they run is a string, or stands in the catalog; dotted names in it may be settings."""
+    names = frozenset(name.lower() for name in _DOTTED.findall(text))
+    return ANYTHING | Effects(settings=names)
+
+
+def _function(node: Node, text: bytes) -> Effects:
+    name = only(node["funcname"][-1])[1].get("sval", "").lower()
+    reader = _FUNCTIONS.get(name)
+    return reader(node, text) if reader is not None else NOTHING
+
+
+def _temporary(node: Node, text: bytes) -> Effects:
+    return Effects(State.TEMPORARY)
+
+
+def _database(node: Node, text: bytes) -> Effects:
+    names = {node.get("dbname", "")}
+    names |= {
+        value["DefElem"]["arg"]["String"]["sval"]
+        for value in node.get("options", ())
+        if value.get("DefElem", {}).get("defname") == "template" and "String" in value["DefElem"].get("arg", {})
+    }
+    return Effects(closes_database=frozenset(name.encode() for name in names if name))
+
+
+def _rename(node: Node, text: bytes) -> Effects:
+    if node.get("renameType") != "OBJECT_DATABASE":
+        return NOTHING
+    return Effects(closes_database=frozenset((node.get("subname", "").encode(),)))
+
+
+_HOLD = 32  # CURSOR_OPT_HOLD (parsenodes.h)
+_DOTTED = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
+
+_NODES: dict[str, Reader] = {
+    "VariableSetStmt": _variable_set,
+    "DiscardStmt": _discard,
+    "DeclareCursorStmt": _declare,
+    "ClosePortalStmt": lambda node, text: Effects(ends=State.CURSORS),
+    "DropStmt": lambda node, text: Effects(ends=State.TEMPORARY),
+    "ListenStmt": lambda node, text: Effects(State.LISTENING),
+    "UnlistenStmt": _unlisten,
+    "LoadStmt": lambda node, text: Effects(State.UNKNOWABLE),
+    "PrepareStmt": lambda node, text: Effects(State.PREPARED, uses_prepared=True),
+    "ExecuteStmt": lambda node, text: Effects(uses_prepared=True),
+    "DeallocateStmt": lambda node, text: Effects(ends=State.PREPARED, uses_prepared=True),
+    "DoStmt": _code,
+    "CallStmt": _code,
+    "FuncCall": _function,
+    "DropdbStmt": _database,
+    "CreatedbStmt": _database,
+    "RenameStmt": _rename,
+}
+
+
+# --- functions ----------------------------------------------------------------------------------------------------
+
+
+def _set_config(node: Node, text: bytes) -> Effects:
+    args = node.get("args", [])
+    if len(args) != 3:
+        return NOTHING
+    name, _, is_local = args
+    if is_local.get("A_Const", {}).get("boolval", {}).get("boolval"):  # true; false is an empty boolval
+        return NOTHING
+    literal = name.get("A_Const", {}).get("sval", {}).get("sval")
+    if literal is not None:
+        return Effects(State.SETTINGS, settings=frozenset((literal.lower().encode(),)))
+    return Effects(State.SETTINGS, settings=None, binds_names=True)
+
+
+def _lock(node: Node, text: bytes) -> Effects:
+    return Effects(State.LOCKS)
+
+
+_FUNCTIONS: dict[str, Reader] = (
+    {
+        "set_config": _set_config,
+        "pg_advisory_lock": _lock,
+        "pg_advisory_lock_shared": _lock,
+        "pg_try_advisory_lock": _lock,
+        "pg_try_advisory_lock_shared": _lock,
+        "lastval": lambda node, text: Effects(State.SEQUENCES),
+        "currval": lambda node, text: Effects(State.SEQUENCES),
+    }
+    | {
+        name: lambda node, text: Effects(ends=State.LOCKS)
+        for name in ("pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all")
+    }
+    | {
+        name: lambda node, text: Effects(State.UNKNOWABLE)
+        for name in (
+            "setseed",
+            "dblink_connect",
+            "dblink_connect_u",
+            "pg_create_logical_replication_slot",
+            "pg_create_physical_replication_slot",
+        )
+    }
+)
+
+
+# --- texts --------------------------------------------------------------------------------------------------------
+
+
+def effects_of(text: bytes, foreign: frozenset[bytes] = frozenset()) -> Effects:
+    """The effects of a query string. `foreign` are words of this database behind which there is unseen code."""
+    statements = parse(text)
+    if statements is None:
+        return EVERYTHING | Effects(settings=frozenset(name.lower() for name in _DOTTED.findall(text)))
+    found = ANYTHING if foreign and foreign & words_of(text) else NOTHING
+    for name, node in statements:
+        found |= _of_statement(name, node, text)
+    return found
+
+
+def _of_statement(name: str, node: Node, text: bytes) -> Effects:
+    if name == "CreateFunctionStmt":  # its body runs later
+        return Effects(State.TEMPORARY) if _is_temporary(node.get("funcname", ())) else NOTHING
+    found = NOTHING
+    for key, value in [(name, node), *walk(node)]:
+        if key in _NODES:
+            found |= _NODES[key](value, text)
+        elif (key == "relpersistence" and value == "t") or (key == "String" and value.get("sval") == "pg_temp"):
+            found |= Effects(State.TEMPORARY)
+    return found
+
+
+def _is_temporary(names: Iterable[Any]) -> bool:
+    return any(only(name)[1].get("sval") == "pg_temp" for name in names)
+
+
+@dataclass(slots=True)
+class EffectsCache:
+    """Effects by template, least recently used gone first."""
+
+    foreign: frozenset[bytes] = frozenset()
+    _known: OrderedDict[bytes, Effects] = field(default_factory=OrderedDict)
+
+    def of(self, text: bytes, *, ambiguous: bool = False) -> Effects:
+        """`ambiguous`: what is text and what is string in it is not certain."""
+        if ambiguous:
+            return EVERYTHING
+        key = template(text)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = effects_of(text, self.foreign)
+            if len(self._known) > CAPACITY:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return found
