@@ -7,6 +7,7 @@ from setuptools import Extension, setup
 
 SANITIZE = os.environ.get("TRUNKLINE_SANITIZE")  # e.g. "address": an instrumented build for the fuzzers
 FLAGS = ["-O2", "-fno-plt"] if not SANITIZE else ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+PART = tuple(os.environ.get("TRUNKLINE_PART", "").split(","))  # e.g. "trunkline.protocol": only what begins like this
 LINK = [] if not SANITIZE else [f"-fsanitize={SANITIZE}"]
 # A build for tests, with the failpoints that are nothing in any other (src/trunkline/failpoints.py). Quickly made.
 FAILPOINTS = bool(os.environ.get("TRUNKLINE_FAILPOINTS"))
@@ -39,6 +40,7 @@ extensions = [
         extra_link_args=LINK,
     )
     for name in COMPILED
+    if name.startswith(PART)
 ]
 
 setup(
