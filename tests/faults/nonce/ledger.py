@@ -1,0 +1,46 @@
+"""The ledger: what every writer was told of its writes, to be compared with the table afterwards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+ONCE = "once"  # acknowledged: there, and not twice
+ABSENT = "absent"  # refused, rolled back or never asked to commit
+MAYBE = "maybe"  # its commit was under way when the connection or the server was lost
+
+ALLOWED: Mapping[str, range] = {ONCE: range(1, 2), ABSENT: range(1), MAYBE: range(2)}
+
+TABLE = "ledger"
+CREATE = f"CREATE TABLE IF NOT EXISTS {TABLE} (nonce text NOT NULL, client int NOT NULL)"
+
+# After these errors an autocommit statement, or a COMMIT, may or may not have happened, as at a connection's end.
+UNKNOWN = frozenset(("08006", "08007"))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Of one client or, merged, of all."""
+
+    entries: dict[str, str] = field(default_factory=dict)
+
+    def record(self, nonces: Iterable[str], outcome: str) -> None:
+        for one in nonces:
+            self.entries[one] = outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    nonce: str
+    told: str
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.nonce} was told to be there {self.told!r}, and is there {self.count} times"
+
+
+def compare(entries: Mapping[str, str], table: Counter[str]) -> list[Discrepancy]:
+    """What stands in the table otherwise than its writer was told; also what nobody wrote."""
+    wrong = [Discrepancy(n, told, table[n]) for n, told in entries.items() if table[n] not in ALLOWED[told]]
+    return wrong + [Discrepancy(n, "never written", count) for n, count in table.items() if n not in entries]
