@@ -9,7 +9,8 @@ Rules:
 
 from __future__ import annotations
 
-from typing import ClassVar
+import secrets
+from typing import ClassVar, Self
 
 
 class TrunklineError(Exception):
@@ -40,6 +41,11 @@ class InternalError(TrunklineError):
 
     code = "TL0002"
     severity = "FATAL"
+
+    @classmethod
+    def incident(cls) -> Self:
+        """One with a number of its own, by which the client's report is found in the log."""
+        return cls(f"internal error (incident {secrets.token_hex(4)})")
 
 
 # --- what a peer sent -------------------------------------------------------------------------------------------

@@ -15,3 +15,4 @@ cdef class Leases(Owner):
     cpdef wait(self, Lessee lessee, bint first=*)
     cdef int give(self, ServerLink server, Lessee lessee) except -1
     cdef int hand_over(self, ServerLink server, Lessee lessee) except -1
+    cdef int _hand_over(self, ServerLink server, Lessee lessee) except -1

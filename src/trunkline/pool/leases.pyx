@@ -6,9 +6,15 @@ canceled (its lease is over, a cancel request is not), leaving (closing). A less
 else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
 """
 
+import logging
+
+from trunkline.errors import InternalError
+
 from trunkline.failpoints cimport failpoint
 from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
+
+log = logging.getLogger("trunkline.pool")
 
 
 cdef class Leases(Owner):
@@ -65,9 +71,9 @@ cdef class Leases(Owner):
         return server
 
     cdef int give(self, ServerLink server, Lessee lessee) except -1:
-        server.move(self.active)
+        server.lease_to(lessee)  # first: a server in the place of leased ones has a lessee that hears of its loss
         failpoint(b"lease_given")
-        return server.lease_to(lessee)
+        return server.move(self.active)
 
     cpdef wait(self, Lessee lessee, bint first=False):
         """Put a lessee in line; at its head if a server it had was of no use."""
@@ -103,12 +109,19 @@ cdef class Leases(Owner):
         return 0
 
     cdef int hand_over(self, ServerLink server, Lessee lessee) except -1:
-        """Give a free server to the lessee at the head of the line."""
+        """Give a free server to the lessee at the head of the line; an error on the way ends both, and nobody else."""
+        try:
+            return self._hand_over(server, lessee)
+        except Exception as error:  # whoever gave the server back is not to blame
+            log.exception("internal error at %r", server)
+            return server.on_failure(error)
+
+    cdef int _hand_over(self, ServerLink server, Lessee lessee) except -1:
+        self.give(server, lessee)
+        failpoint(b"hand_over")
         lessee.move(self.clients)
         self.wait_time += lessee.engine.now - lessee.waiting_since
         lessee.waiting_since = 0
-        failpoint(b"hand_over")
-        self.give(server, lessee)
         if not server.matches(lessee.params) and server.apply(lessee.params):
             self.prepare(server, lessee)
             return 0
@@ -157,3 +170,13 @@ cdef class Leases(Owner):
         lessee.waiting_since = 0
         lessee.blocked = False
         lessee.move(self.clients)
+
+    def refuse(self, Lessee lessee, error):
+        """Take a lessee out of the line and tell it why; one that cannot be told is ended, and the others go on."""
+        self.stop_waiting(lessee)
+        try:
+            failpoint(b"waiter_refused")
+            lessee.refused(error)
+        except Exception:
+            log.exception("internal error at %r", lessee)
+            lessee.server_lost(InternalError.incident())

@@ -185,9 +185,7 @@ class Pool(Leases):
     def refuse_waiting(self) -> None:
         """Everybody in line hears at once that there is no server."""
         for lessee in self.waiting:
-            self.stop_waiting(lessee)
-            failpoint("waiter_refused")
-            lessee.refused(self._refusal())
+            self.refuse(lessee, self._refusal())
 
     def _refusal(self) -> TrunklineError:
         error = self.refusal or ServerUnavailable("no server could be reached")
@@ -323,16 +321,25 @@ class Pool(Leases):
             spare = reason != "server_idle_timeout" or self.servers > settings.min_pool_size
             if reason is not None and spare:
                 server.drop(reason)
+        self._drop_forgotten()
         self._expire_waiting(now)
         self.open_more()
+
+    def _drop_forgotten(self) -> None:
+        """Close what an internal error has left where nothing would ever move it again."""
+        forgotten = [server for server in self.active if server.lessee is None]
+        forgotten += [server for server in self.tested if server.setup is None]
+        forgotten += [server for server in self.canceled if not server.cancels]
+        forgotten += [] if self.tasks else self.logging_in
+        for server in forgotten:
+            server.drop("forgotten after an internal error")
 
     def _expire_waiting(self, now: float) -> None:
         limit = self.settings.query_wait_timeout
         for lessee in self.waiting:
             waited = now - lessee.waiting_since
             if limit and waited >= limit:
-                self.stop_waiting(lessee)
-                lessee.refused(PoolTimeout(f"no server became free within query_wait_timeout ({limit:g} s)"))
+                self.refuse(lessee, PoolTimeout(f"no server became free within query_wait_timeout ({limit:g} s)"))
             elif self.settings.query_wait_notify and waited >= self.settings.query_wait_notify:
                 self.pools.notify_waiting(lessee)
             else:
@@ -373,8 +380,7 @@ class Pool(Leases):
         """End everything now; clients hear `error`."""
         self.closed = True
         for lessee in self.waiting:
-            self.stop_waiting(lessee)
-            lessee.refused(error)
+            self.refuse(lessee, error)
         for place in self.places:
             for server in place:
                 server.drop("pool is closed", error)

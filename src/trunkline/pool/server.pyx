@@ -17,7 +17,7 @@ from collections import OrderedDict
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memset
 
-from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerProtocolViolation
+from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, ServerProtocolViolation
 from trunkline.failpoints cimport failpoint
 from trunkline.net.link cimport Link
 from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
@@ -284,8 +284,14 @@ cdef class ServerLink(Link):
         return self._break_off(error or "server closed the connection")
 
     cdef int on_failure(self, object error) except -1:
+        """An error of our own. A COMMIT whose end may have been lost with what was gathered has no known outcome."""
         self.forget_gathered()
-        return self._break_off(f"internal error: {type(error).__name__}")
+        if self.commit_unit and self.commit_unit >= self.units_done:
+            self.drop("internal error", CommitOutcomeUnknown("an internal error came while a COMMIT was under way"))
+            return 1
+        incident = InternalError.incident()
+        self.drop(f"{incident.message}: {type(error).__name__}", incident)
+        return 1
 
     cdef int _break_off(self, str reason) except -1:
         self.drop(reason)
@@ -311,11 +317,13 @@ cdef class ServerLink(Link):
         if error is None and self.commit_unit > self.units_done:
             error = CommitOutcomeUnknown("server closed the connection while a COMMIT was under way")
         self.unlease()
-        failpoint(b"server_lost")
-        self.close()
-        if setup is not None:
-            setup({"S": "FATAL", "C": "08006", "M": reason})
-        if lessee is not None:
-            lessee.server_lost(None if said else error or ServerLost("server closed the connection unexpectedly"))
-        if not logging_in:
-            self.owner.on_lost(self, reason)
+        try:
+            failpoint(b"server_lost")
+            self.close()
+            if setup is not None:
+                setup({"S": "FATAL", "C": "08006", "M": reason})
+        finally:  # whatever fails here, its lessee must not wait for a server that is no more
+            if lessee is not None:
+                lessee.server_lost(None if said else error or ServerLost("server closed the connection unexpectedly"))
+            if not logging_in:
+                self.owner.on_lost(self, reason)

@@ -151,6 +151,8 @@ class Clients:
     def _let_go(self, link: ClientLink, reason: str) -> None:
         """Give up the client's place in line or its server."""
         server, pool = link.server, link.pool
+        if pool is not None and link.waiting_since:
+            pool.stop_waiting(link)
         if server is None or pool is None:
             return
         proved = server.session.free and server.setup is None and not link.mid_request
@@ -168,9 +170,9 @@ class Clients:
             self.on_gone(lessee, None)
 
     def on_internal_error(self, link: ClientLink, error: BaseException) -> None:
-        incident = secrets.token_hex(4)
-        log.error("incident %s at %s: %s", incident, link.session, type(error).__name__)
-        self.end(link, InternalError(f"internal error (incident {incident})"))
+        incident = InternalError.incident()
+        log.error("%s at %s: %s", incident.message, link.session, type(error).__name__)
+        self.end(link, incident)
 
     # --- cancel -------------------------------------------------------------------------------------------------
 
@@ -184,8 +186,7 @@ class Clients:
             return
         pool, server = link.pool, link.server
         if link.waiting_since and isinstance(pool, Pool):
-            pool.stop_waiting(link)
-            link.refused(QueryCanceled("canceling statement due to user request"))
+            pool.refuse(link, QueryCanceled("canceling statement due to user request"))
         elif pool is not None and server is not None and server.session.units and not (server.cancels or server.setup):
             self.pools.cancel(pool, server)
 

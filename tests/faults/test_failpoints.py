@@ -1,0 +1,85 @@
+"""Row 90 of the catalogue of faults: an error that nobody has foreseen, at every delicate instant.
+
+Only the client that it concerns is closed, its server connection with it; the log has it once; bystanders get their own
+answers, and afterwards nothing is left of it. Every failpoint in the code is in the table, or the first test fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from tests.faults.bystanders import CREATE, Crowd, crowd
+from tests.faults.failpoint_build import Faulty
+from tests.faults.failpoint_cases import (
+    BUSY,
+    CASES,
+    ENDS_THE_PROCESS,
+    NOWHERE,
+    SESSION,
+    SIDE,
+    Stage,
+    points_in_code,
+)
+from tests.faults.guard import Guard, expect_own_answers
+from tests.integration.postgres import Farm, Postgres, flavours_to_run
+from tests.integration.waiting import wait_until
+from trunkline.demo.free_port import free_port
+
+CROWD = 4
+
+
+def test_every_failpoint_in_the_code_is_in_the_table_once() -> None:
+    assert sorted(points_in_code()) == sorted(CASES)
+
+
+def faulty_proxy(postgres: Postgres) -> Faulty:
+    real = f"postgres://127.0.0.1:{postgres.port}/postgres"
+    databases = {
+        BUSY: {"primary": real, "pool_size": 2},
+        SIDE: {"primary": real, "pool_size": 1},
+        SESSION: {"primary": real, "pool_size": 1, "pool_mode": "session"},
+        NOWHERE: {"host": "127.0.0.1", "port": free_port()},
+    }
+    settings = {"pool_mode": "transaction", "server_login_retry": 1, "query_wait_timeout": 8}
+    return Faulty(settings, databases=databases)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared(farm: Farm) -> AsyncIterator[Faulty]:
+    async with faulty_proxy(await farm.get(flavours_to_run(every_postgres=False)[0])) as started:
+        yield started
+
+
+@asynccontextmanager
+async def others_unharmed(stage: Stage) -> AsyncIterator[Crowd]:
+    """Bystanders around a fault; afterwards at most one client was closed, and as the table has it."""
+    await stage.postgres.fetch(CREATE)
+    guard = Guard(stage.proxy)
+    async with crowd(stage.proxy, BUSY, CROWD) as bystanders:
+        await wait_until(lambda: bystanders.answers > 6 * CROWD, what="the bystanders are at work")
+        yield bystanders
+        before = bystanders.answers
+        await wait_until(lambda: bystanders.answers > before + 6 * CROWD, what="the bystanders go on")
+    endings = bystanders.endings + stage.endings
+    allowed = CASES[stage.point].ends
+    assert len(endings) <= 1, endings
+    assert all(ending in allowed for ending in endings), endings
+    await guard.check()
+    for database in (BUSY, SIDE, SESSION):
+        await expect_own_answers(stage.proxy, database)
+    await bystanders.check_ledger(stage.postgres)
+
+
+@pytest.mark.parametrize("point", [name for name in CASES if name not in ENDS_THE_PROCESS])
+async def test_row_90_an_error_concerns_one_client(shared: Faulty, postgres: Postgres, point: str) -> None:
+    stage = Stage(shared, postgres, point, "raise")
+    async with others_unharmed(stage) as bystanders:
+        await CASES[point].scenario(stage)
+    assert shared.log.count(f"failpoint {point}: raise") == 1
+    assert shared.log.count(f"failpoints.Injected: {point}") == 1, shared.log
+    if ["XX000"] in bystanders.endings + stage.endings:
+        assert "incident" in shared.log
