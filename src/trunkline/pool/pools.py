@@ -143,10 +143,6 @@ class Pools:
 
     # --- time and operation -------------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> None:
-        for pool in self:
-            pool.tick(now)
-
     def reconfigure(self, config: Config) -> None:
         """A reload: take over what changed; servers of what is no longer the same close when they are free."""
         old, self.config = self.config, config

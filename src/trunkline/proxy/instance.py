@@ -98,13 +98,24 @@ class Instance:
         while True:
             await asyncio.sleep(TICK_S)
             now = self.engine.time()
-            self.pools.tick(now)
-            self.clients.tick(now)
+            for pool in self.pools:
+                self._on_time(pool.tick, now)
+            self._on_time(self.clients.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
-                self.statistics.turn(now)
-                if self.config.settings.log_stats:
-                    log.info("stats: %s", self.statistics.line())
+                self._on_time(self._turn_statistics, now)
+
+    def _on_time(self, call: Callable[[float], None], now: float) -> None:
+        """What fails once, in one pool, must not stop the clock for all."""
+        try:
+            call(now)
+        except Exception:
+            log.exception("internal error in the timer")
+
+    def _turn_statistics(self, now: float) -> None:
+        self.statistics.turn(now)
+        if self.config.settings.log_stats:
+            log.info("stats: %s", self.statistics.line())
 
     def drain(self, what: Drain = Drain.CLIENTS) -> None:
         """Take no newcomers, let everybody finish, then stop. A second call stops at once."""
