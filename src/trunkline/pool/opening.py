@@ -102,16 +102,16 @@ class Opener:
         self, owner: Leases, target: Target, place: Callable[[ServerLink], None], *, secure: bool
     ) -> ServerLink:
         link, inbox = await self.dial(owner, target.address, secure=secure)
-        place(link)
         try:
+            place(link)
             await self._login(link, inbox, target)
             if target.connect_query:
                 await _ask(link, inbox, target.connect_query)
             failpoint("server_logged_in")
+            link.close_inbox(inbox.rest())
         except BaseException:
             link.close()
             raise
-        link.close_inbox(inbox.rest())
         return link
 
     async def dial(self, owner: Leases, address: ServerAddress, *, secure: bool) -> tuple[ServerLink, Inbox]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trunkline.failpoints import failpoint
-from trunkline.net.inbox import Inbox
+from trunkline.net.inbox import ConnectionEnded, Inbox
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Opener, Target
 from trunkline.pool.pools import Pools
@@ -70,10 +70,25 @@ class Replication:
     ) -> None:
         owner = Dedicated()
         server = await self.opener.open(owner, self._target(identity, startup), lambda new: None)
+        try:
+            self._tie(link, server, owner, identity, startup, accepted)
+        except BaseException:
+            server.drop("internal error")
+            raise
+        link.close_inbox(inbox.rest())
+
+    def _tie(
+        self,
+        link: ClientLink,
+        server: ServerLink,
+        owner: Dedicated,
+        identity: Identity,
+        startup: StartupMessage,
+        accepted: bytes,
+    ) -> None:
         failpoint("replication_opened")
         if not link.opened:
-            server.drop("replication client left")
-            return
+            raise ConnectionEnded
         owner.place_server(server, owner.active)
         self.clients.register(link, identity, "replication", 32 if startup.spoken_minor else 4)
         link.begin(owner, server.params, True, self.settings.max_packet_size)
@@ -81,7 +96,6 @@ class Replication:
         link.bind_to(server)
         greeting = b"".join(parameter_status(n, v) for n, v in server.params.reported.items())
         link.write(accepted + greeting + backend_key_data(identity.pid, identity.key) + ready_for_query())
-        link.close_inbox(inbox.rest())
 
     def _target(self, identity: Identity, startup: StartupMessage) -> Target:
         pool = self.pools.pool(identity.database, identity.user)
