@@ -41,6 +41,9 @@ async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int,
     except (TimeoutError, OSError, TrunklineError) as error:
         log.warning("cancel request for %r was lost: %s", server, error or type(error).__name__)
         server.close_needed = True
+    except BaseException:
+        server.close_needed = True  # it is not known how far the request came
+        raise
     finally:
         server.cancels -= 1
         failpoint("cancel_over")
