@@ -25,8 +25,8 @@ from tests.faults.nonce.tally import Finding, Tally
 from tests.faults.nonce.writes import WRITERS
 from tests.integration.wire import query
 
-LOGIN_PATIENCE_S = 40.0
 RETRY_S = 0.05
+LOST_WAITER = "lost waiter"
 CANCEL_ECHO_STEPS = 2
 
 ROLLBACK = Step("rollback", query("ROLLBACK"), [complete("ROLLBACK"), ready("I")], nonces=0)
@@ -47,8 +47,11 @@ class Place:
     password: str
     rules: Rules = NO_FAULTS
     can: frozenset[str] = EVERYTHING
+    patience_s: float = 40.0
     may_hang: bool = False
     """Its own connection may be made to swallow everything."""
+    mischief: bool = True
+    """Whether it misbehaves, if its swarm does."""
     writes: float = 0.15
     cancels: float = 0.01
 
@@ -65,7 +68,7 @@ class NonceClient:
         self.judge: Judge | None = None
         self.busy_since: float | None = None
         self._canceling: set[asyncio.Task[None]] = set()
-        self._mischief_s = mischief_s
+        self._mischief_s = mischief_s if place.mischief else 0.0
         self._next_mischief = self._after_a_while()
 
     # --- its life ---------------------------------------------------------------------------------------------
@@ -103,16 +106,17 @@ class NonceClient:
         """Until it succeeds; what refuses the login must be something that a fault explains."""
         settings = startup_settings(self.place.number, self.session.can)
         where = self.place
-        self.busy_since = time.monotonic()
         while self.link is None and not stop.is_set():
             try:
-                link = await Link.connect(where.port, where.user, where.password, where.database, settings)
+                async with asyncio.timeout(where.patience_s):
+                    link = await Link.connect(where.port, where.user, where.password, where.database, settings)
+            except TimeoutError:
+                self._lose_patience("login")
             except (Refused, OSError) as error:
                 self._on_refused(error)
                 await asyncio.sleep(RETRY_S * self.random.uniform(0.5, 2))
             else:
                 self._on_logged_in(link, settings)
-        self.busy_since = None
 
     def _on_refused(self, error: Refused | OSError) -> None:
         reason = str(error) if isinstance(error, Refused) else type(error).__name__
@@ -198,8 +202,10 @@ class NonceClient:
     def _conclude(self, step: Step, link: Link, judge: Judge) -> Outcome:
         if judge.failure is not None:
             self.report(*judge.failure, shape=step.shape)
-        if judge.unsupported:
-            self.tally.unsupported[step.needs or step.shape] += 1
+        if judge.unsupported and self.place.rules.rough:
+            self.tally.excused["falsified on its way"] += 1
+        elif judge.unsupported:
+            self.tally.unsupported[step.needs] += 1
         outcome = judge.outcome(ended=link.ended is not None)
         self.tally.shapes[step.shape] += 1
         if outcome.clean:
@@ -244,17 +250,18 @@ class NonceClient:
         settings = dict(self.session.settings)
         self.tally.report(Finding(kind, text, where.number, shape, where.database, settings, lines))
 
-    def check_patience(self, now: float, patience_s: float) -> None:
+    def check_patience(self, now: float) -> None:
         """A request that was neither answered nor ended by now has been lost."""
-        if self.busy_since is None or now - self.busy_since < patience_s:
+        if self.busy_since is None or now - self.busy_since < self.place.patience_s:
             return
-        if self.place.may_hang or self.link is None:
-            self.tally.excused["no answer over a connection that swallows"] += 1
-        else:
-            self.report("lost waiter", f"no answer within {patience_s:g} s", shape=self._current_shape())
         self.busy_since = None
+        step = self.judge.step if self.judge is not None else None
+        self._lose_patience(step.shape if step is not None else "")
         if self.link is not None:
             self.link.abort()
 
-    def _current_shape(self) -> str:
-        return self.judge.step.shape if self.judge is not None and self.judge.step is not None else ""
+    def _lose_patience(self, shape: str) -> None:
+        if self.place.may_hang:
+            self.tally.excused["no answer over a connection that swallows"] += 1
+        else:
+            self.report(LOST_WAITER, f"no answer within {self.place.patience_s:g} s", shape=shape)

@@ -22,14 +22,12 @@ class Swarm:
         places: Sequence[Place],
         seed: int,
         *,
-        patience_s: float = 40.0,
         mischief_s: float = 0.0,
         salt: str | None = None,
     ) -> None:
         """``mischief_s`` is how often, in seconds, each client misbehaves; 0 is never."""
         self.findings: list[Finding] = []
         self.tally = Tally(self.findings.append)
-        self.patience_s = patience_s
         self.salt = salt if salt is not None else secrets.token_hex(3)
         self.clients = [NonceClient(place, self.tally, seed, self.salt, mischief_s=mischief_s) for place in places]
         self._stop = asyncio.Event()
@@ -47,7 +45,7 @@ class Swarm:
         while True:
             await asyncio.sleep(WATCH_S)
             for client in self.clients:
-                client.check_patience(time.monotonic(), self.patience_s)
+                client.check_patience(time.monotonic())
 
     async def finish(self) -> None:
         """Every client ends its shape and leaves; what a client's task has raised is raised here."""

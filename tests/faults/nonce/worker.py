@@ -37,14 +37,23 @@ def _say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
-async def _report(swarm: Swarm) -> None:
-    said = 0
-    while True:
-        for finding in swarm.findings[said:MOST_FINDINGS]:
+class Reporter:
+    """Says what is new."""
+
+    def __init__(self, swarm: Swarm) -> None:
+        self.swarm = swarm
+        self.said = 0
+
+    def say(self) -> None:
+        for finding in self.swarm.findings[self.said : MOST_FINDINGS]:
             _say({"finding": as_json(finding)})
-        said = len(swarm.findings)
-        _say({"tally": swarm.tally.as_dict() | {"findings": said}})
-        await asyncio.sleep(REPORT_S)
+        self.said = len(self.swarm.findings)
+        _say({"tally": self.swarm.tally.as_dict()})
+
+    async def run(self) -> None:
+        while True:
+            self.say()
+            await asyncio.sleep(REPORT_S)
 
 
 async def work() -> None:
@@ -55,19 +64,17 @@ async def work() -> None:
     swarm = Swarm(
         [place_from(one) for one in orders["places"]],
         orders["seed"],
-        patience_s=orders["patience_s"],
         mischief_s=orders["mischief_s"],
         salt=orders["salt"],
     )
     async with swarm:
-        reporting = asyncio.create_task(_report(swarm))
+        reporter = Reporter(swarm)
+        reporting = asyncio.create_task(reporter.run())
         await stdin.readline()
     reporting.cancel()
     await asyncio.gather(reporting, return_exceptions=True)
-    for finding in swarm.findings[:MOST_FINDINGS]:
-        _say({"finding": as_json(finding)})
+    reporter.say()
     Path(orders["ledger"]).write_text(json.dumps(swarm.ledger.entries))
-    _say({"tally": swarm.tally.as_dict() | {"findings": len(swarm.findings)}})
     _say({"ledger": orders["ledger"]})
 
 
