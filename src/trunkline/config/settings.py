@@ -51,6 +51,7 @@ _MODES: dict[str, Any] = {"choices": tuple(PoolMode), "convert": PoolMode}
 _SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PROTOCOLS = ("secure", "all", "tlsv1.2", "tlsv1.3")
 _BALANCE = ("round-robin", "disable")
+_SESSION_STATES = ("exact", "pgbouncer")
 _AT_START: dict[str, Any] = {"reloadable": False}
 
 
@@ -119,6 +120,13 @@ class Settings:
     connect_query: str = setting("", TEXT, "Query run on every new server before its first use; empty is none.")
     max_prepared_statements: int = setting(
         200, INT, "Prepared statements kept on each server in transaction mode; 0 passes them through."
+    )
+    session_state: str = setting(
+        "exact",
+        CHOICE,
+        "What a session holds outside its transactions: exact follows the client or keeps its server for it, "
+        "pgbouncer leaves it to the next client.",
+        choices=_SESSION_STATES,
     )
 
     # --- clients
@@ -223,6 +231,7 @@ class DatabaseSettings:
     query_wait_timeout: float | None = setting(None, SECONDS, "Overrides query_wait_timeout.")
     load_balance_hosts: str | None = setting(None, CHOICE, "Overrides load_balance_hosts.", choices=_BALANCE)
     connect_query: str | None = setting(None, TEXT, "Overrides connect_query.")
+    session_state: str | None = setting(None, CHOICE, "Overrides session_state.", choices=_SESSION_STATES)
     application_name: str | None = setting(None, TEXT, "Parameter sent to the server at its login.")
     client_encoding: str | None = setting(None, TEXT, "Parameter sent to the server at its login.")
     datestyle: str | None = setting(None, TEXT, "Parameter sent to the server at its login.")
@@ -291,6 +300,7 @@ class PoolSettings:
     connect_query: str
     load_balance_hosts: str
     max_prepared_statements: int
+    session_state: str
     max_db_connections: int
     max_user_connections: int
     max_db_client_connections: int

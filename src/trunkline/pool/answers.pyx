@@ -1,7 +1,7 @@
 """What is looked into of a server's replies: ReadyForQuery, errors, parameters, and tags that tell of a session's end.
 
-The other replies only pass. Each function is given one frame that the session has judged already, and answers 0, or a
-negative number when the connection is finished.
+The other replies only pass. Each function is given one frame that the session has judged already, and answers 0 to let
+it pass, 1 to keep it from the client, or a negative number when the connection is finished.
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -9,18 +9,18 @@ from libc.string cimport memcmp
 
 from trunkline.pool.undo import client_name, in_client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
-from trunkline.protocol.messages import parse_fields
+from trunkline.protocol.messages import parameter_status, parse_fields
 from trunkline.protocol.params import Params
 
 from trunkline.failpoints cimport failpoint
-from trunkline.pool.server cimport ServerLink
+from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport FORWARD, SYNC
 
 
 cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
     if frame.type == c'Z':
-        return on_ready(server, ours)
+        return on_ready(server, frame, ours, run)
     if frame.type == c'E':
         return on_error(server, frame, note, ours, run)
     if frame.type == c'S':
@@ -32,18 +32,35 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
     return 0
 
 
-cdef int on_ready(ServerLink server, bint ours) except -1:
+cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **run) except -1:
     cdef double now = server.engine.now
     server.units_done += 1
     failpoint(b"before_rfq_relay")
     if ours:
-        return 0
+        return on_restored(server, frame, run) if server.restored is not None else 0
     server.owner.query_count += 1
     server.owner.query_time += now - server.request_at
     server.request_at = now
     if server.session.status == c'I':
         server.owner.xact_count += 1
         server.owner.xact_time += now - server.leased_at
+    return 0
+
+
+cdef int on_restored(ServerLink server, Frame *frame, unsigned char **run) except -1:
+    """What the startup packet set is in force again: the client hears what is not as it last heard."""
+    cdef Lessee lessee = server.lessee
+    if server.session.count == 0:
+        server.restored = None
+    if lessee is None:
+        return 0
+    lessee.gather(run[0], frame.data - run[0])
+    lessee.flush()
+    run[0] = frame.data
+    for name, value in server.params.reported.items():
+        if lessee.params.reported.get(name) != value:
+            lessee.write(parameter_status(name, value))
+            lessee.params = lessee.params.with_reported(name, value)
     return 0
 
 
@@ -82,6 +99,9 @@ cdef int on_parameter(ServerLink server, Frame *frame, bint ours) except -1:
         server._break_off("a ParameterStatus that is too long or malformed")
         return -2
     name, value = parts[:2]
+    if server.restored is not None and not ours and name in server.restored:
+        server.params = server.params.with_reported(name, value)
+        return 1
     same = server.lessee is not None and server.lessee.params is server.params
     server.params = server.params.with_reported(name, value)
     if server.lessee is not None and not ours and server.lessee.params is not None:
@@ -99,6 +119,7 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone
         if server.lessee is not None:
             server.lessee.ends_names = False
+            server.lessee.names_are_its_own = False
             (server.lessee.names or {}).clear()
     if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and server.params.extra:
         server.params = Params.of(server.params.reported, {})

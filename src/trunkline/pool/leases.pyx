@@ -13,6 +13,7 @@ from trunkline.errors import InternalError
 from trunkline.failpoints cimport failpoint
 from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
+from trunkline.routing.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
 
@@ -40,6 +41,10 @@ cdef class Leases(Owner):
 
     def release(self, ServerLink server):
         """A free server whose lease may end only with care: closing, canceled, to be reset, its client gone."""
+        raise NotImplementedError
+
+    def examine(self, ServerLink server):
+        """A free server whose lessee may have left something in its session."""
         raise NotImplementedError
 
     def check(self, ServerLink server):
@@ -95,9 +100,12 @@ cdef class Leases(Owner):
         failpoint(b"release_enter")
         if server.left or server.kept is not None:
             return 0  # half a message is here: whoever got its beginning gets its end, and then this is asked again
+        if server.doubt and self.exact and not lessee.eof and not lessee.left:
+            self.examine(server)
+            return 0
         if lessee.left or (lessee.sticky and not lessee.eof and not (server.close_needed and self.fast_close)):
             return 0  # a frame that is half forwarded belongs to this server to its end
-        if server.close_needed or server.cancels or lessee.eof or server.unsent is not None \
+        if server.close_needed or server.cancels or lessee.eof or server.unsent is not None or server.doubt \
                 or self.paused or self.reset_always or server.place is not self.active:
             self.release(server)
             return 0
@@ -131,9 +139,10 @@ cdef class Leases(Owner):
 
     # --- for Python callers -----------------------------------------------------------------------------------------
 
-    def configure(self, *, bint tracks, bint one_statement, Py_ssize_t max_prepared, bint newest_first,
+    def configure(self, *, bint tracks, bint exact, bint one_statement, Py_ssize_t max_prepared, bint newest_first,
                   double check_delay, bint reset_always, bint fast_close):
         """What the settings mean for the common path."""
+        self.exact = exact
         self.tracks, self.one_statement, self.max_prepared = tracks, one_statement, max_prepared
         self.newest_first, self.check_delay, self.reset_always = newest_first, check_delay, reset_always
         self.fast_close = fast_close
@@ -159,6 +168,23 @@ cdef class Leases(Owner):
 
     def place_client(self, Lessee lessee, Place place):
         lessee.move(place)
+
+    def look_for(self, Vocabulary words):
+        """The words at which a glance at a statement stops."""
+        self.words = words
+
+    def free(self, ServerLink server):
+        """What was in doubt has been settled: the lease may end after all."""
+        self.on_free(server)
+
+    def hold(self, Lessee lessee):
+        """Keep what the lessee says until it is granted."""
+        lessee.blocked = True
+
+    def pin(self, Lessee lessee, int reasons):
+        """Keep the lessee at its server for these reasons (State); 0 lets it go again."""
+        lessee.pins = reasons
+        lessee.sticky = reasons != 0 or not self.tracks
 
     def grant(self, Lessee lessee):
         """The round trip for its parameters is over."""

@@ -29,6 +29,7 @@ from trunkline.pool.cancel import cancel_blindly
 from trunkline.pool.leases import Leases
 from trunkline.pool.profile import Profiles
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.session_state import SessionKeeper
 from trunkline.protocol.params import Params
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Pool(Leases):
         self.database = database
         self.user = user
         self.profiles = Profiles()
+        self.sessions = SessionKeeper(self)
         self.trouble: policy.Trouble | None = None
         self.refusal: TrunklineError | None = None
         self.tasks = Tasks()
@@ -64,6 +66,7 @@ class Pool(Leases):
         self.settings = settings = self.pools.config.pool_settings(self.database, self.user)
         self.configure(
             tracks=settings.pool_mode is not PoolMode.SESSION,
+            exact=settings.pool_mode is not PoolMode.SESSION and settings.session_state == "exact",
             one_statement=settings.pool_mode is PoolMode.STATEMENT,
             max_prepared=settings.max_prepared_statements,
             newest_first=not settings.server_round_robin,
@@ -211,15 +214,15 @@ class Pool(Leases):
             self.pools.lessee_done(lessee)
         if not server.opened:
             return
-        reason = self._close_reason(server)
+        reason = "state that nothing resets" if self.sessions.must_close(lessee) else self._close_reason(server)
         if reason is not None:
             server.drop(reason)
-        elif server.cancels and self._needs_reset(lessee):
+        elif server.cancels and self._needs_reset(server, lessee):
             server.drop("a cancel request is under way at the end of a session")  # it could hit the reset query
         elif server.cancels:
             self.place_server(server, self.canceled)
-        elif self._needs_reset(lessee):
-            self._run_on(server, self.settings.server_reset_query, self._on_reset)
+        elif self._needs_reset(server, lessee):
+            self._run_on(server, self.settings.server_reset_query or "DISCARD ALL", self._on_reset)
         else:
             self.settle(server)
         if server.place is None:
@@ -234,7 +237,9 @@ class Pool(Leases):
             return "pool is closed" if self.closed else "pool is paused"
         return None
 
-    def _needs_reset(self, lessee: Lessee | None) -> bool:
+    def _needs_reset(self, server: ServerLink, lessee: Lessee | None) -> bool:
+        if server.doubt or (lessee is not None and lessee.pins):
+            return True
         if not self.settings.server_reset_query or lessee is None:
             return False
         return lessee.sticky or self.settings.server_reset_query_always
@@ -292,12 +297,26 @@ class Pool(Leases):
             "transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode")
         )
 
+    # --- what sessions hold -------------------------------------------------------------------------------------
+
+    def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int:
+        return self.sessions.before(lessee, text, ambiguous)
+
+    def on_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> int:
+        self.sessions.running(lessee, text, ambiguous, bound)
+        return 0
+
+    def examine(self, server: ServerLink) -> None:
+        self.sessions.examine(server)
+
     # --- cancel -------------------------------------------------------------------------------------------------
 
     def cancel_over(self, server: ServerLink) -> None:
         """One cancel request of a server is over."""
         if server.opened and not server.cancels and server.place is self.canceled:
             self._back(server)
+        elif server.opened and server.lessee is not None and server.doubt and server.session.free:
+            self.free(server)
 
     def abandon(self, server: ServerLink, reason: str) -> None:
         """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""

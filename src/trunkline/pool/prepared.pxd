@@ -2,6 +2,17 @@
 from trunkline.pool.server cimport Lessee
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport FORWARD, Request
+from trunkline.routing.lexer cimport AMBIGUOUS, COMMITS, DOUBTFUL, WRITES, Vocabulary, glance
+
+cdef enum:
+    UNSEEN = DOUBTFUL | COMMITS | WRITES | AMBIGUOUS   # the sight of a text that is not all here
+
+
+cdef inline int see(Lessee client, Frame *frame, Py_ssize_t start) noexcept:
+    """What the query string at an offset of a frame shows at a glance."""
+    if frame.have < frame.size:
+        return UNSEEN
+    return glance(client.server.owner.words, frame.data + start, frame.size - start)
 
 
 cdef inline int begin(Lessee client) except -1:
@@ -20,6 +31,9 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
 
 
 cdef bint names_statement(Frame *frame) noexcept
+cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1
+cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1
+cdef bytes text_of(Frame *frame, Py_ssize_t start)
 cdef int parse(Lessee client, Frame *frame) except -1
 cdef int bind(Lessee client, Frame *frame) except -1
 cdef int describe(Lessee client, Frame *frame) except -1

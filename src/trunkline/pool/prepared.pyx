@@ -10,24 +10,31 @@ Rules:
 2. ParseComplete is said by us only where PostgreSQL would certainly say it; else the server is asked.
 3. Each change of who knows what is noted with the request, so that an error takes it back (`undo`).
 
-All functions take a lessee that has a server which is not skipping, and return 0.
+All functions take a lessee that has a server which is not skipping, and return 0; or 1 if the lessee has to wait first,
+and this frame comes again.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memcpy
 
+from trunkline.protocol.messages import SYNC as SYNC_BYTES
 from trunkline.protocol.statement import intern
+from trunkline.routing.session_effects import State
 
 from trunkline.failpoints cimport failpoint
-from trunkline.pool.server cimport Lessee, ServerLink
+from trunkline.pool.server cimport NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
-    BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, Request,
+    BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, SYNC, Request,
 )
-from trunkline.protocol.statement cimport Statement, ends_names
+from trunkline.protocol.statement cimport Statement
+from trunkline.routing.lexer cimport AMBIGUOUS, DOUBTFUL, ENDS_NAMES, Vocabulary, glance
 
 cdef enum:
     NAME_BYTES = 63     # NAMEDATALEN - 1
+
+cdef int PREPARED = State.PREPARED, LARGE = State.LARGE
+cdef bytes SYNC_MESSAGE = SYNC_BYTES
 
 cdef struct Name:
     const char *text
@@ -75,6 +82,7 @@ cdef bint names_statement(Frame *frame) noexcept:
 cdef int parse(Lessee client, Frame *frame) except -1:
     cdef ServerLink server = client.server
     cdef Name name
+    cdef int sight
     server.owner.client_parse_count += 1
     if not server.owner.tracks:
         server.owner.server_parse_count += 1
@@ -82,12 +90,18 @@ cdef int parse(Lessee client, Frame *frame) except -1:
     name = read_name(frame, HEADER_BYTES)
     if not name.end:
         return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
+    sight = see(client, frame, name.end)
+    if sight & DOUBTFUL and prepare_doubtful(client, frame, name.end, sight):
+        return 1
     if frame.have < frame.size:
         return parse_large(client, frame, name.size == 0)
-    client.ends_names |= ends_names(frame.data + name.end, frame.size - name.end)
+    client.ends_names |= sight & ENDS_NAMES
+    if name.size and client.names_are_its_own:
+        return extended(client, frame, PARSE, None)
     if name.size == 0 or not server.owner.max_prepared:
+        client.unnamed_sight = sight if name.size == 0 else client.unnamed_sight
         return parse_unnamed(client, frame, name.size == 0)
-    return parse_named(client, frame, to_bytes(name), name.end)
+    return parse_named(client, frame, to_bytes(name), name.end, sight)
 
 
 cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
@@ -103,12 +117,14 @@ cdef int parse_large(Lessee client, Frame *frame, bint unnamed) except -1:
     """Too large to remember: this server is the client's from now on, with whatever it holds."""
     cdef bytes before = client.unnamed
     client.sticky = True
+    client.pins |= LARGE
     if unnamed:
         client.unnamed = client.server.unnamed = None
+        client.unnamed_sight = UNSEEN
     return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
 
 
-cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1:
+cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start, int sight) except -1:
     cdef ServerLink server = client.server
     cdef Statement before, statement
     if client.names is None:
@@ -119,7 +135,9 @@ cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start) 
         ensure_prepared(server, before)
         server.session.expect(PARSE, FORWARD, (name, before, before, "taken"))
         return send_parse(server, before.server_name, frame.data + start, frame.size - start)
-    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start))
+    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning)
+    statement.sight |= sight
+    statement.words = server.owner.words
     client.names[name] = statement
     if statement not in server.prepared:
         server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
@@ -153,7 +171,7 @@ cdef int bind(Lessee client, Frame *frame) except -1:
     if not name.end:
         return extended(client, frame, BIND, None)
     if name.size == 0:
-        return with_unnamed(client, frame, BIND)
+        return bind_unnamed(client, frame)
     return renamed(client, frame, BIND, portal.end, name)
 
 
@@ -175,6 +193,7 @@ cdef int close(Lessee client, Frame *frame) except -1:
         extended(client, frame, CLOSE, client.unnamed)
         client.unnamed = server.unnamed = None
         return 0
+    server.doubt |= PREPARED if client.names_are_its_own else 0
     if client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
         begin(client)
         server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
@@ -193,6 +212,14 @@ cdef inline int with_unnamed(Lessee client, Frame *frame, Request request) excep
     return extended(client, frame, request, None)
 
 
+cdef int bind_unnamed(Lessee client, Frame *frame) except -1:
+    client.bound_sight = client.unnamed_sight
+    if client.unnamed_sight & DOUBTFUL and client.server.owner.exact:
+        text = client.unnamed[HEADER_BYTES + 1:] if client.unnamed is not None else b""
+        run_doubtful(client, text, client.unnamed_sight, frame)
+    return with_unnamed(client, frame, BIND)
+
+
 cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start, Name name) except -1:
     """Bind or Describe of a named statement: our name for the client's, the rest as it is."""
     cdef ServerLink server = client.server
@@ -202,7 +229,12 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
     if client.names is not None:
         statement = client.names.get(to_bytes(name))
     if statement is None:
+        client.bound_sight = UNSEEN
+        if client.names_are_its_own and request == BIND:
+            run_doubtful(client, b"", UNSEEN, frame)
         return extended(client, frame, request, None)  # PostgreSQL's own 26000
+    if request == BIND:
+        bind_statement(client, statement, frame)
     begin(client)
     ensure_prepared(server, statement)
     server.session.expect(request, FORWARD, statement)
@@ -214,6 +246,67 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
     server.gather(head, start + size)
     client.passing = True
     return server.gather(frame.data + name.end - 1, frame.have - name.end + 1)
+
+
+# --- what a text shows ------------------------------------------------------------------------------------------------
+
+cdef int bind_statement(Lessee client, Statement statement, Frame *frame) except -1:
+    cdef Vocabulary words = client.server.owner.words
+    cdef const unsigned char *body
+    if statement.words is not words:
+        body = <const unsigned char *>PyBytes_AS_STRING(statement.body)
+        statement.sight = glance(words, body, PyBytes_GET_SIZE(statement.body))
+        statement.words = words
+    client.bound_sight = statement.sight
+    return run_doubtful(client, statement.body, statement.sight, frame)
+
+
+cdef bytes text_of(Frame *frame, Py_ssize_t start):
+    """The string at an offset of a frame, or as much of it as is here."""
+    return PyBytes_FromStringAndSize(<char *>frame.data + start, frame.have - start).split(b"\0", 1)[0]
+
+
+cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1:
+    """Before a text that may change the session is sent; 1 if the client has to wait first."""
+    cdef int before
+    if not client.server.owner.exact:
+        return 0
+    before = client.server.owner.before_doubtful(client, text_of(frame, start), sight & AMBIGUOUS)
+    if before & WAIT_FIRST:
+        return 1
+    return give_names(client) if before & NAMES_FIRST else 0
+
+
+cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1:
+    """A statement with this text is about to run; it may change the session."""
+    cdef Owner owner = client.server.owner
+    cdef bytes bound = b""
+    if not (sight & DOUBTFUL and owner.exact):
+        return 0
+    if frame.type == c'B':
+        bound = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    return owner.on_doubtful(client, text.split(b"\0", 1)[0], sight & AMBIGUOUS, bound)
+
+
+cdef int give_names(Lessee client) except -1:
+    """SQL is about to speak of prepared statements: this server has to know them by the names the client gave them."""
+    cdef ServerLink server = client.server
+    cdef Statement statement
+    cdef bint alone = server.session.count == 0
+    begin(client)
+    client.names_are_its_own = True
+    server.doubt |= PREPARED
+    if not client.names:
+        return 0
+    for name, statement in client.names.items():
+        server.session.expect(PARSE, SWALLOW, None)
+        server.retain(statement.body)
+        send_parse(server, name, <unsigned char *>PyBytes_AS_STRING(statement.body), PyBytes_GET_SIZE(statement.body))
+    if alone:  # an error of one of them is none of what the client says next
+        server.session.expect(SYNC, SWALLOW, None)
+        server.gather(<unsigned char *>PyBytes_AS_STRING(SYNC_MESSAGE), PyBytes_GET_SIZE(SYNC_MESSAGE))
+    client.names.clear()
+    return 0
 
 
 # --- requests of our own ------------------------------------------------------------------------------------------------

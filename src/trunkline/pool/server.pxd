@@ -2,6 +2,11 @@
 from trunkline.net.link cimport Link
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
+from trunkline.routing.lexer cimport Vocabulary
+
+cdef enum Before:         # what has to be done before a statement may be parsed; bits
+    WAIT_FIRST = 1        # the lessee is blocked, and asks again
+    NAMES_FIRST = 2       # the server must know statements by the lessee's own names
 
 cdef class Lessee(Link):
     cdef readonly ServerLink server       # leased, or None
@@ -9,7 +14,15 @@ cdef class Lessee(Link):
     cdef readonly dict names              # its own statement names -> Statement; None until the first
     cdef public bytes unnamed             # its last unnamed Parse, whole; None when there is none
     cdef readonly double waiting_since    # 0 when not waiting
+    cdef public object start              # Params with which its session began, and to which RESET goes back
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
+    cdef public int pins                  # why it is pinned (routing.session_effects.State); 0: it is not
+    cdef public bint told_pinned          # it has had its NOTICE
+    cdef public double pinned_at
+    cdef public bint names_are_its_own    # the server knows its statements by the names it gave them
+    cdef int unnamed_sight, bound_sight   # of the unnamed statement, and of the one that was bound last
+    cdef object unnamed_effects
+    cdef public bytes restoring           # a query of ours to be run behind the one under way, or None
     cdef bint passing                     # the rest of its streamed frame goes to the server
     cdef public bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
     cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
@@ -22,10 +35,14 @@ cdef class Owner:
     cdef readonly bint tracks             # statements and parameters follow clients from server to server
     cdef readonly bint one_statement      # statement pooling
     cdef readonly Py_ssize_t max_prepared
+    cdef readonly Vocabulary words        # that a glance at a statement stops at
+    cdef readonly bint exact              # what a session holds follows its client, or keeps it at its server
     cdef public unsigned long long xact_count, query_count, bytes_received, bytes_sent
     cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
     cdef public double xact_time, query_time, wait_time
     cdef int on_free(self, ServerLink server) except -1
+    cpdef int before_doubtful(self, Lessee lessee, bytes text, bint ambiguous) except -1
+    cpdef int on_doubtful(self, Lessee lessee, bytes text, bint ambiguous, bytes bound) except -1
     cpdef on_lost(self, ServerLink server, str reason)
     cpdef on_block(self, ServerLink server)
 
@@ -38,6 +55,9 @@ cdef class ServerLink(Link):
     cdef public bytes unnamed             # the Parse whose unnamed statement it holds
     cdef public object setup              # called with the error fields or None when our own query is over
     cdef readonly dict setup_error
+    cdef readonly list answer             # rows of a query of our own, if they are wanted
+    cdef public int doubt                 # what may have been left in this session (State) by its lessee
+    cdef public frozenset restored        # settings whose reports are of no interest, for we set them back
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef public bint close_needed

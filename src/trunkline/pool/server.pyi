@@ -8,6 +8,7 @@ from trunkline.net.link import Link
 from trunkline.protocol.params import Params
 from trunkline.protocol.server_session import ServerSession
 from trunkline.protocol.statement import Statement
+from trunkline.routing.lexer import Vocabulary
 
 class Lessee(Link):
     server: ServerLink | None
@@ -15,13 +16,21 @@ class Lessee(Link):
     names: dict[bytes, Statement] | None
     unnamed: bytes | None
     waiting_since: float
+    start: Params | None
     sticky: bool
+    pins: int
+    told_pinned: bool
+    pinned_at: float
+    names_are_its_own: bool
+    restoring: bytes | None
     def granted(self) -> None: ...
     def refused(self, error: TrunklineError) -> None: ...
     def server_lost(self, error: TrunklineError | None) -> None: ...
 
 class Owner:
     tracks: bool
+    exact: bool
+    words: Vocabulary
     one_statement: bool
     max_prepared: int
     xact_count: int
@@ -36,6 +45,8 @@ class Owner:
     xact_time: float
     query_time: float
     wait_time: float
+    def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int: ...
+    def on_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> int: ...
     def on_lost(self, server: ServerLink, reason: str) -> None: ...
     def on_block(self, server: ServerLink) -> None: ...
 
@@ -48,6 +59,9 @@ class ServerLink(Link):
     unnamed: bytes | None
     setup: Callable[[dict[str, str] | None], None] | None
     close_needed: bool
+    doubt: int
+    answer: list[bytes] | None
+    restored: frozenset[bytes] | None
     cancels: int
     pid: int
     cancel_key: bytes
@@ -61,6 +75,6 @@ class ServerLink(Link):
     def mid_reply(self) -> bool: ...
     def __init__(self, engine: Engine, owner: Owner, address: ServerAddress) -> None: ...
     def adjust(self, params: Params, done: Callable[[dict[str, str] | None], None]) -> bool: ...
-    def ask(self, sql: bytes, done: Callable[[dict[str, str] | None], None]) -> None: ...
+    def ask(self, sql: bytes, done: Callable[[dict[str, str] | None], None], wants_rows: bool = ...) -> None: ...
     def forget_session(self) -> None: ...
     def drop(self, reason: str, error: TrunklineError | None = ...) -> None: ...

@@ -14,8 +14,8 @@ Rules:
 import logging
 from collections import OrderedDict
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy, memset
 
 from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, ServerProtocolViolation
 from trunkline.failpoints cimport failpoint
@@ -27,6 +27,7 @@ from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_H
 from trunkline.protocol.server_session cimport (
     BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
 )
+from trunkline.routing.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
 
@@ -36,7 +37,7 @@ SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD
 # Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
 LONG_REPLIES = "TDdVENASt"
 
-cdef unsigned char[256] WATCH, LOOK, LONG
+cdef unsigned char[256] WATCH, WATCH_ANSWER, LOOK, LONG
 memset(WATCH, 0, 256)
 memset(LOOK, 0, 256)
 memset(LONG, 0, 256)
@@ -45,6 +46,10 @@ for _kind in LONG_REPLIES:
 for _kind, _watch in SPECIAL.items():
     WATCH[<unsigned char>ord(_kind)] = <unsigned char>_watch
     LOOK[<unsigned char>ord(_kind)] = 1
+memcpy(WATCH_ANSWER, WATCH, 256)
+WATCH_ANSWER[c'D'] = WATCH_WHOLE
+
+cdef Vocabulary PLAIN_WORDS = Vocabulary()
 
 cdef dict SAYS = {PARSE: PARSE_COMPLETE, CLOSE: CLOSE_COMPLETE}
 
@@ -72,8 +77,19 @@ cdef class Lessee(Link):
 cdef class Owner:
     """Who gets a server connection back. Counts what passes, for SHOW STATS."""
 
+    def __cinit__(self):
+        self.words = PLAIN_WORDS
+
     cdef int on_free(self, ServerLink server) except -1:
         """Nothing is owed any more: the lease may end."""
+        raise NotImplementedError
+
+    cpdef int before_doubtful(self, Lessee lessee, bytes text, bint ambiguous) except -1:
+        """A text that may change the session is about to be sent by Query or Parse; what comes `Before`."""
+        raise NotImplementedError
+
+    cpdef int on_doubtful(self, Lessee lessee, bytes text, bint ambiguous, bytes bound) except -1:
+        """Such a text is about to run; `bound` is the body of the Bind that runs it, b"" for a simple query."""
         raise NotImplementedError
 
     cpdef on_lost(self, ServerLink server, str reason):
@@ -138,15 +154,19 @@ cdef class ServerLink(Link):
         self.setup = done if asked else None
         return bool(asked)
 
-    def ask(self, bytes sql, done):
-        """Run a simple query of our own on a free server; `done(error fields or None)` hears the end."""
+    def ask(self, bytes sql, done, bint wants_rows=False):
+        """Run a simple query of our own on a free server; `done(error fields or None)` hears the end.
+
+        The rows that were wanted are in `answer` until the next call, as bodies of DataRow messages.
+        """
         self.setup = done
         self.run_setup(sql)
+        self.answer = [] if wants_rows else None
 
     def run_setup(self, bytes sql):
         """Ask a simple query of our own; its answer is swallowed and `setup` hears how it ended."""
         self.session.setup_failed = False
-        self.setup_error = None
+        self.setup_error = self.answer = None
         self.unnamed = None
         self.session.expect(QUERY, SWALLOW, None)
         self.write(query(sql))
@@ -155,7 +175,8 @@ cdef class ServerLink(Link):
         """DISCARD ALL has run: nothing of the last session is left."""
         self.prepared.clear()
         self.unnamed = None
-        self.params = Params.of(self.params.reported, {})
+        self.doubt = 0
+        self.params = self.params.with_extra({})
 
     # --- replies ------------------------------------------------------------------------------------------------
 
@@ -170,7 +191,7 @@ cdef class ServerLink(Link):
             self.left -= at
             self._after_frame(data + at, &run)
         while at < n:
-            verdict = cut(WATCH, data + at, n - at, 0x7fffffff, &frame)
+            verdict = cut(&WATCH[0] if self.answer is None else &WATCH_ANSWER[0], data + at, n - at, 0x7fffffff, &frame)
             if verdict == CUT_MORE:
                 break
             if verdict == CUT_BAD:
@@ -221,6 +242,7 @@ cdef class ServerLink(Link):
         """Judge one frame; moves `run` past what is not the lessee's. Negative when the connection is finished."""
         cdef bint look = LOOK[frame.type]
         cdef bint ours
+        cdef int looked
         cdef object note = None
         cdef Verdict verdict
         if look:
@@ -230,8 +252,14 @@ cdef class ServerLink(Link):
         if verdict == BROKEN or (frame.size > SHORT_BYTES and not LONG[frame.type]):
             self._break_off(f"an unexpected message of type {chr(frame.type)!r}")
             return -2
-        if look and look_into(self, frame, note, ours, run) < 0:
-            return -2
+        if look:
+            looked = look_into(self, frame, note, ours, run)
+            if looked < 0:
+                return -2
+            if looked:
+                verdict = KEEP
+        if verdict == KEEP and self.answer is not None and frame.type == c'D' and frame.have == frame.size:
+            self.answer.append(PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.size - HEADER_BYTES))
         if verdict == KEEP or self.lessee is None:
             if self.lessee is not None:
                 self.lessee.gather(run[0], frame.data - run[0])

@@ -24,6 +24,28 @@ FIXED = frozenset(
     )
 )
 
+# What decides how the text of a statement is understood: names, literals and rights (parse analysis happens once).
+MEANING = frozenset(
+    (
+        b"array_nulls",
+        b"backslash_quote",
+        b"client_encoding",
+        b"datestyle",
+        b"default_text_search_config",
+        b"intervalstyle",
+        b"lc_monetary",
+        b"role",
+        b"search_path",
+        b"session_authorization",
+        b"standard_conforming_strings",
+        b"timezone",
+        b"timezone_abbreviations",
+        b"transform_null_equals",
+        b"xmlbinary",
+        b"xmloption",
+    )
+)
+
 _LITERAL = frozenset(range(32, 127)) - {ord("\\")}  # bytes that mean themselves in E'...'
 
 _interned: WeakValueDictionary[tuple[frozenset[tuple[bytes, bytes]], frozenset[tuple[bytes, bytes]]], Params]
@@ -33,11 +55,13 @@ _interned = WeakValueDictionary()
 class Params:
     """Interned: made by `Params.of` only, compared with `is`."""
 
-    __slots__ = ("__weakref__", "_key", "extra", "reported")
+    __slots__ = ("__weakref__", "extra", "meaning", "reported")
 
     def __init__(self, reported: Mapping[bytes, bytes], extra: Mapping[bytes, bytes]) -> None:
         self.reported = MappingProxyType(dict(reported))
         self.extra = MappingProxyType(dict(extra))
+        every = [(name.lower(), value) for name, value in (*reported.items(), *extra.items())]
+        self.meaning = frozenset(item for item in every if item[0] in MEANING)
 
     @staticmethod
     def of(reported: Mapping[bytes, bytes], extra: Mapping[bytes, bytes]) -> Params:
@@ -66,13 +90,21 @@ class Params:
                 reported[known] = value
         return Params.of(reported, extra)
 
+    def with_extra(self, extra: Mapping[bytes, bytes]) -> Params:
+        """With other settings that no server reports."""
+        return Params.of(self.reported, extra)
+
     def difference(self, target: Params) -> Difference:
         """What has to happen to a session with these settings for it to have those of `target`."""
         changed = {name: value for name, value in target.reported.items() if self.reported.get(name) != value}
         set_ = [(name, value) for name, value in changed.items() if name not in FIXED]
         set_ += [(name, value) for name, value in target.extra.items() if self.extra.get(name) != value]
         tell = [(name, self.reported[name]) for name in changed if name in FIXED and name in self.reported]
-        return Difference(tuple(set_), tuple(n for n in self.extra if n not in target.extra), tuple(tell))
+        if self.extra.get(b"role") != target.extra.get(b"role"):  # the server will say itself what follows from that
+            tell = [(name, value) for name, value in tell if name != b"is_superuser"]
+        encoding = target.reported.get(b"client_encoding", b"UTF8")
+        reset = tuple(name for name in self.extra if name not in target.extra)
+        return Difference(tuple(set_), reset, tuple(tell), encoding)
 
     def __repr__(self) -> str:
         return f"<Params {dict(self.reported)} {dict(self.extra)}>"
@@ -85,18 +117,34 @@ class Difference:
     assign: tuple[tuple[bytes, bytes], ...]
     reset: tuple[bytes, ...]
     tell: tuple[tuple[bytes, bytes], ...]
+    encoding: bytes = b"UTF8"  # in which the values are written
 
     def sql(self) -> bytes | None:
         """One simple query that applies it, or None when the server is as it should be.
 
         `set_config` takes a value as the startup packet does; SET would quote a list such as search_path as one name.
+        A role decides what may be set: the old one goes first, the new one comes last.
         """
-        parts = []
+        parts = [b"RESET " + quote_name(name) for name in sorted(self.reset, key=_is_not_role)]
+        if any(name == b"role" for name, _ in self.assign):
+            parts.insert(0, b"RESET role")
         if self.assign:
-            calls = b", ".join(b"pg_catalog.set_config(%b, %b, false)" % (quote(n), quote(v)) for n, v in self.assign)
-            parts.append(b"SELECT " + calls)
-        parts += [b"RESET " + quote_name(name) for name in self.reset]
+            calls = (b"pg_catalog.set_config(%b, %b, false)" % (quote(n), self._value(v)) for n, v in self._in_order())
+            parts.append(b"SELECT " + b", ".join(calls))
         return b"; ".join(parts) if parts else None
+
+    def _in_order(self) -> list[tuple[bytes, bytes]]:
+        return sorted(self.assign, key=lambda item: item[0] == b"role")
+
+    def _value(self, value: bytes) -> bytes:
+        """As a literal, or, beyond ASCII, as its bytes: the session may still be in another encoding."""
+        if value.isascii():
+            return quote(value)
+        return b"pg_catalog.convert_from('\\x%b', %b)" % (value.hex().encode(), quote(self.encoding))
+
+
+def _is_not_role(name: bytes) -> bool:
+    return name != b"role"
 
 
 def quote(value: bytes) -> bytes:

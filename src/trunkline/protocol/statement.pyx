@@ -1,7 +1,8 @@
 """Prepared statements under one name for all clients: equal text and parameter types are one `Statement`.
 
-Each client has its own names; a server knows a statement by a name of ours. Two clients that prepare the same text
-under any names share it, and so a server prepares it once. A statement lives as long as a client or a server has it.
+Each client has its own names; a server knows a statement by a name of ours. Two clients that prepare the same text under
+any names share it if their sessions would understand it alike (`Params.meaning`: its names and its literals are looked up
+when it is prepared), and so a server prepares it once. A statement lives as long as a client or a server has it.
 """
 
 from weakref import WeakValueDictionary
@@ -21,11 +22,12 @@ cdef class Statement:
         return f"<Statement {self.server_name.decode()} {self.body[:40]!r}>"
 
 
-def intern(bytes body):
-    """The statement with this Parse body (query text, zero byte, parameter count, type oids)."""
+def intern(bytes body, frozenset meaning=frozenset()):
+    """The statement with this Parse body (query text, zero byte, parameter count, type oids) in such a session."""
     global last
-    statement = _interned.get(body)
+    key = (body, meaning)
+    statement = _interned.get(key)
     if statement is None:
         last += 1
-        statement = _interned[body] = Statement(body, b"trunkline_%x" % last)
+        statement = _interned[key] = Statement(body, b"trunkline_%x" % last)
     return statement

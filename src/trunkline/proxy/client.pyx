@@ -20,7 +20,7 @@ from trunkline.proxy.steps cimport OVER, WAIT, take_step
 STATES = ("ready", "copying", "refused")
 
 # How much of a frame a step must see at once; the others need only the header.
-SEEN = {"P": WATCH_WHOLE, "D": WATCH_WHOLE, "C": WATCH_WHOLE, "B": WATCH_HEAD}
+SEEN = {"Q": WATCH_WHOLE, "P": WATCH_WHOLE, "D": WATCH_WHOLE, "C": WATCH_WHOLE, "B": WATCH_HEAD}
 
 cdef unsigned char WATCH[256]
 memset(WATCH, 0, sizeof(WATCH))
@@ -41,7 +41,7 @@ cdef class ClientLink(Lessee):
     def begin(self, Leases pool, params, bint sticky, Py_ssize_t max_bytes):
         """Logged in: requests are relayed from now on. `params` is what this session must find at every server."""
         self.pool = pool
-        self.params = params
+        self.params = self.start = params
         self.sticky = sticky
         self.max_bytes = max_bytes
         self.active_at = self.engine.now

@@ -31,6 +31,7 @@ class Dedicated(Leases):
         super().__init__()
         self.configure(
             tracks=False,
+            exact=False,
             one_statement=False,
             max_prepared=0,
             newest_first=True,

@@ -9,16 +9,20 @@ Rules:
 3. A refusal of our own ends the unit it belongs to: one error, then nothing until Sync, then one ReadyForQuery.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memset
 
 from trunkline.protocol.messages import IDLE_READY
+from trunkline.routing.session_effects import PROBED
 
 from trunkline.failpoints cimport failpoint
-from trunkline.pool.prepared cimport begin, bind, close, describe, extended, names_statement, parse
+from trunkline.pool.prepared cimport (
+    begin, bind, close, describe, extended, names_statement, parse, prepare_doubtful, run_doubtful, see, text_of,
+)
 from trunkline.pool.server cimport ServerLink
-from trunkline.protocol.scanner cimport Frame
-from trunkline.protocol.server_session cimport COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SYNC, Request
-from trunkline.protocol.statement cimport commits, ends_names
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
+from trunkline.protocol.server_session cimport COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
+from trunkline.routing.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport COPYING, READY, ClientLink
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -48,29 +52,56 @@ cdef enum:
     N_STATES = 3
     RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
 
+cdef int ANY_STATE = PROBED
+
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
 
 # --- steps: one short function an entry -------------------------------------------------------------------------------
 
 cdef int step_query(ClientLink client, Frame *frame) except -1:
-    return simple(client, frame, QUERY)
+    cdef int sight = see(client, frame, HEADER_BYTES)
+    if sight & DOUBTFUL:
+        if prepare_doubtful(client, frame, HEADER_BYTES, sight):
+            return WAIT
+        run_doubtful(client, text_of(frame, HEADER_BYTES), sight, frame)
+    enter(client, QUERY, client.unnamed, sight)
+    client.unnamed = client.server.unnamed = None  # it ends the unnamed statement
+    client.ends_names |= sight & ENDS_NAMES
+    client._pass(frame)
+    return DONE if client.restoring is None else restore(client)
 
 
 cdef int step_function(ClientLink client, Frame *frame) except -1:
-    return simple(client, frame, FUNCTION)
+    client.server.doubt |= ANY_STATE if client.server.owner.exact else 0
+    enter(client, FUNCTION, client.unnamed, WRITES)
+    return client._pass(frame)
 
 
-cdef inline int simple(ClientLink client, Frame *frame, Request request) except -1:
+cdef inline int enter(ClientLink client, Request request, object note, int sight) except -1:
+    """A request of the simple protocol is about to go out: a transaction may end with it."""
     cdef ServerLink server = client.server
     begin(client)
-    server.session.expect(request, FORWARD, client.unnamed)
+    server.session.expect(request, FORWARD, note)
     failpoint(b"query_owed")
-    if (server.session.units > 1 or server.session.status != c'I') and commits(frame.data + 5, frame.have - 5):
-        server.commit_unit = server.units_done + server.session.units
-    if request == QUERY:
-        client.unnamed = server.unnamed = None  # it ends the unnamed statement
-        client.ends_names |= ends_names(frame.data + 5, frame.have - 5)
-    return client._pass(frame)
+    commits_at(server, sight, server.session.units)
+    return 0
+
+
+cdef inline void commits_at(ServerLink server, int sight, Py_ssize_t unit) noexcept:
+    """If it commits something, note which ReadyForQuery tells that it has: without that one, nobody knows."""
+    cdef bint in_block = server.session.status != c'I'
+    if (sight & COMMITS and (in_block or unit > 1)) or (sight & WRITES and (not in_block or unit > 1)):
+        server.commit_unit = server.units_done + unit
+
+
+cdef int restore(ClientLink client) except -1:
+    """The client has reset settings: those that came with its startup packet go back to what that said."""
+    cdef ServerLink server = client.server
+    cdef bytes asked = client.restoring
+    client.restoring = None
+    server.session.expect(QUERY, SWALLOW, None)
+    server.retain(asked)
+    return server.gather(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
 
 
 cdef int step_parse(ClientLink client, Frame *frame) except -1:
@@ -82,6 +113,7 @@ cdef int step_bind(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_execute(ClientLink client, Frame *frame) except -1:
+    commits_at(client.server, client.bound_sight, client.server.session.units + 1)
     return extended(client, frame, EXECUTE, None)
 
 
@@ -92,7 +124,8 @@ cdef int step_sync(ClientLink client, Frame *frame) except -1:
         return DONE
     begin(client)
     server.session.expect(SYNC, FORWARD, None)
-    return client._pass(frame)
+    client._pass(frame)
+    return DONE if client.restoring is None else restore(client)
 
 
 cdef int step_flush(ClientLink client, Frame *frame) except -1:

@@ -3,8 +3,9 @@ from libc.stdint cimport uint64_t
 
 cdef enum Sight:         # what a text shows at a glance; bits
     DOUBTFUL = 1         # it may change the state of the session: to be looked at with a parser
-    COMMITS = 2          # it ends a transaction, or may be one of its own that writes
+    COMMITS = 2          # it ends a transaction block: COMMIT, END, PREPARE TRANSACTION
     ENDS_NAMES = 4       # it ends prepared statements
+    WRITES = 16          # it may write: outside a block, it commits that too
     AMBIGUOUS = 8        # where its strings end depends on a setting, or not all of it was there
 
 cdef enum Token:

@@ -25,8 +25,8 @@ DOUBTFUL_WORDS = frozenset((
     "dblink_connect", "dblink_connect_u", "pg_create_logical_replication_slot", "pg_create_physical_replication_slot",
 ))
 
-# The first word of a statement: "read" cannot commit anything, "write" can, if it is a transaction of its own;
-# "doubtful" is looked at with a parser. Any other first word is doubtful and may write.
+# The first word of a statement: "read" writes nothing (by itself: a function may), "doubtful" is looked at with a parser.
+# Any other first word is doubtful and may write.
 FIRST_WORDS = {
     "select": ("read",), "values": ("read",), "table": ("read",), "show": ("read",), "begin": ("read",),
     "start": ("read",), "rollback": ("read",), "abort": ("read",), "savepoint": ("read",), "release": ("read",),
@@ -41,7 +41,7 @@ FIRST_WORDS = {
     "grant": ("write",), "revoke": ("write",), "comment": ("write",), "vacuum": ("write",), "analyze": ("write",),
     "analyse": ("write",), "reindex": ("write",), "cluster": ("write",), "refresh": ("write",), "notify": ("write",),
     "checkpoint": ("write",), "security": ("write",), "reassign": ("write",), "import": ("write",),
-    "commit": ("write",), "end": ("write",),
+    "commit": ("commit",), "end": ("commit",),
 }
 
 cdef enum Bits:
@@ -50,6 +50,7 @@ cdef enum Bits:
     FIRST_READS = 4
     FIRST_DOUBTFUL = 8
     FIRST_ENDS_NAMES = 16
+    FIRST_COMMITS = 32
 
 cdef enum:
     SPACE = 1, LETTER, DIGIT, QUOTE, DOUBLE_QUOTE, DOLLAR, DASH, SLASH, POINT
@@ -95,7 +96,8 @@ cdef class Vocabulary:
         for word, meaning in FIRST_WORDS.items():
             self._add(word.encode(), FIRST | (FIRST_READS if "read" in meaning else 0)
                       | (FIRST_DOUBTFUL if "doubtful" in meaning else 0)
-                      | (FIRST_ENDS_NAMES if "ends_names" in meaning else 0))
+                      | (FIRST_ENDS_NAMES if "ends_names" in meaning else 0)
+                      | (FIRST_COMMITS if "commit" in meaning else 0))
 
     def __dealloc__(self):
         PyMem_Free(self.table)
@@ -329,8 +331,10 @@ cdef inline int first_word(Vocabulary words, Lexer *lexer) noexcept:
             return COMMITS
     if not bits & FIRST or bits & FIRST_DOUBTFUL:
         seen |= DOUBTFUL
+    if bits & FIRST_COMMITS:
+        return COMMITS
     if not bits & FIRST_READS:
-        seen |= COMMITS
+        seen |= WRITES
     if bits & FIRST_ENDS_NAMES:
         seen |= ENDS_NAMES
     return seen
@@ -363,6 +367,7 @@ def sight(Vocabulary words, bytes sql):
     """`glance` for tests: the names of the bits."""
     cdef int seen = glance(words, <const unsigned char *>PyBytes_AS_STRING(sql), PyBytes_GET_SIZE(sql))
     return frozenset(name for bit, name in ((DOUBTFUL, "doubtful"), (COMMITS, "commits"), (ENDS_NAMES, "ends_names"),
+                                            (WRITES, "writes"),
                                             (AMBIGUOUS, "ambiguous")) if seen & bit)
 
 

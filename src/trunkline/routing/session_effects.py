@@ -31,11 +31,12 @@ class State(IntFlag):
     PREPARED = 16  # by SQL
     LISTENING = 32
     SEQUENCES = 64  # what lastval and currval go by
+    LARGE = 256  # a statement too large to be remembered for another server
     UNKNOWABLE = 128  # what no query shows and nothing takes back: LOAD, setseed, a named dblink connection
 
 
 NO_STATE = State(0)
-PROBED = State(63)  # what the server can be asked about
+PROBED = State.SETTINGS | State.LOCKS | State.TEMPORARY | State.CURSORS | State.PREPARED | State.LISTENING  # by a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Effects:
 
     leaves: State = NO_STATE
     ends: State = NO_STATE
-    settings: frozenset[bytes] | None = frozenset()  # names, lower case; None: not known
+    settings: frozenset[bytes] = frozenset()  # that are set, lower case
+    other_settings: bool = False  # some may be set whose names are not seen
     resets: frozenset[bytes] = frozenset()  # settings that go back to what the startup packet said; b"*" is all
     binds_names: bool = False  # a parameter of the statement is the name of a setting
     uses_prepared: bool = False  # speaks of prepared statements by SQL
@@ -54,11 +56,11 @@ class Effects:
         return self is not NOTHING and self != NOTHING
 
     def __or__(self, other: Effects) -> Effects:
-        known = self.settings is not None and other.settings is not None
         return Effects(
             self.leaves | other.leaves,
             self.ends | other.ends,
-            self.settings | other.settings if known else None,  # type: ignore[operator]
+            self.settings | other.settings,
+            self.other_settings or other.other_settings,
             self.resets | other.resets,
             self.binds_names or other.binds_names,
             self.uses_prepared or other.uses_prepared,
@@ -67,8 +69,7 @@ class Effects:
 
 
 NOTHING = Effects()
-ANYTHING = Effects(PROBED & ~State.SEQUENCES, PROBED, None)  # of code that is not seen
-EVERYTHING = Effects(PROBED & ~State.SEQUENCES, PROBED, None, frozenset((b"*",)), uses_prepared=True)
+ANYTHING = Effects(PROBED, PROBED, other_settings=True)  # of code that is not seen
 
 Reader = Callable[[Node, bytes], Effects]
 
@@ -81,16 +82,16 @@ def _variable_set(node: Node, text: bytes) -> Effects:
         return NOTHING
     kind, name = node["kind"], node.get("name", "").lower().encode()
     if kind == "VAR_RESET_ALL":
-        return Effects(State.SETTINGS, resets=frozenset((b"*",)), settings=None)
+        return Effects(State.SETTINGS, resets=frozenset((b"*",)), other_settings=True)
     if kind == "VAR_SET_MULTI":  # SESSION CHARACTERISTICS
-        return Effects(State.SETTINGS, settings=None)
+        return Effects(State.SETTINGS, other_settings=True)
     resets = frozenset((name,)) if kind in ("VAR_RESET", "VAR_SET_DEFAULT") else frozenset()
     return Effects(State.SETTINGS, settings=frozenset((name,)), resets=resets)
 
 
 def _discard(node: Node, text: bytes) -> Effects:
     if node["target"] == "DISCARD_ALL":
-        return Effects(State.SETTINGS, PROBED, None, frozenset((b"*",)), uses_prepared=True)
+        return Effects(State.SETTINGS, PROBED, resets=frozenset((b"*",)), other_settings=True)
     return Effects(ends=State.TEMPORARY | State.SEQUENCES)
 
 
@@ -148,7 +149,7 @@ _NODES: dict[str, Reader] = {
     "LoadStmt": lambda node, text: Effects(State.UNKNOWABLE),
     "PrepareStmt": lambda node, text: Effects(State.PREPARED, uses_prepared=True),
     "ExecuteStmt": lambda node, text: Effects(uses_prepared=True),
-    "DeallocateStmt": lambda node, text: Effects(ends=State.PREPARED, uses_prepared=True),
+    "DeallocateStmt": lambda node, text: Effects(ends=State.PREPARED, uses_prepared=not node.get("isall")),
     "DoStmt": _code,
     "CallStmt": _code,
     "FuncCall": _function,
@@ -171,7 +172,7 @@ def _set_config(node: Node, text: bytes) -> Effects:
     literal = name.get("A_Const", {}).get("sval", {}).get("sval")
     if literal is not None:
         return Effects(State.SETTINGS, settings=frozenset((literal.lower().encode(),)))
-    return Effects(State.SETTINGS, settings=None, binds_names=True)
+    return Effects(State.SETTINGS, other_settings=True, binds_names=True)
 
 
 def _lock(node: Node, text: bytes) -> Effects:
@@ -212,7 +213,7 @@ def effects_of(text: bytes, foreign: frozenset[bytes] = frozenset()) -> Effects:
     """The effects of a query string. `foreign` are words of this database behind which there is unseen code."""
     statements = parse(text)
     if statements is None:
-        return EVERYTHING | Effects(settings=frozenset(name.lower() for name in _DOTTED.findall(text)))
+        return ANYTHING | Effects(settings=frozenset(name.lower() for name in _DOTTED.findall(text)))
     found = ANYTHING if foreign and foreign & words_of(text) else NOTHING
     for name, node in statements:
         found |= _of_statement(name, node, text)
@@ -243,9 +244,9 @@ class EffectsCache:
     _known: OrderedDict[bytes, Effects] = field(default_factory=OrderedDict)
 
     def of(self, text: bytes, *, ambiguous: bool = False) -> Effects:
-        """`ambiguous`: what is text and what is string in it is not certain."""
+        """`ambiguous`: not all of it is here, or what is a string in it is not certain."""
         if ambiguous:
-            return EVERYTHING
+            return ANYTHING
         key = template(text)
         found = self._known.get(key)
         if found is None:

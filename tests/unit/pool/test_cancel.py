@@ -31,7 +31,7 @@ async def test_cancel_never_reaches_the_next_client() -> None:
     async with relay(default_pool_size=1) as made:
         _, client, server, far = await running(made)
         _, other = made.client()
-        other.send(query(b"next"))
+        other.send(query(b"select 'next'"))
         made.pools.cancel(made.pool, server)
         await made.settle()
         far.send(rows(b"1"), READY)
@@ -41,7 +41,7 @@ async def test_cancel_never_reaches_the_next_client() -> None:
         assert far.bytes() == b""
         made.opener.dialed[0].close()
         await made.settle()
-        assert far.bytes() == query(b"next")
+        assert far.bytes() == query(b"select 'next'")
 
 
 async def test_a_query_that_was_cancelled_gives_its_server_back() -> None:

@@ -42,10 +42,10 @@ async def test_who_waits_is_served_in_the_order_of_arrival() -> None:
         _, far = made.server()
         clients = [made.client() for _ in range(5)]
         for number, (_, client) in enumerate(clients):
-            client.send(query(b"%d" % number))
+            client.send(query(b"select %d" % number))
             made.turn()
         for number, (_, client) in enumerate(clients):
-            assert far.bytes() == query(b"%d" % number)
+            assert far.bytes() == query(b"select %d" % number)
             far.send(rows(b"%d" % number), READY)
             made.turn()
             assert client.bytes() == rows(b"%d" % number) + READY
@@ -90,7 +90,7 @@ async def test_a_client_that_closes_while_it_waits_is_skipped() -> None:
         _, far = made.server()
         (_, first), (gone, second), (_, third) = [made.client() for _ in range(3)]
         for client in (first, second, third):
-            client.send(query(b"x"))
+            client.send(query(b"select 'x'"))
             made.turn()
         second.close()
         made.turn()
@@ -98,7 +98,7 @@ async def test_a_client_that_closes_while_it_waits_is_skipped() -> None:
         far.bytes()
         far.send(rows(b"1"), READY)
         made.turn()
-        assert far.bytes() == query(b"x")
+        assert far.bytes() == query(b"select 'x'")
         far.send(rows(b"3"), READY)
         made.turn()
         assert third.bytes() == rows(b"3") + READY
@@ -121,8 +121,8 @@ async def test_a_lease_does_not_end_inside_a_message_that_is_half_here(left: int
     async with relay() as made:
         server, far = made.server()
         link, client = made.client()
-        large = query(b"x" * 200_000)
-        client.send(query(b"one") + large[:100_000])
+        large = query(b"select " + b"x" * 200_000)
+        client.send(query(b"select 'one'") + large[:100_000])
         made.turn()
         far.bytes()
         far.send(rows(b"1"), READY)

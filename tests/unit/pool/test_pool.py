@@ -126,7 +126,7 @@ async def test_a_session_is_reset_before_the_next_client_gets_its_server() -> No
         first_link, first = made.client(sticky=True)
         _, second = made.client(sticky=True)
         await use(made, first, far)
-        second.send(query(b"two"))
+        second.send(query(b"select 'two'"))
         made.turn()
         first.close()
         made.turn()
@@ -135,7 +135,7 @@ async def test_a_session_is_reset_before_the_next_client_gets_its_server() -> No
         assert server.place is made.pool.tested
         far.send(command_complete("DISCARD ALL"), READY)
         made.turn()
-        assert far.bytes() == query(b"two")
+        assert far.bytes() == query(b"select 'two'")
         assert second.bytes() == b""
 
 
@@ -164,12 +164,12 @@ async def test_a_server_that_was_idle_long_is_checked_before_its_use() -> None:
         server, far = made.server()
         made.turn()
         _, client = made.client()
-        client.send(query(b"mine"))
+        client.send(query(b"select 'mine'"))
         made.turn()
         assert far.bytes() == query(b"select 'check'")
         far.send(rows(b"ok"), READY)
         made.turn()
-        assert far.bytes() == query(b"mine")
+        assert far.bytes() == query(b"select 'mine'")
         assert client.bytes() == b""
         assert server.place is made.pool.active
 
@@ -179,13 +179,13 @@ async def test_a_server_that_fails_its_check_is_closed_and_the_client_waits_on()
         server, far = made.server()
         made.turn()
         _, client = made.client()
-        client.send(query(b"mine"))
+        client.send(query(b"select 'mine'"))
         made.turn()
         far.send(error("XX000"), READY)
         await made.settle()
         assert not server.opened
         assert client.bytes() == b""
-        assert made.opener.opened[1][1].bytes() == query(b"mine")
+        assert made.opener.opened[1][1].bytes() == query(b"select 'mine'")
 
 
 async def test_pausing_closes_the_free_and_waits_for_the_others() -> None:

@@ -92,8 +92,8 @@ def test_all_settings_go_in_one_query() -> None:
     one = Params.of({b"TimeZone": b"UTC"}, {b"work_mem": b"1MB", b"my.setting": b"x"})
     target = Params.of({b"TimeZone": b"GMT"}, {b"search_path": b"a, b"})
     assert one.difference(target).sql() == (
-        b"SELECT pg_catalog.set_config('TimeZone', 'GMT', false), pg_catalog.set_config('search_path', 'a, b', false); "
-        b'RESET "work_mem"; RESET "my"."setting"'
+        b'RESET "work_mem"; RESET "my"."setting"; '
+        b"SELECT pg_catalog.set_config('TimeZone', 'GMT', false), pg_catalog.set_config('search_path', 'a, b', false)"
     )
 
 
@@ -153,8 +153,33 @@ def test_hostile_settings_make_no_second_statement(name: bytes, value: bytes) ->
     start = b"SELECT pg_catalog.set_config("
     assert sql.startswith(start)
     read_name, rest = read_literal(sql[len(start) :], standard=True)
-    read_value, rest = read_literal(rest, standard=True)
+    if value.isascii():
+        read_value, rest = read_literal(rest, standard=True)
+    else:
+        convert = b", pg_catalog.convert_from("
+        assert rest.startswith(convert)
+        digits, rest = read_literal(rest[len(convert) - 2 :], standard=True)
+        read_value = bytes.fromhex(digits.removeprefix(b"\\x").decode())
+        rest = rest.removeprefix(b", 'UTF8')")
     assert (read_name, read_value, rest) == (name, value, b", false)")
+
+
+def test_a_role_goes_first_and_comes_last() -> None:
+    one = Params.of({b"is_superuser": b"off"}, {b"role": b"a", b"work_mem": b"1MB"})
+    target = Params.of({b"is_superuser": b"on"}, {b"role": b"b", b"statement_timeout": b"1"})
+    difference = one.difference(target)
+    assert difference.sql() == (
+        b"RESET role; RESET \"work_mem\"; SELECT pg_catalog.set_config('statement_timeout', '1', false), "
+        b"pg_catalog.set_config('role', 'b', false)"
+    )
+    assert difference.tell == (), "the server reports what follows from the role"
+
+
+def test_sessions_that_understand_a_text_alike_have_one_meaning() -> None:
+    plain = Params.of({b"TimeZone": b"UTC", b"application_name": b"a"}, {b"work_mem": b"1MB"})
+    assert plain.meaning == Params.of({b"TimeZone": b"UTC", b"application_name": b"b"}, {}).meaning
+    assert plain.meaning != Params.of({b"TimeZone": b"CET"}, {}).meaning
+    assert plain.meaning != plain.with_extra({b"search_path": b"x"}).meaning
 
 
 def test_repr_shows_both_kinds() -> None:

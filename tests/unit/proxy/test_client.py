@@ -79,7 +79,7 @@ async def test_a_message_larger_than_every_buffer_streams_through() -> None:
     async with relay() as made:
         _, client = made.client()
         _, far = made.server()
-        asked = query(b"x" * 1_000_000)
+        asked = query(b"select " + b"x" * 1_000_000)
         received = b""
         for start in range(0, len(asked), 50_000):
             client.send(asked[start : start + 50_000])
@@ -110,16 +110,16 @@ async def test_two_clients_take_turns_at_one_server_and_each_gets_its_own() -> N
         _, first = made.client()
         second_link, second = made.client()
         _, far = made.server()
-        first.send(query(b"one"))
+        first.send(query(b"select 'one'"))
         made.turn()
-        second.send(query(b"two"))
+        second.send(query(b"select 'two'"))
         made.turn()
         assert second_link.waiting_since
-        assert far.bytes() == query(b"one")
+        assert far.bytes() == query(b"select 'one'")
         far.send(rows(b"1"), READY)
         made.turn()
         assert first.bytes() == rows(b"1") + READY
-        assert far.bytes() == query(b"two")
+        assert far.bytes() == query(b"select 'two'")
         far.send(rows(b"2"), READY)
         made.turn()
         assert second.bytes() == rows(b"2") + READY
@@ -129,7 +129,7 @@ async def test_two_clients_take_turns_at_one_server_and_each_gets_its_own() -> N
 async def test_a_pipeline_behind_a_wait_is_sent_in_order_when_a_server_comes() -> None:
     async with relay(default_pool_size=1) as made:
         _, client = made.client()
-        asked = query(b"one") + query(b"two") + parse(b"") + bind(b"") + execute() + SYNC
+        asked = query(b"select 'one'") + query(b"select 'two'") + parse(b"") + bind(b"") + execute() + SYNC
         client.send(asked)
         made.turn()
         _, far = made.server()
@@ -340,7 +340,7 @@ async def test_copy_from_stdin_passes_and_its_syncs_are_dropped() -> None:
         assert server.place is made.pool.idle
 
 
-@pytest.mark.parametrize("said", [query(b"mine"), parse(b""), bind(b""), execute(), message(b"F", bytes(14))])
+@pytest.mark.parametrize("said", [query(b"select 'mine'"), parse(b""), bind(b""), execute(), message(b"F", bytes(14))])
 async def test_a_server_that_was_asked_something_in_a_copy_is_never_used_again(said: bytes) -> None:
     """Whether it has answered that, nothing proves."""
     async with relay() as made:
@@ -377,7 +377,7 @@ async def test_the_rest_of_a_frame_that_the_server_will_skip_is_not_sent_either(
         far.send(error())
         made.turn()
         far.bytes()
-        asked = query(b"x" * 1000)
+        asked = query(b"select " + b"x" * 1000)
         client.send(asked[:300])
         made.turn()
         client.send(asked[300:], SYNC)
@@ -392,16 +392,16 @@ async def test_a_refused_query_gets_one_error_and_the_client_is_kept() -> None:
     async with relay() as made:
         link, client = made.client()
         made.pool.paused = True
-        client.send(query(b"one"))
+        client.send(query(b"select 'one'"))
         made.turn()
         made.pool.stop_waiting(link)
         link.refused(PoolTimeout("later"))
         assert client.kinds() == "EZ"
         made.pool.paused = False
         _, far = made.server()
-        client.send(query(b"two"))
+        client.send(query(b"select 'two'"))
         made.turn()
-        assert far.bytes() == query(b"two")
+        assert far.bytes() == query(b"select 'two'")
 
 
 async def test_a_refused_batch_is_dropped_up_to_its_sync() -> None:
@@ -424,16 +424,16 @@ async def test_a_refused_query_of_which_half_has_come_takes_its_rest_with_it() -
     async with relay() as made:
         link, client = made.client()
         made.pool.paused = True
-        asked = query(b"x" * 100_000)
+        asked = query(b"select " + b"x" * 100_000)
         client.send(asked[:30_000])
         made.turn()
         made.pool.stop_waiting(link)
         link.refused(PoolTimeout("later"))
         made.pool.paused = False
         _, far = made.server()
-        client.send(asked[30_000:], query(b"two"))
+        client.send(asked[30_000:], query(b"select 'two'"))
         made.turn()
-        assert far.bytes() == query(b"two")
+        assert far.bytes() == query(b"select 'two'")
 
 
 # --- parameters -----------------------------------------------------------------------------------------------------
@@ -479,11 +479,11 @@ async def test_what_came_in_one_piece_with_the_last_message_goes_to_its_own_serv
         _, second = made.client()
         _, one = made.server()
         _, other = made.server()
-        first.send(query(b"mine"), last)
+        first.send(query(b"select 'mine'"), last)
         made.turn()
-        second.send(query(b"theirs"))
+        second.send(query(b"select 'theirs'"))
         made.turn()
-        assert sorted([one.bytes(), other.bytes()]) == sorted([query(b"mine"), query(b"theirs")])
+        assert sorted([one.bytes(), other.bytes()]) == sorted([query(b"select 'mine'"), query(b"select 'theirs'")])
 
 
 async def test_a_client_that_leaves_in_a_transaction_takes_its_server_with_it() -> None:

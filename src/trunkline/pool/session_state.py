@@ -1,0 +1,194 @@
+"""What a session holds when its lease could end: it follows its client, or keeps the client at its server.
+
+A statement that may leave something behind puts its server in doubt. When the lease could end, the server is asked what
+its session holds now, for only it knows what was rolled back, dropped, or done inside a function. Settings become part
+of the client's parameters and are replayed wherever it goes next. Anything else pins the client until it is gone.
+
+Rule: a server in doubt is nobody's. Without an answer the client stays pinned; if it leaves, the session is reset.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trunkline.pool.probe import Found, question, read
+from trunkline.pool.server import Lessee, ServerLink
+from trunkline.protocol.messages import notice_response, query
+from trunkline.protocol.params import Difference, Params
+from trunkline.routing.session_effects import PROBED, Effects, EffectsCache, State
+
+if TYPE_CHECKING:
+    from trunkline.pool.pool import Pool
+
+log = logging.getLogger("trunkline.pool")
+
+Fields = dict[str, str]
+
+WAIT_FIRST, NAMES_FIRST = 1, 2  # see Before in server.pxd
+MAX_NAMES = 1000  # of settings with a dot, per pool
+
+REASONS = {
+    State.SETTINGS: "settings that cannot be read",
+    State.LOCKS: "advisory locks of the session",
+    State.TEMPORARY: "temporary tables",
+    State.CURSORS: "cursors WITH HOLD",
+    State.PREPARED: "statements prepared by SQL",
+    State.LISTENING: "LISTEN",
+    State.SEQUENCES: "lastval or currval",
+    State.LARGE: "a prepared statement above 64 kB",
+    State.UNKNOWABLE: "state that cannot be read or reset",
+}
+_DOTTED = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
+
+
+def reasons(pins: int) -> str:
+    """Why a client is pinned, in words."""
+    return ", ".join(words for state, words in REASONS.items() if pins & state)
+
+
+class SessionKeeper:
+    """The sessions of one pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.effects = EffectsCache()
+        self.names: set[bytes] = set()  # settings with a dot that anybody may have set
+        self.pin_counts: Counter[State] = Counter()
+
+    # --- before and when a statement runs -------------------------------------------------------------------------
+
+    def before(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int:
+        """What must come before a doubtful text is sent to the server."""
+        effects, server = self.effects.of(text, ambiguous=ambiguous), lessee.server
+        assert server is not None
+        if effects.leaves & State.SEQUENCES and not lessee.pins & State.SEQUENCES:
+            self.pin(lessee, lessee.pins | State.SEQUENCES)
+            if server.session.free:  # what it would read now is another client's
+                self.pool.hold(lessee)
+                server.ask(b"DISCARD SEQUENCES", partial(self._go_on, server, lessee))
+                return WAIT_FIRST
+        in_failed_block = server.session.status == ord("E")
+        knows = lessee.names_are_its_own and not lessee.names
+        return NAMES_FIRST if effects.uses_prepared and not knows and not in_failed_block else 0
+
+    def running(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> None:
+        """A doubtful statement is about to run: note what may be left behind."""
+        effects, server = self.effects.of(text, ambiguous=ambiguous), lessee.server
+        assert server is not None
+        leaves = effects.leaves & ~State.SEQUENCES
+        if leaves & State.SETTINGS:
+            self._remember(effects.settings)
+            if effects.binds_names:
+                self._remember(name.lower() for name in _DOTTED.findall(bound))
+            if not effects.other_settings and _are_reported(effects.settings, server.params):
+                leaves &= ~State.SETTINGS
+        if leaves & State.UNKNOWABLE:
+            self.pin(lessee, lessee.pins | State.UNKNOWABLE)
+        server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins)
+        if effects.resets:
+            self._restore_after(lessee, server, effects)
+
+    def _remember(self, names: Iterable[bytes]) -> None:
+        self.names |= {name for name in names if b"." in name and len(self.names) < MAX_NAMES}
+
+    def _restore_after(self, lessee: Lessee, server: ServerLink, effects: Effects) -> None:
+        """What is reset must come back as the startup packet said, not as the server began."""
+        base = self.pool.base()
+        if base is None or lessee.start is None or lessee.start is base:
+            return
+        every = base.difference(lessee.start).assign
+        names = None if b"*" in effects.resets else effects.resets
+        chosen = tuple((name, value) for name, value in every if names is None or name.lower() in names)
+        if chosen:
+            sql = Difference(chosen, (), (), lessee.start.reported.get(b"client_encoding", b"UTF8")).sql()
+            lessee.restoring = query(sql or b"")
+            server.restored = (server.restored or frozenset()) | {name for name, _ in chosen}
+
+    def _go_on(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
+        if server.opened and server.lessee is lessee:
+            self.pool.grant(lessee)
+
+    # --- when the lease could end ---------------------------------------------------------------------------------
+
+    def examine(self, server: ServerLink) -> None:
+        """Ask a free server what its session holds; its lessee waits meanwhile."""
+        lessee = server.lessee
+        if lessee is None or server.cancels:  # a cancel request under way could hit the question
+            return
+        self.pool.hold(lessee)
+        asked = State(server.doubt) | State(lessee.pins & PROBED)
+        server.ask(question(asked, self.names), partial(self._on_answer, server, lessee, asked), True)
+
+    def _on_answer(self, server: ServerLink, lessee: Lessee, asked: State, error: Fields | None) -> None:
+        if not server.opened or server.lessee is not lessee:
+            return  # lost: what its session held is lost with it, and its lessee hears of that
+        if error is not None:
+            log.info("%r: the state of a session could not be read: %s", server, error["M"])
+            self._settle(server, lessee, State(lessee.pins) | asked)
+            return
+        found = read(server.answer or [])
+        server.doubt = 0
+        if asked & State.SETTINGS:
+            self._follow(server, lessee, found)
+        pins = (State(lessee.pins) & ~asked) | found.state
+        if _may_have_changed(server, lessee, found):
+            server.ask(b"DEALLOCATE ALL", partial(self._on_deallocated, server, lessee, pins))
+        else:
+            self._settle(server, lessee, pins)
+
+    def _on_deallocated(self, server: ServerLink, lessee: Lessee, pins: State, error: Fields | None) -> None:
+        if not server.opened or server.lessee is not lessee:
+            return
+        server.prepared.clear()
+        lessee.names_are_its_own = False
+        self._settle(server, lessee, pins)
+
+    def _settle(self, server: ServerLink, lessee: Lessee, pins: State) -> None:
+        """Pinned or not, the lessee goes on; the lease of one that is not, or has gone, ends here."""
+        self.pin(lessee, pins)
+        if lessee.eof or not lessee.sticky:
+            self.pool.free(server)
+        if not lessee.eof:
+            self.pool.grant(lessee)
+
+    def _follow(self, server: ServerLink, lessee: Lessee, found: Found) -> None:
+        """The settings of the session are the client's from now on."""
+        reported = {name.lower() for name in server.params.reported}
+        extra = {name: value for name, value in found.settings.items() if name not in reported}
+        server.params = server.params.with_extra(extra)
+        if lessee.params is not None:
+            lessee.params = lessee.params.with_extra(extra)
+
+    def must_close(self, lessee: Lessee | None) -> bool:
+        """Whether nothing takes back what this client has left in its session."""
+        return lessee is not None and bool(lessee.pins & State.UNKNOWABLE)
+
+    def pin(self, lessee: Lessee, pins: int) -> None:
+        """Keep a client at its server for these reasons, and tell it once; or, for 0, let it go again."""
+        new = State(pins & ~lessee.pins)
+        for state in State:
+            if new & state:
+                self.pin_counts[state] += 1
+        if new and not lessee.told_pinned:
+            lessee.told_pinned = True
+            lessee.write(notice_response("01000", f"this client keeps its server connection: {reasons(new)}"))
+        if new and not lessee.pins:
+            lessee.pinned_at = self.pool.pools.now
+        self.pool.pin(lessee, pins)
+
+
+def _may_have_changed(server: ServerLink, lessee: Lessee, found: Found) -> bool:
+    """Whether what the server knows by our names may not be what we prepared."""
+    if found.ours is None or found.state & State.PREPARED:
+        return False
+    return lessee.names_are_its_own or found.ours != len(server.prepared)
+
+
+def _are_reported(names: frozenset[bytes], params: Params) -> bool:
+    known = {name.lower() for name in params.reported}
+    return names <= known
