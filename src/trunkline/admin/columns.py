@@ -57,6 +57,9 @@ SOCKETS = (
 )
 """SHOW CLIENTS and SHOW SERVERS."""
 
+PINS = _of(TEXT, "database user addr") + _of(INT4, "port") + _of(TEXT, "reasons") + _of(INT4, "pinned_s server_pid id")
+PIN_COUNTS = _of(TEXT, "database user reason") + _of(NUMERIC, "pinned")
+
 STATS_TOTALS = _of(TEXT, "database") + _of(
     NUMERIC,
     "server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "

@@ -1,0 +1,35 @@
+"""SHOW PINS: which clients keep their server connection, and why; SHOW PIN_COUNTS: how often that began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trunkline.admin import columns
+from trunkline.admin.commands import show
+from trunkline.admin.result import Row
+from trunkline.pool.session_state import REASONS, reasons
+from trunkline.proxy.instance import Instance
+
+
+@show("PINS", columns.PINS)
+def show_pins(instance: Instance) -> Iterator[Row]:
+    for link in instance.clients:
+        if link.pins:
+            identity = link.session
+            yield (
+                identity.database,
+                identity.user,
+                identity.peer.host,
+                identity.peer.port,
+                reasons(link.pins),
+                int(instance.pools.now - link.pinned_at),
+                link.server.pid if link.server is not None else 0,
+                link.id,
+            )
+
+
+@show("PIN_COUNTS", columns.PIN_COUNTS)
+def show_pin_counts(instance: Instance) -> Iterator[Row]:
+    for pool in instance.pools:
+        for state, words in REASONS.items():
+            yield pool.database, pool.user, words, pool.sessions.pin_counts[state]
