@@ -100,8 +100,6 @@ class Faulty:
         """What was logged since."""
         return self.proxy.log[self._since :]
 
-    def has_acted(self, name: str) -> bool:
-        return f"failpoint {name}:" in self.log
-
-    async def acted(self, name: str) -> None:
-        await wait_until(lambda: self.has_acted(name), what=f"failpoint {name} was passed")
+    async def logs(self, text: str) -> None:
+        """Until this has been logged since, or the process is no more."""
+        await wait_until(lambda: text in self.log or not self.proxy.is_running, what=f"the log says {text!r}")

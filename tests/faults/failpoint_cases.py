@@ -21,6 +21,7 @@ from tests.faults.failpoint_build import Faulty
 from tests.integration.postgres import Postgres
 from tests.integration.waiting import wait_until
 from tests.integration.wire import Frame, Wire, error_fields, query, rows
+from trunkline.demo.free_port import free_port
 
 SOURCE = Path(__file__).parents[2] / "src" / "trunkline"
 POINT = re.compile(r'\bfailpoint\(b?"(\w+)"\)')
@@ -33,6 +34,19 @@ def points_in_code() -> list[str]:
     """Every failpoint, as often as it stands in the code; the module that has them only speaks of them."""
     files = [path for path in SOURCE.rglob("*") if path.suffix in (".py", ".pyx") and path.stem != "failpoints"]
     return [name for path in sorted(files) for name in POINT.findall(path.read_text())]
+
+
+def faulty_proxy(postgres: Postgres) -> Faulty:
+    """Not started: a proxy of the build with failpoints, with the pools that the scenarios use."""
+    real = f"postgres://127.0.0.1:{postgres.port}/postgres"
+    databases = {
+        BUSY: {"primary": real, "pool_size": 2},
+        SIDE: {"primary": real, "pool_size": 1},
+        SESSION: {"primary": real, "pool_size": 1, "pool_mode": "session"},
+        NOWHERE: {"host": "127.0.0.1", "port": free_port()},
+    }
+    settings = {"pool_mode": "transaction", "server_login_retry": 1, "query_wait_timeout": 8}
+    return Faulty(settings, databases=databases)
 
 
 class Stage:
@@ -50,7 +64,7 @@ class Stage:
         self.faulty.arm(f"{self.point}={self.action}")
 
     async def acted(self) -> None:
-        await self.faulty.acted(self.point)
+        await self.faulty.logs(f"failpoint {self.point}:")
 
     @asynccontextmanager
     async def client(self, database: str = SIDE) -> AsyncIterator[Wire]:
@@ -256,7 +270,7 @@ async def reload(stage: Stage) -> None:
     stage.proxy.send_signal(signal.SIGHUP)
     await stage.acted()
     stage.proxy.send_signal(signal.SIGHUP)
-    await wait_until(lambda: "reloaded" in stage.faulty.log, what="the next reload does all")
+    await stage.faulty.logs("reloaded")
 
 
 async def drain(stage: Stage) -> None:

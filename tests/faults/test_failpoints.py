@@ -18,34 +18,21 @@ from tests.faults.failpoint_cases import (
     BUSY,
     CASES,
     ENDS_THE_PROCESS,
-    NOWHERE,
     SESSION,
     SIDE,
     Stage,
+    faulty_proxy,
     points_in_code,
 )
 from tests.faults.guard import Guard, expect_own_answers
 from tests.integration.postgres import Farm, Postgres, flavours_to_run
 from tests.integration.waiting import wait_until
-from trunkline.demo.free_port import free_port
 
 CROWD = 4
 
 
 def test_every_failpoint_in_the_code_is_in_the_table_once() -> None:
     assert sorted(points_in_code()) == sorted(CASES)
-
-
-def faulty_proxy(postgres: Postgres) -> Faulty:
-    real = f"postgres://127.0.0.1:{postgres.port}/postgres"
-    databases = {
-        BUSY: {"primary": real, "pool_size": 2},
-        SIDE: {"primary": real, "pool_size": 1},
-        SESSION: {"primary": real, "pool_size": 1, "pool_mode": "session"},
-        NOWHERE: {"host": "127.0.0.1", "port": free_port()},
-    }
-    settings = {"pool_mode": "transaction", "server_login_retry": 1, "query_wait_timeout": 8}
-    return Faulty(settings, databases=databases)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -74,7 +61,10 @@ async def others_unharmed(stage: Stage) -> AsyncIterator[Crowd]:
     await bystanders.check_ledger(stage.postgres)
 
 
-@pytest.mark.parametrize("point", [name for name in CASES if name not in ENDS_THE_PROCESS])
+POINTS = [name for name in CASES if name not in ENDS_THE_PROCESS]
+
+
+@pytest.mark.parametrize("point", POINTS)
 async def test_row_90_an_error_concerns_one_client(shared: Faulty, postgres: Postgres, point: str) -> None:
     stage = Stage(shared, postgres, point, "raise")
     async with others_unharmed(stage) as bystanders:
@@ -82,4 +72,28 @@ async def test_row_90_an_error_concerns_one_client(shared: Faulty, postgres: Pos
     assert shared.log.count(f"failpoint {point}: raise") == 1
     assert shared.log.count(f"failpoints.Injected: {point}") == 1, shared.log
     if ["XX000"] in bystanders.endings + stage.endings:
-        assert "incident" in shared.log
+        assert "internal error (incident " in shared.log
+
+
+@pytest.mark.parametrize("point", [name for name in POINTS if CASES[name].coroutine])
+async def test_row_91_a_cancelled_task_concerns_one_client(shared: Faulty, postgres: Postgres, point: str) -> None:
+    """As it would be by an end of the process or a limit of time; also before the first suspension behind the point."""
+    stage = Stage(shared, postgres, point, "cancel")
+    async with others_unharmed(stage):
+        await CASES[point].scenario(stage)
+    assert shared.log.count(f"failpoint {point}: cancel") == 1
+
+
+async def test_nobody_notices_a_process_that_stops_for_a_moment(shared: Faulty, postgres: Postgres) -> None:
+    """At every point, while clients and servers go on."""
+    everywhere = ",".join(f"{name}=sleep" for name in POINTS)
+    stage = Stage(shared, postgres, "before_rfq_relay", "sleep")
+    async with others_unharmed(stage) as bystanders:
+        shared.arm(everywhere)
+        await wait_until(lambda: "release_enter: sleep" in shared.log, what="a point was passed")
+    assert not bystanders.endings
+
+
+async def test_a_drain_that_fails_at_its_beginning_can_be_ended(postgres: Postgres) -> None:
+    async with faulty_proxy(postgres) as faulty:
+        await CASES["drain_begin"].scenario(Stage(faulty, postgres, "drain_begin", "raise"))
