@@ -11,6 +11,7 @@ from trunkline.pool.undo import client_name, in_client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import parameter_status, parse_fields
 from trunkline.protocol.params import Params
+from trunkline.protocol.statement import Statement, retire
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.server cimport Lessee, ServerLink
@@ -68,6 +69,8 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
+    if type(note) is Statement and b"\0C0A000\0" in said:  # "cached plan must not change result type"
+        retire(note)  # PostgreSQL goes on to refuse the name that is bound to it, but not the text under a new one
     renamed = client_name(note, server.lessee.names) if server.lessee is not None else None
     if renamed is not None and frame.have == frame.size:
         server.lessee.gather(run[0], frame.data - run[0])

@@ -31,3 +31,10 @@ def intern(bytes body, frozenset meaning=frozenset()):
         last += 1
         statement = _interned[key] = Statement(body, b"trunkline_%x" % last)
     return statement
+
+
+def retire(Statement statement):
+    """Give this text a new statement from now on: plans of the old one have turned out to be spoiled by DDL."""
+    for key, known in list(_interned.items()):
+        if known is statement:
+            _interned.pop(key, None)

@@ -8,7 +8,7 @@ import weakref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.protocol.statement import intern
+from trunkline.protocol.statement import intern, retire
 
 SELECT_1 = b"select 1\0\0\0"
 
@@ -51,3 +51,14 @@ def test_a_name_is_never_used_again() -> None:
 def test_repr_shows_name_and_text() -> None:
     statement = intern(SELECT_1)
     assert repr(statement) == f"<Statement {statement.server_name.decode()} {SELECT_1!r}>"
+
+
+def test_a_retired_statement_lives_on_under_its_name_and_its_text_gets_another() -> None:
+    old = intern(SELECT_1)
+    retire(old)
+    new = intern(SELECT_1)
+    assert new is not old
+    assert new.server_name != old.server_name
+    assert intern(SELECT_1) is new
+    retire(old)
+    assert intern(SELECT_1) is new
