@@ -47,7 +47,7 @@ def without_chance(frames: list[Frame], user: str) -> list[tuple[str, bytes, int
 
 
 async def test_row_error_oracle_an_unknown_user_and_a_wrong_password_look_the_same(strict_proxy: Proxy) -> None:
-    """Byte by byte, and whether or not there is such a database."""
+    """Byte by byte, and whether or not there is such a database. [1b auth_user confusion] [1b timing]"""
     async with unharmed(strict_proxy, "one"):
         seen = [
             without_chance(await attempt(strict_proxy, user, "wrong", database), user)

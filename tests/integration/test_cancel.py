@@ -1,4 +1,7 @@
-"""Cancel requests: they stop the query they were meant for, wherever it is, or nothing."""
+"""Cancel requests: they stop the query they were meant for, wherever it is, or nothing.
+
+[1c cancel race] [row 57]
+"""
 
 from __future__ import annotations
 

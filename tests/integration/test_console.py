@@ -107,6 +107,7 @@ async def test_databases_count_their_connections(narrow: Proxy) -> None:
 
 
 async def test_pause_waits_for_transactions_and_resume_lets_clients_go_on(narrow: Proxy, postgres: Postgres) -> None:
+    """[row 93]"""
     async with await narrow.connect() as holder, await narrow.connect() as other:
         await holder.execute("BEGIN")
         pause = asyncio.create_task(narrow.admin("PAUSE"))
@@ -139,6 +140,7 @@ async def test_one_database_can_be_paused_alone(narrow: Proxy) -> None:
 
 
 async def test_a_client_that_leaves_during_pause_leaves_the_pool_paused(narrow: Proxy) -> None:
+    """[row 93]"""
     async with await narrow.connect() as holder:
         await holder.execute("BEGIN")
         async with await Wire.connect(narrow.port) as wire:
@@ -153,6 +155,7 @@ async def test_a_client_that_leaves_during_pause_leaves_the_pool_paused(narrow: 
 
 
 async def test_a_cancel_request_ends_the_wait_of_a_pause(narrow: Proxy) -> None:
+    """[row 93]"""
     async with await narrow.connect() as holder, await narrow.connect("trunkline") as console:
         await holder.execute("BEGIN")
         pause = asyncio.create_task(console.execute("PAUSE"))
@@ -210,6 +213,7 @@ async def test_shutdown_can_wait_for_clients(narrow: Proxy) -> None:
 
 
 async def test_only_admins_may_change_anything(narrow: Proxy) -> None:
+    """[1b admin console]"""
     dsn = narrow.dsn("trunkline", user="ann")
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as console:
         assert await (await console.execute("SHOW POOLS")).fetchall()

@@ -1,4 +1,7 @@
-"""COPY both ways, simple and extended, with everything that can go wrong in the middle of it."""
+"""COPY both ways, simple and extended, with everything that can go wrong in the middle of it.
+
+[1c COPY] [rows 39, 55]
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Parameters of a session: they follow their client from server to server, and the server judges what they are."""
+"""Parameters of a session: they follow their client from server to server, and the server judges what they are.
+
+[1c ParameterStatus]
+"""
 
 from __future__ import annotations
 

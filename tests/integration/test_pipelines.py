@@ -1,4 +1,7 @@
-"""Many requests in flight at once: as many answers, in their order, and errors that end only their own batch."""
+"""Many requests in flight at once: as many answers, in their order, and errors that end only their own batch.
+
+[1c pipelining]
+"""
 
 from __future__ import annotations
 

@@ -48,6 +48,7 @@ async def held(proxy: Proxy, count: int = 1) -> AsyncIterator[list[Wire]]:
 
 
 async def test_max_client_conn_refuses_one_too_many(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 59]"""
     proxy = await start_proxy({"max_client_conn": 2}, databases={"postgres": postgres})
     async with session(proxy), session(proxy) as second:
         assert await refusal(proxy) == "53300"
@@ -59,6 +60,7 @@ async def test_max_client_conn_refuses_one_too_many(postgres: Postgres, start_pr
 
 
 async def test_clients_of_a_database_and_of_a_user_are_counted(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 59]"""
     url = f"postgres://{HOST}:{postgres.port}/postgres"
     databases = {"one": {"primary": url, "max_db_client_connections": 1}, "two": {"primary": url}}
     config = {"users": {"postgres": {"max_user_client_connections": 2}}}
@@ -140,6 +142,7 @@ async def test_min_pool_size_is_kept_while_clients_are_there(postgres: Postgres,
 async def test_a_wait_that_is_too_long_ends_in_an_error_and_the_client_stays(
     postgres: Postgres, start_proxy: ProxyFactory
 ) -> None:
+    """[row 60]"""
     proxy = await start_proxy({"default_pool_size": 1, "query_wait_timeout": 0.2}, databases={"postgres": postgres})
     async with session(proxy) as wire, held(proxy) as holders:
         frames = await wire.query("SELECT 1")
@@ -171,6 +174,7 @@ async def test_who_waits_long_gets_a_notice(postgres: Postgres, start_proxy: Pro
 
 
 async def test_those_who_wait_are_served_in_their_order(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 60]"""
     proxy = await start_proxy({"default_pool_size": 1}, databases={"postgres": postgres})
     served: list[int] = []
     async with AsyncExitStack() as stack:
@@ -259,6 +263,7 @@ async def test_a_connect_query_that_fails_is_told(postgres: Postgres, start_prox
 async def test_a_dead_host_among_several_is_passed_over(
     postgres: Postgres, start_proxy: ProxyFactory, balance: str
 ) -> None:
+    """[row 15]"""
     url = f"postgres://{HOST}:{free_port()},{HOST}:{postgres.port}/postgres"
     config = {"load_balance_hosts": balance}
     proxy = await start_proxy(config, databases={"postgres": url})

@@ -53,6 +53,7 @@ async def test_a_reload_takes_over_settings_and_tells_the_difference(
 async def test_a_bad_file_leaves_the_old_settings_whole(
     postgres: Postgres, start_proxy: ProxyFactory, fault: str
 ) -> None:
+    """[row 68]"""
     proxy = await start_proxy({"default_pool_size": 1}, databases={"postgres": postgres})
     async with session(proxy) as wire:
         before = await proxy.admin("SHOW CONFIG")
@@ -70,6 +71,7 @@ async def test_a_bad_file_leaves_the_old_settings_whole(
 async def test_a_new_server_of_a_database_is_used_after_the_open_transaction(
     postgres: Postgres, replica: Postgres, start_proxy: ProxyFactory
 ) -> None:
+    """[row 69]"""
     where = "SELECT inet_server_port()"
     proxy = await start_proxy(databases={"postgres": postgres})
     async with session(proxy) as busy, session(proxy) as idle:
@@ -84,6 +86,7 @@ async def test_a_new_server_of_a_database_is_used_after_the_open_transaction(
 
 
 async def test_users_and_databases_come_and_go(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 69]"""
     url = f"postgres://{HOST}:{postgres.port}/postgres"
     await postgres.fetch("DROP ROLE IF EXISTS newcomer")
     await postgres.create_role("newcomer", "secret")
@@ -100,6 +103,7 @@ async def test_users_and_databases_come_and_go(postgres: Postgres, start_proxy: 
 
 
 async def test_a_changed_password_counts_from_the_reload(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 69]"""
     url = f"postgres://{USER}:{PASSWORD.replace(' ', '%20')}@{HOST}:{postgres.port}/postgres"
     proxy = await start_proxy(databases={"postgres": url}, users={"guest": "old"})
     assert await login_outcome(proxy, "guest", "old") == "00000"
@@ -124,6 +128,7 @@ async def test_the_pool_mode_of_new_clients_follows_a_reload(postgres: Postgres,
 
 
 async def test_a_drain_lets_a_transaction_finish(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 66]"""
     proxy = await start_proxy(databases={"postgres": postgres})
     await postgres.fetch("DROP TABLE IF EXISTS drained; CREATE TABLE drained (n int)")
     async with session(proxy) as busy, session(proxy) as idle:
@@ -140,6 +145,7 @@ async def test_a_drain_lets_a_transaction_finish(postgres: Postgres, start_proxy
 
 
 async def test_a_drain_lets_a_query_finish(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 66]"""
     proxy = await start_proxy(databases={"postgres": postgres})
     async with session(proxy) as busy, session(proxy) as idle:
         await busy.send_query("SELECT pg_sleep(0.5), 'whole'")
@@ -150,6 +156,7 @@ async def test_a_drain_lets_a_query_finish(postgres: Postgres, start_proxy: Prox
 
 
 async def test_a_second_signal_stops_at_once(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 66]"""
     proxy = await start_proxy(databases={"postgres": postgres})
     async with session(proxy) as busy, session(proxy) as idle:
         await busy.query("BEGIN")
@@ -168,6 +175,7 @@ async def test_a_second_signal_stops_at_once(postgres: Postgres, start_proxy: Pr
 
 
 async def test_a_drain_has_an_end(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 66]"""
     proxy = await start_proxy({"drain_timeout": 0.3}, databases={"postgres": postgres})
     async with session(proxy) as busy:
         await busy.query("BEGIN")
@@ -186,6 +194,7 @@ async def test_an_interrupt_waits_for_servers_only(postgres: Postgres, start_pro
 
 
 async def test_a_session_pool_drains_when_its_clients_leave(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 66]"""
     proxy = await start_proxy({"pool_mode": "session"}, databases={"postgres": postgres})
     async with session(proxy) as wire:
         await wire.query("BEGIN")
@@ -234,6 +243,7 @@ async def _no_server(proxy: Proxy) -> bool:
 
 
 async def test_a_server_may_be_restarted_during_a_pause(own_postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    """[row 11]"""
     proxy = await start_proxy(databases={"postgres": own_postgres})
     async with session(proxy) as wire:
         await wire.query("SELECT 1")

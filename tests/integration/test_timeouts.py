@@ -1,4 +1,7 @@
-"""The clocks that end clients and logins: whose connection ends, with which words, and who is not disturbed."""
+"""The clocks that end clients and logins: whose connection ends, with which words, and who is not disturbed.
+
+[1c timeouts] [row 61]
+"""
 
 from __future__ import annotations
 

@@ -72,6 +72,7 @@ async def test_the_other_modes_take_both(start_proxy, shown, postgres: Postgres,
 
 
 async def test_direct_tls_speaks_postgresql_or_nothing(tls_proxy: Proxy) -> None:
+    """[1a direct TLS]"""
     async with await Wire.connect(tls_proxy.port, tls=unverified_context()) as wire:
         await wire.login("postgres", PASSWORD)
         assert rows(await wire.query("SELECT 1")) == [[b"1"]]
@@ -86,6 +87,7 @@ async def test_direct_tls_speaks_postgresql_or_nothing(tls_proxy: Proxy) -> None
 
 
 async def test_plaintext_behind_ssl_request_is_refused(tls_proxy: Proxy) -> None:
+    """[1a plaintext before TLS]"""
     for behind in (startup_packet(STARTUP), b"\x16", b"\x16\x03\x01\x00\x05"):
         async with await Wire.connect(tls_proxy.port) as wire:
             await wire.send(untyped(SSL_REQUEST) + behind)
@@ -113,6 +115,7 @@ async def test_garbage_in_place_of_a_handshake_ends_the_connection(tls_proxy: Pr
 
 @pytest.mark.parametrize("how", ["negotiated", "direct"])
 async def test_channel_binding_is_there_for_who_requires_it(tls_proxy, authority, tmp_path, how: str) -> None:
+    """[1b channel binding]"""
     options = trusting(authority, tmp_path, channel_binding="require")
     if how == "direct" and psycopg.pq.version() < 170000:
         pytest.skip("libpq knows direct TLS from 17 on")
@@ -132,6 +135,7 @@ async def test_large_results_and_requests_pass_in_both_ways(tls_proxy: Proxy) ->
 
 
 async def test_a_cancel_over_tls_works_as_a_plain_one(tls_proxy: Proxy) -> None:
+    """[1a cancel key]"""
     for tls in (True, False):
         async with await Wire.connect(tls_proxy.port) as wire:
             await wire.request_tls()
@@ -149,6 +153,7 @@ async def busy(proxy: Proxy) -> bool:
 
 
 async def test_client_certificates_are_checked(start_proxy, shown, authority, tmp_path, postgres: Postgres) -> None:
+    """[1b TLS verification]"""
     modes = {"client_tls_sslmode": "verify-full", "client_tls_ca_file": str(authority.write(tmp_path, "clients"))}
     proxy = await start_proxy({**shown, **modes}, databases={"postgres": postgres})
     good = _files(authority.issue("postgres"), tmp_path, "good")
@@ -181,6 +186,7 @@ def _files(certificate: Certificate, directory: Path, name: str) -> dict[str, st
 
 
 async def test_a_reload_changes_certificates_and_drops_nobody(tls_proxy, authority, tmp_path) -> None:
+    """[row 69]"""
     renewed = Authority("The next authority")
     async with await tls_proxy.connect(**trusting(authority, tmp_path)) as old:
         renewed.issue("localhost").write(tmp_path, "proxy")
@@ -235,6 +241,7 @@ ACCEPTED = {
 async def test_each_mode_judges_the_server_s_certificate(
     start_proxy, authority, tmp_path, tls_postgres, showing, which
 ):
+    """[1b TLS verification] [row 31]"""
     certificate = {
         "good": lambda: authority.issue("localhost"),
         "wrong host": lambda: authority.issue("elsewhere", ["elsewhere.example"]),

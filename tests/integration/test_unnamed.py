@@ -1,4 +1,7 @@
-"""The unnamed statement in transaction mode, and statements of unusual size: they too stay their client's own."""
+"""The unnamed statement in transaction mode, and statements of unusual size: they too stay their client's own.
+
+[1c prepared statements]
+"""
 
 from __future__ import annotations
 

@@ -111,6 +111,7 @@ def test_an_outside_library_has_one_door(library: str) -> None:
 
 @pytest.mark.parametrize("path", modules(".py"), ids=inside)
 def test_secrets_are_compared_in_constant_time(path: Path) -> None:
+    """[1b timing]"""
     compared = [ast.unparse(node) for node in ast.walk(tree_of(path)) if isinstance(node, ast.Compare) if _leaks(node)]
     assert not compared, f"use hmac.compare_digest: {compared}"
 

@@ -68,6 +68,7 @@ def test_a_socket_file_is_named_as_postgresql_names_it_and_taken_away(tmp_path: 
 
 
 def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
+    """[row 95]"""
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / ".s.PGSQL.6432"))
     dead.close()
@@ -76,6 +77,7 @@ def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_a_live_socket_file_is_refused(tmp_path: Path) -> None:
+    """[row 95]"""
     [sock] = listen(in_directory(tmp_path))
     with pytest.raises(ConfigError, match="another process is listening"):
         listen(in_directory(tmp_path))
@@ -84,6 +86,7 @@ def test_a_live_socket_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
+    """[row 95]"""
     path = tmp_path / ".s.PGSQL.6432"
     path.write_text("precious")
     with pytest.raises(ConfigError, match="not a socket"):

@@ -101,6 +101,7 @@ class Exhausted:
 async def test_without_descriptors_one_newcomer_is_turned_away_and_the_others_wait(
     porch: Porch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """[row 84]"""
     monkeypatch.setattr("trunkline.proxy.listener.FULL_PAUSE_S", 0.0)
     turned_away, patient = porch.call(), porch.call()
     porch.listener._on_readable(Exhausted(porch.listener.sockets[0]))  # type: ignore[arg-type]
