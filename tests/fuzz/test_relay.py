@@ -195,7 +195,7 @@ class Run:
     """One example: a relay, its clients' far ends, and what each of them received."""
 
     def __init__(self, servers: int) -> None:
-        self.relay = Relay(config(default_pool_size=servers))
+        self.relay = Relay(config(default_pool_size=servers, session_state="pgbouncer"))
         self.ends = [self.relay.client()[1] for _ in range(CLIENTS)]
         self.received = [b""] * CLIENTS
         self.scripts: dict[int, ScriptedServer] = {}

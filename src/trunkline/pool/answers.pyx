@@ -83,16 +83,17 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         return -2
     if server.session.undone:
         take_back(server, server.lessee)
-    if server.session.skipping and server.lessee is not None and server.lessee.copy_synced:
+    if server.lessee is not None and server.lessee.copy_syncs:
         sync_after_copy(server)
     return 0
 
 
 cdef int sync_after_copy(ServerLink server) except -1:
-    """The copy had failed when the client's Sync came, so the server waits for the one that was held back."""
-    server.lessee.copy_synced = False
-    server.session.expect(SYNC, FORWARD, None)
-    server.write(SYNC_MESSAGE)
+    """The copy had failed when the client's Sync came, so the server is to get the one that was held back."""
+    while server.lessee.copy_syncs:
+        server.lessee.copy_syncs -= 1
+        server.session.expect(SYNC, FORWARD, None)
+        server.write(SYNC_MESSAGE)
     return 0
 
 

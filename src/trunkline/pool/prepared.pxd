@@ -1,5 +1,5 @@
 # Requests of the extended protocol that speak of statements: the C side of the contract in prepared.pyx.
-from trunkline.pool.server cimport Lessee
+from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport FORWARD, Request
 from trunkline.routing.lexer cimport AMBIGUOUS, COMMITS, DOUBTFUL, WRITES, Vocabulary, glance
@@ -13,6 +13,11 @@ cdef inline int see(Lessee client, Frame *frame, Py_ssize_t start) noexcept:
     if frame.have < frame.size:
         return UNSEEN
     return glance(client.server.owner.words, frame.data + start, frame.size - start)
+
+
+cdef inline long long current_unit(ServerLink server) noexcept:
+    """The number of the unit that a request of now is in; requests that an error dropped have had theirs too."""
+    return server.units_done + server.session.dropped_units + server.session.units
 
 
 cdef inline int begin(Lessee client) except -1:
@@ -30,7 +35,7 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
     return client.server.gather(frame.data, frame.have)
 
 
-cdef bint names_statement(Frame *frame) noexcept
+cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept
 cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1
 cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1
 cdef bytes text_of(Frame *frame, Py_ssize_t start)

@@ -15,13 +15,14 @@ and this frame comes again.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
 from trunkline.protocol.messages import SYNC as SYNC_BYTES
 from trunkline.protocol.statement import intern
 from trunkline.routing.session_effects import State
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, read_name, to_bytes
 from trunkline.pool.server cimport NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
@@ -30,51 +31,22 @@ from trunkline.protocol.server_session cimport (
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport AMBIGUOUS, DOUBTFUL, ENDS_NAMES, Vocabulary, glance
 
-cdef enum:
-    NAME_BYTES = 63     # NAMEDATALEN - 1
-
 cdef int PREPARED = State.PREPARED, LARGE = State.LARGE
 cdef bytes SYNC_MESSAGE = SYNC_BYTES
 
-cdef struct Name:
-    const char *text
-    Py_ssize_t size
-    Py_ssize_t end       # offset behind its zero byte, from the frame's first byte; 0 when there is none
-
-
-cdef inline Name read_name(Frame *frame, Py_ssize_t start) noexcept:
-    """The zero-terminated string at an offset of a frame."""
-    cdef Name name
-    cdef const char *found
-    name.text, name.size, name.end = NULL, 0, 0
-    if start < frame.have:
-        found = <const char *>memchr(frame.data + start, 0, frame.have - start)
-        if found != NULL:
-            name.text = <const char *>frame.data + start
-            name.size = found - name.text
-            name.end = start + name.size + 1
-    return name
-
-
-cdef inline bytes to_bytes(Name name):
-    """A statement's name; PostgreSQL tells names apart by their first 63 bytes (prepare.c, a table keyed by NAMEDATALEN)."""
-    return PyBytes_FromStringAndSize(name.text, min(name.size, NAME_BYTES))
-
-
-cdef bint names_statement(Frame *frame) noexcept:
-    """Whether a Parse, Bind, Describe or Close is about a statement with a name."""
-    cdef Name name
-    if frame.type == c'B':
-        name = read_name(frame, HEADER_BYTES)
-        name = read_name(frame, name.end) if name.end else name
-    elif frame.type == c'P':
-        name = read_name(frame, HEADER_BYTES)
-    elif frame.type == c'D' or frame.type == c'C':
-        name = read_name(frame, HEADER_BYTES + 1)
-        return name.size > 0 and frame.data[HEADER_BYTES] == c'S'
+cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept:
+    """Whether it uses a statement, and an error may yet take back what an earlier unit has done to statements."""
+    cdef long long finished = server.units_done + server.session.dropped_units
+    cdef long long change
+    if server.names_change < finished and server.unnamed_change < finished:
+        return False
+    if names_statement(frame):
+        change = server.names_change
+    elif frame.type == c'B' or (frame.type == c'D' and frame.have > HEADER_BYTES and frame.data[HEADER_BYTES] == c'S'):
+        change = server.unnamed_change
     else:
         return False
-    return name.size > 0
+    return change >= finished and change != current_unit(server)  # in its own unit both are done, or neither
 
 
 # --- Parse ------------------------------------------------------------------------------------------------------------
@@ -101,7 +73,7 @@ cdef int parse(Lessee client, Frame *frame) except -1:
     if name.size == 0 or not server.owner.max_prepared:
         client.unnamed_sight = sight if name.size == 0 else client.unnamed_sight
         return parse_unnamed(client, frame, name.size == 0)
-    return parse_named(client, frame, to_bytes(name), name.end, sight)
+    return parse_named(client, frame, name, sight)
 
 
 cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
@@ -109,6 +81,7 @@ cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
     client.server.owner.server_parse_count += 1
     extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
     if unnamed:
+        client.server.unnamed_change = current_unit(client.server)
         client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.size)
     return 0
 
@@ -119,21 +92,24 @@ cdef int parse_large(Lessee client, Frame *frame, bint unnamed) except -1:
     client.sticky = True
     client.pins |= LARGE
     if unnamed:
+        client.server.unnamed_change = current_unit(client.server)
         client.unnamed = client.server.unnamed = None
         client.unnamed_sight = UNSEEN
     return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
 
 
-cdef int parse_named(Lessee client, Frame *frame, bytes name, Py_ssize_t start, int sight) except -1:
+cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -1:
     cdef ServerLink server = client.server
     cdef Statement before, statement
+    cdef bytes name = to_bytes(said)
+    cdef Py_ssize_t start = said.end
     if client.names is None:
         client.names = {}
     before = client.names.get(name)
     begin(client)
     if before is not None:
         ensure_prepared(server, before)
-        server.session.expect(PARSE, FORWARD, (name, before, before, "taken"))
+        server.session.expect(PARSE, FORWARD, (as_said(said), before, before, "taken"))
         return send_parse(server, before.server_name, frame.data + start, frame.size - start)
     statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning)
     statement.sight |= sight
@@ -153,6 +129,7 @@ cdef int parse_known(ServerLink server, Frame *frame, Py_ssize_t start, bytes na
     if server.session.count == 0 and server.session.status != c'E':
         server.session.expect(PARSE, FAKE, (name, None, statement, "known"))
         return server.say_fakes_now()
+    server.names_change = server.unnamed_change = current_unit(server)
     # not known whether PostgreSQL would take a Parse now (a transaction may have failed): have it say so itself
     server.session.expect(PARSE, FORWARD, (name, None, statement, "known"))
     server.unnamed = b""  # one that is nobody's
@@ -190,12 +167,15 @@ cdef int close(Lessee client, Frame *frame) except -1:
     if not server.owner.tracks or not name.end or frame.data[HEADER_BYTES] != c'S':
         return extended(client, frame, CLOSE, None)
     if name.size == 0:
+        server.unnamed_change = current_unit(server)
         extended(client, frame, CLOSE, client.unnamed)
         client.unnamed = server.unnamed = None
         return 0
     server.doubt |= PREPARED if client.names_are_its_own else 0
     if client.names is not None and (statement := client.names.pop(to_bytes(name), None)) is not None:
         begin(client)
+        if server.session.count:
+            server.names_change = current_unit(server)
         server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
         return server.say_fakes_now()
     return extended(client, frame, CLOSE, None)
@@ -237,7 +217,8 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
         bind_statement(client, statement, frame)
     begin(client)
     ensure_prepared(server, statement)
-    server.session.expect(request, FORWARD, statement)
+    server.session.expect(request, FORWARD, statement if name.size <= NAME_BYTES else
+                          (as_said(name), None, statement, "said"))
     size = PyBytes_GET_SIZE(statement.server_name)
     head = server.scratch(start + size)
     memcpy(head, frame.data, start)
@@ -326,6 +307,7 @@ cdef int ensure_prepared(ServerLink server, Statement statement) except -1:
 
 cdef int ensure_unnamed(ServerLink server, bytes parse) except -1:
     """Have the server hold this unnamed statement, whoever used the connection in between."""
+    server.unnamed_change = current_unit(server)
     server.session.expect(PARSE_UNNAMED, SWALLOW, b"")
     server.owner.server_parse_count += 1
     server.gather(<unsigned char *>PyBytes_AS_STRING(parse), PyBytes_GET_SIZE(parse))
@@ -350,6 +332,7 @@ cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py
 cdef int remember(ServerLink server, Statement statement) except -1:
     """The statement is on its way to the server; the least recently used one goes if there are too many."""
     cdef Statement oldest
+    server.names_change = current_unit(server)
     server.prepared[statement] = None
     if len(server.prepared) <= server.owner.max_prepared:
         return 0
@@ -360,6 +343,7 @@ cdef int remember(ServerLink server, Statement statement) except -1:
 
 cdef int forget_unnamed(ServerLink server) except -1:
     """Another client's unnamed statement is still there: close it, so that 26000 is the answer."""
+    server.unnamed_change = current_unit(server)
     server.session.expect(CLOSE, SWALLOW, None)
     server.unnamed = None
     return send_close(server, b"")

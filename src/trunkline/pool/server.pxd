@@ -24,7 +24,7 @@ cdef class Lessee(Link):
     cdef object unnamed_effects
     cdef public bytes restoring           # a query of ours to be run behind the one under way, or None
     cdef bint passing                     # the rest of its streamed frame goes to the server
-    cdef public bint copy_synced        # a Sync of its came inside COPY FROM STDIN and was held back
+    cdef public Py_ssize_t copy_syncs   # Syncs of its that came inside COPY FROM STDIN and were held back
     cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
@@ -51,6 +51,7 @@ cdef class ServerLink(Link):
     cdef readonly Lessee lessee
     cdef readonly Owner owner
     cdef public object params             # Params in force on this connection
+    cdef long long names_change, unnamed_change   # the unit in which what it knows of statements last changed
     cdef readonly object prepared         # OrderedDict of Statement, least recently used first
     cdef public bytes unnamed             # the Parse whose unnamed statement it holds
     cdef public object setup              # called with the error fields or None when our own query is over

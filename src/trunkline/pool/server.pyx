@@ -110,6 +110,7 @@ cdef class ServerLink(Link):
         self.owner = owner
         self.address = address
         self.prepared = OrderedDict()
+        self.names_change = self.unnamed_change = -1
         self.params = Params.of({}, {})
         self.opened_at = self.idle_since = self.connected_at
 

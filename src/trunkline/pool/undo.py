@@ -8,7 +8,8 @@ counts on it. When an error ends or skips them, the session lists them in `undon
 - unnamed Parse: the client's unnamed Parse before, b"" for none
 - simple Query and Close of the unnamed statement, which end it: the client's unnamed Parse
 - Close answered by us: (client's name, statement); Close of our own: the statement
-- Bind and Describe: the statement, so that an error can be told under the client's name
+- Bind and Describe: the statement, so that an error can be told under the client's name; where that is longer than
+  PostgreSQL keeps, (client's name, None, statement, "said")
 """
 
 from __future__ import annotations

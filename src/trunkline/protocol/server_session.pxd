@@ -40,9 +40,11 @@ cdef class ServerSession:
     cdef Py_ssize_t capacity, head
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t units          # ReadyForQuery messages still owed
+    cdef readonly unsigned long long dropped_units  # that were owed, and will never come
     cdef readonly unsigned char status      # of the last ReadyForQuery: I, T or E
     cdef readonly unsigned char copying
     cdef readonly bint copy_ended           # CopyDone or CopyFail went to the server
+    cdef bint copy_fed                      # CopyData went to the server since the COPY began
     cdef readonly bint skipping             # the server ignores everything until Sync
     cdef readonly bint synced               # the last thing that happened was the last ReadyForQuery owed
     cdef readonly bint tainted              # something happened after which nothing can be proved

@@ -137,7 +137,7 @@ cdef class ServerSession:
 
     cdef void _on_copy(self, int effect) noexcept:
         self.copying = effect - COPYING_IN + COPY_IN
-        self.copy_ended = False
+        self.copy_ended = self.copy_fed = False
         if self.copying == COPY_IN:
             self._ignore_syncs()
 
@@ -155,6 +155,7 @@ cdef class ServerSession:
             self.head = (self.head + 1) & (self.capacity - 1)
             self.count -= 1
             self.units -= 1
+            self.dropped_units += 1
 
     cdef int _fail(self) except -1:
         """The head failed: it and all up to the next Sync are dropped, into `undone`."""
@@ -165,6 +166,7 @@ cdef class ServerSession:
             if head.request == SYNC:
                 return 0
             self.units -= head.request <= SYNC  # a Query that the server skips is never answered
+            self.dropped_units += head.request <= SYNC
             note = <object>head.note if head.note else None
             if note is not None:
                 self.undone.append((<int>head.request, <int>head.action, note, failed))

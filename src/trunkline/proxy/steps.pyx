@@ -13,15 +13,18 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memset
 
 from trunkline.protocol.messages import IDLE_READY
+from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.routing.session_effects import PROBED
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.names cimport names_statement
 from trunkline.pool.prepared cimport (
-    begin, bind, close, describe, extended, names_statement, parse, prepare_doubtful, run_doubtful, see, text_of,
+    begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, prepare_doubtful, run_doubtful, see,
+    text_of,
 )
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
-from trunkline.protocol.server_session cimport COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
+from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
 from trunkline.routing.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport COPYING, READY, ClientLink
 
@@ -34,7 +37,7 @@ STEPS = {
     },
     # COPY FROM STDIN or both ways: data passes, Sync and Flush are ignored (copyfromparse.c, CopyGetData)
     "copying": {
-        "d": "forward", "c": "end_copy", "f": "end_copy", "S": "sync_in_copy", "H": "drop", "X": "terminate",
+        "d": "copy_data", "c": "end_copy", "f": "end_copy", "S": "sync_in_copy", "H": "drop", "X": "terminate",
         "Q": "break_copy", "F": "break_copy", "P": "break_copy", "B": "break_copy", "D": "break_copy", "E": "break_copy",
         "C": "break_copy",
     },
@@ -56,6 +59,10 @@ cdef int ANY_STATE = PROBED
 
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
 
+cdef Step FUNCTIONS[24]   # room for every name below; 0 is none
+cdef unsigned char NEEDS[24]
+cdef unsigned char TABLE[N_STATES][256]
+
 # --- steps: one short function an entry -------------------------------------------------------------------------------
 
 cdef int step_query(ClientLink client, Frame *frame) except -1:
@@ -64,6 +71,8 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
         if prepare_doubtful(client, frame, HEADER_BYTES, sight):
             return WAIT
         run_doubtful(client, text_of(frame, HEADER_BYTES), sight, frame)
+    if client.server.session.count:
+        client.server.unnamed_change = current_unit(client.server)
     enter(client, QUERY, client.unnamed, sight)
     client.unnamed = client.server.unnamed = None  # it ends the unnamed statement
     client.ends_names |= sight & ENDS_NAMES
@@ -118,18 +127,28 @@ cdef int step_execute(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
-    cdef ServerLink server = client.server
-    if server is None:
+    if client.server is None and frame.size == HEADER_BYTES:
         client.write(IDLE_READY)  # nothing is open: the answer is known
         return DONE
+    if client.server is None and client._await_server():
+        return WAIT
     begin(client)
-    server.session.expect(SYNC, FORWARD, None)
+    client.server.session.expect(SYNC, FORWARD, None)
     client._pass(frame)
     return DONE if client.restoring is None else restore(client)
 
 
 cdef int step_flush(ClientLink client, Frame *frame) except -1:
+    if frame.size > HEADER_BYTES:
+        return malformed_flush(client, frame)
     return DONE if client.server is None else client._pass(frame)
+
+
+cdef int malformed_flush(ClientLink client, Frame *frame) except -1:
+    """The only Flush with an answer: an error, as to any request of the extended protocol (postgres.c, pq_getmsgend)."""
+    if client.server is None and client._await_server():
+        return WAIT
+    return DONE if client.server.session.skipping else extended(client, frame, CLOSE, None)
 
 
 cdef int step_terminate(ClientLink client, Frame *frame) except -1:
@@ -151,25 +170,32 @@ cdef int step_early_copy(ClientLink client, Frame *frame) except -1:
     return client._await_answers()
 
 
-cdef int step_forward(ClientLink client, Frame *frame) except -1:
+cdef int step_copy_data(ClientLink client, Frame *frame) except -1:
+    client.server.session.copy_fed = True
+    client.copy_syncs = 0  # whoever goes on with the data takes the COPY for one that goes on, and ignores Sync
     return client._pass(frame)
 
 
 cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
-    """PostgreSQL ends a connection that says this in a COPY; one that does not owes what nobody has entered."""
-    client.server.close_needed = True
-    return client._pass(frame)
+    """PostgreSQL ends a connection that says this in a COPY; if the COPY has failed by then, it is a request like any."""
+    cdef bytes sync = SYNC_MESSAGE
+    while client.copy_syncs:
+        client.copy_syncs -= 1
+        client.server.session.expect(SYNC, FORWARD, None)
+        client.server.gather(<unsigned char *>PyBytes_AS_STRING(sync), PyBytes_GET_SIZE(sync))
+    return FUNCTIONS[TABLE[READY][frame.type]](client, frame)
 
 
 cdef int step_end_copy(ClientLink client, Frame *frame) except -1:
     client.server.session.end_copy()
-    client.copy_synced = False
+    client.copy_syncs = 0
     failpoint(b"copy_ended")
     return client._pass(frame)
 
 
 cdef int step_sync_in_copy(ClientLink client, Frame *frame) except -1:
-    client.copy_synced = True  # ignored by a server that still copies; sent if it turns out that it no longer did
+    """Ignored by a server that copies. One that was sent data may do so no longer: then the Sync is sent after all."""
+    client.copy_syncs += client.server.session.copy_fed
     return DONE
 
 
@@ -179,7 +205,6 @@ cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
     return DONE
 
 
-cdef Step FUNCTIONS[24]   # room for every name below; 0 is none
 _names = {}
 
 
@@ -201,14 +226,12 @@ name_step("flush", step_flush)
 name_step("terminate", step_terminate)
 name_step("drop", step_drop)
 name_step("early_copy", step_early_copy)
-name_step("forward", step_forward)
+name_step("copy_data", step_copy_data)
 name_step("break_copy", step_break_copy)
 name_step("end_copy", step_end_copy)
 name_step("sync_in_copy", step_sync_in_copy)
 name_step("end_refusal", step_end_refusal)
 
-cdef unsigned char TABLE[N_STATES][256]
-cdef unsigned char NEEDS[24]
 memset(NEEDS, 0, sizeof(NEEDS))
 memset(TABLE, 0, sizeof(TABLE))
 for _state, _steps in enumerate(STEPS.values()):  # in the order of the states
@@ -234,6 +257,7 @@ cdef int take_step(ClientLink client, Frame *frame) except -1:
             return WAIT
         if client.server.session.skipping:
             return DONE
-        if client.ends_names and client.server.session.count and names_statement(frame):
+        if client.server.session.count and (hangs_on_answers(client.server, frame)
+                                            or (client.ends_names and names_statement(frame))):
             return client._await_answers()
     return FUNCTIONS[step](client, frame)
