@@ -1,0 +1,110 @@
+"""Thousands of conversations held both ways; a difference between two transcripts is made as small as it gets."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from tests.fuzz.both_ways import Script, Side, readable, undecidable
+from tests.fuzz.phrases import scripts
+from tests.integration.postgres import PASSWORD, Postgres
+from tests.integration.proxy import Proxy
+
+DIRECT, POOLED = "direct", "pooled"
+SERVERS = 2
+SETTINGS = {"pool_mode": "transaction", "default_pool_size": SERVERS, "server_round_robin": 1}
+
+
+@dataclass
+class Count:
+    """What has been held so far."""
+
+    conversations: int = 0
+    messages: int = 0
+    frames: int = 0
+    errors: int = 0
+    closed: int = 0
+
+
+@dataclass
+class BothWays:
+    """The two sides of every conversation."""
+
+    direct: Side
+    pooled: Side
+    count: Count = field(default_factory=Count)
+
+    def hold(self, script: Script) -> None:
+        """One conversation; AssertionError with the transcripts where they differ."""
+        sides = (self.direct, self.pooled)
+        for side in sides:
+            side.begin()
+        for side in sides:
+            side.say(script)
+        wanted, heard = [[readable(one) for one in side.hear()] for side in sides]
+        self._count(script, wanted)
+        for client, (said, shown) in enumerate(zip(wanted, heard, strict=True)):
+            if said != shown and not (begins_a_copy(said) and undecidable(script, client)):
+                raise AssertionError(f"client {client} heard something else through the proxy:\n{diff(said, shown)}")
+
+    def _count(self, script: Script, transcripts: list[list[object]]) -> None:
+        lines = [line for transcript in transcripts for line in transcript]
+        self.count.conversations += 1
+        self.count.messages += len(script)
+        self.count.frames += len(lines)
+        self.count.errors += sum(isinstance(line, tuple) and line[0] == "E" for line in lines)
+        self.count.closed += "closed" in lines
+
+
+def begins_a_copy(transcript: list[object]) -> bool:
+    return any(isinstance(line, tuple) and line[0] == "G" for line in transcript)
+
+
+def diff(wanted: list[object], heard: list[object]) -> str:
+    shown = ([str(line)[:300] for line in lines] for lines in (wanted, heard))
+    return "\n".join(difflib.unified_diff(*shown, "PostgreSQL", "through the proxy", lineterm="", n=3))
+
+
+@asynccontextmanager
+async def both_ways(postgres: Postgres) -> AsyncIterator[BothWays]:
+    """A database for each side, and a proxy before the second."""
+    for database in (DIRECT, POOLED):
+        await postgres.fetch(f"create database {database}")
+    url = f"postgres://127.0.0.1:{postgres.port}/{POOLED}"
+    try:
+        async with Proxy(SETTINGS, databases={POOLED: url}) as proxy:
+            direct = Side(postgres.port, PASSWORD, DIRECT, postgres.port)
+            pooled = Side(proxy.port, PASSWORD, POOLED, postgres.port)
+            try:
+                for side in (direct, pooled):
+                    side.create_tables()
+                yield BothWays(direct, pooled)
+            finally:
+                for side in (direct, pooled):
+                    side.close()
+            assert "Traceback" not in proxy.log, proxy.log[proxy.log.index("Traceback") - 500 :][:4000]
+    finally:
+        for database in (DIRECT, POOLED):
+            await postgres.fetch(f"drop database {database} with (force)")
+
+
+def explore(sides: BothWays, conversations: int, number: int) -> None:
+    """Hold so many random conversations, from the seed ``number``; a difference is made as small as it gets."""
+
+    @seed(number)
+    @settings(
+        max_examples=conversations,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(scripts())
+    def hold(script: Script) -> None:
+        sides.hold(script)
+
+    hold()

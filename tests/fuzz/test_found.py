@@ -1,0 +1,48 @@
+"""What random conversations have found: each once more, as it was when it had become small."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.fuzz.both_ways import script
+from tests.fuzz.explore import BothWays, both_ways
+from tests.integration.postgres import Farm, flavours_to_run
+
+CONVERSATIONS = {
+    "a Sync before the data of a COPY is ignored for good": (
+        *("0 P  copy in", "0 B   ", "0 E  0", "0 S..."),
+        *("0 d bad", "0 Q one", "0 c", "0 S"),
+    ),
+    "a query behind the data of a COPY that has failed is answered": ("0 Q copy in...", "0 d bad", "0 Q one"),
+    "a long name is repeated as it was said": ("0 P a long name one", "0 P a long name one", "0 S"),
+    "a long name is repeated as it was said in Bind": ("0 P a long name one", "0 B  a long name 1", "0 S"),
+    "a Sync with a body is an error": ("0 ! sync with a body", "0 Q one"),
+    "a Flush with a body is an error": ("0 ! flush with a body", "0 E  0", "0 S", "0 Q one"),
+    "a statement that was skipped is not there in the next batch": (
+        *("0 P a rows", "0 B  a ", "0 E  0", "0 S..."),
+        *("0 B  missing ", "0 C S a", "0 P a parameter", "0 S", "0 B  a ", "0 E  0", "0 S"),
+    ),
+    "a Parse of ours that was skipped is made up for": (
+        *("0 P a one", "0 S...", "0 P b two", "0 S..."),
+        *("0 B  missing ", "0 B  a ", "0 S", "0 B  a ", "0 E  0", "0 S"),
+        *("0 B  missing ", "0 B  b ", "0 S", "0 B  b ", "0 E  0", "0 S"),
+    ),
+    "nobody runs the unnamed statement of another client": (
+        *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
+        *("0 B  missing ", "0 P  rows", "0 S", "0 B   ", "0 E  0", "0 S"),
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sides(farm: Farm) -> AsyncIterator[BothWays]:
+    async with both_ways(await farm.get(flavours_to_run(every_postgres=False)[0])) as made:
+        yield made
+
+
+@pytest.mark.parametrize("lines", CONVERSATIONS.values(), ids=CONVERSATIONS)
+def test_it_goes_as_it_does_with_postgresql_itself(sides: BothWays, lines: tuple[str, ...]) -> None:
+    sides.hold(script(*lines))
