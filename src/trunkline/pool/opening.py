@@ -109,6 +109,8 @@ class Opener:
                 await _ask(link, inbox, target.connect_query)
             failpoint("server_logged_in")
             link.close_inbox(inbox.rest())
+            if not link.opened:  # its end came with its last word, and nobody would hear of it any more
+                raise ConnectionEnded
         except BaseException:
             link.close()
             raise
