@@ -12,6 +12,7 @@ from typing import Any
 
 import trunkline
 from tests.faults.nonce.client import Place
+from tests.faults.nonce.ledger import Entry
 from tests.faults.nonce.tally import Finding, add_up, finding_from
 from tests.faults.nonce.worker import place_as_json
 
@@ -27,7 +28,7 @@ class Worker:
         self.orders = orders
         self.tally: dict[str, Any] = add_up([])
         self.findings: list[Finding] = []
-        self.entries: dict[str, str] | None = None
+        self.entries: dict[str, list[str]] | None = None
         self._process: asyncio.subprocess.Process
         self._reading: asyncio.Task[None]
 
@@ -108,6 +109,6 @@ class Crew:
         return [finding for worker in self.workers for finding in worker.findings]
 
     @property
-    def entries(self) -> dict[str, str]:
+    def entries(self) -> dict[str, Entry]:
         """The ledger: what every writer was told."""
-        return {nonce: told for worker in self.workers for nonce, told in (worker.entries or {}).items()}
+        return {nonce: Entry(*entry) for worker in self.workers for nonce, entry in (worker.entries or {}).items()}

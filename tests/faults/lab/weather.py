@@ -9,6 +9,7 @@ from collections import Counter
 
 import psycopg
 
+from tests.faults.fault_proxy import Rst
 from tests.faults.fault_proxy.flow import Shape
 from tests.faults.lab.kinds import KINDS, Kind
 from tests.faults.lab.stage import Stage
@@ -77,7 +78,7 @@ class Weather:
             proxy.clear()
             for conversation in proxy.live.values():
                 for flow in conversation.flows.values():
-                    if not flow.shape.swallow and flow.shape.budget is None:
+                    if not _is_crippled(flow.shape):
                         flow.shape = Shape()
 
     async def clear(self) -> None:
@@ -88,9 +89,17 @@ class Weather:
         for proxy in self.stage.fault_proxies.values():
             proxy.down()
             proxy.up()
+            for number, conversation in list(proxy.live.items()):
+                if any(_is_crippled(flow.shape) for flow in conversation.flows.values()):
+                    await proxy.strike(Rst(), conn=number)
         for database in ("plain", "faulty"):
             for command in ("RESUME", "ENABLE"):
                 try:
                     await self.stage.target.admin(f"{command} {database}")
                 except psycopg.Error:
                     continue  # it was not paused, or there is no such command
+
+
+def _is_crippled(shape: Shape) -> bool:
+    """Nothing will ever pass again, or soon will not."""
+    return shape.swallow or shape.budget is not None

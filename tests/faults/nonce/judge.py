@@ -27,11 +27,12 @@ WRONG_STATUS = "wrong status"
 WRONG_SETTINGS = "wrong settings"
 UNEXPECTED_ERROR = "unexpected error"
 
-# What only follows from an earlier error in the same pipeline: a failed transaction, a statement that was not parsed.
-CONSEQUENCES = frozenset(("25P02", "26000", "34000"))
+# What only follows from an earlier error: a failed transaction, a statement that was not parsed, a COPY cut off.
+CONSEQUENCES = frozenset(("25P02", "26000", "34000", "08P01"))
 CANCELED = "57014"
 BY_REQUEST = "due to user request"
 TRANSCRIPT = 60
+LAST_LINES = 8
 SHOWN = 160
 
 
@@ -74,12 +75,15 @@ class Rules:
 class Outcome:
     """How a step ended: ``clean`` is every reply as it must be."""
 
+    shape: str
     clean: bool
     ended: bool
     sqlstate: str
     frames: list[tuple[int, bytes]]
     ready: bool = True
     """Whether its last ReadyForQuery has come."""
+    last_words: str = ""
+    """The end of the transcript, unless it is clean."""
 
 
 class Judge:
@@ -94,7 +98,6 @@ class Judge:
         self.unsupported = False
         self.transcript: deque[tuple[str, str, str]] = deque(maxlen=TRANSCRIPT)
         self.step: Step | None = None
-        self.said_fatal = ""
         self._settings_seen = False
         self._begin(None)
 
@@ -126,7 +129,10 @@ class Judge:
         """To be asked once a step, when it is settled or the connection has ended."""
         broken = self.failure is not None or self.unsupported
         clean = self.settled and not self._sqlstate and not broken
-        outcome = Outcome(clean, broken or (ended and not clean), self._sqlstate, self._frames, self.settled)
+        shape = self.step.shape if self.step is not None else ""
+        outcome = Outcome(shape, clean, broken or (ended and not clean), self._sqlstate, self._frames, self.settled)
+        if not clean:
+            outcome.last_words = " | ".join(" ".join(line) for line in list(self.transcript)[-LAST_LINES:])
         self._apply_settings(clean)
         self.session.cancels -= self.session.cancels > 0
         self._begin(None)
@@ -184,10 +190,8 @@ class Judge:
         if not self._is_excused(said):
             self._fail(UNEXPECTED_ERROR, f"{said} where {self._wanted()} was due")
             return
-        self._sqlstate = self._sqlstate or said["C"]
-        if said.get("V") == "FATAL":
-            self.said_fatal = said["C"]
-        if self.step is not None:
+        if self.step is not None and not self.settled:  # otherwise the answer was complete, and this is about no request
+            self._sqlstate = self._sqlstate or said["C"]
             self._skip_to_ready(self.step)
 
     def _is_excused(self, said: dict[str, str]) -> bool:
@@ -196,7 +200,7 @@ class Judge:
             return self.session.cancels > 0 or self.rules.canceled_by_others
         if self._sqlstate and code in CONSEQUENCES:
             return True
-        return code in self.rules.excused and (self.step is not None or said.get("V") == "FATAL")
+        return code in self.rules.excused and (not self.settled or said.get("V") == "FATAL")
 
     def _skip_to_ready(self, step: Step) -> None:
         """The rest of the unit is not coming, but for its ReadyForQuery."""

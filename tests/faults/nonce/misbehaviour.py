@@ -23,10 +23,10 @@ Misbehaviour = Callable[["NonceClient"], Awaitable[None]]
 LARGE = 4 << 20
 
 
-def _insert(client: NonceClient, outcome: str) -> str:
+def _insert(client: NonceClient, told: str) -> str:
     """An INSERT whose fate is settled from here."""
     mine = client.session.nonce()
-    client.session.ledger.record([mine], outcome)
+    client.session.ledger.record([mine], told, "by a client that went away")
     return f"INSERT INTO {TABLE} VALUES ('{mine}', {client.place.number})"
 
 
@@ -103,7 +103,7 @@ async def vanish_before_sync(client: NonceClient) -> None:
 
 async def vanish_in_copy_in(client: NonceClient) -> None:
     mine = client.session.nonce()
-    client.session.ledger.record([mine], ABSENT)
+    client.session.ledger.record([mine], ABSENT, "given up in a COPY")
     line = frame("d", f"{mine}\t{client.place.number}\n".encode())
     _say(client, query(f"COPY {TABLE} FROM STDIN") + line + line[: client.random.randrange(len(line))])
     await _moment(client)
@@ -200,7 +200,7 @@ async def impossible_length(client: NonceClient) -> None:
 async def break_copy(client: NonceClient) -> None:
     """A message that has no place in COPY FROM STDIN: PostgreSQL aborts the COPY and ends the connection."""
     mine = client.session.nonce()
-    client.session.ledger.record([mine], ABSENT)
+    client.session.ledger.record([mine], ABSENT, "given up in a COPY")
     line = frame("d", f"{mine}\t{client.place.number}\n".encode())
     _say(client, query(f"COPY {TABLE} FROM STDIN") + line + query("SELECT 1"))
     await _moment(client)

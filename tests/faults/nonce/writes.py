@@ -23,13 +23,13 @@ def _insert(session: Session, nonce: str) -> str:
 
 def _record(session: Session, nonces: list[str], ended: Outcome, *, committing: bool) -> None:
     """``committing``: this step would have committed them."""
-    if not committing:
-        session.ledger.record(nonces, ABSENT)
-    elif ended.clean:
-        session.ledger.record(nonces, ONCE)
-    else:
-        in_doubt = ended.ended or not ended.ready or ended.sqlstate in UNKNOWN
-        session.ledger.record(nonces, MAYBE if in_doubt else ABSENT)
+    told = ABSENT
+    if committing and ended.clean:
+        told = ONCE
+    elif committing and (ended.ended or not ended.ready or ended.sqlstate in UNKNOWN):
+        told = MAYBE
+    how = f"{ended.shape}: {ended.sqlstate or 'no error'}, {'ended' if ended.ended else 'kept'}: {ended.last_words}"
+    session.ledger.record(nonces, told, how)
 
 
 def insert(session: Session) -> Steps:
