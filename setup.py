@@ -19,6 +19,8 @@ COMPILED = (
     "trunkline.protocol.server_session",
     "trunkline.protocol.statement",
     "trunkline.routing.lexer",
+    "trunkline.routing.template",
+    "trunkline.routing.bodies",
     "trunkline.net.place",
     "trunkline.net.sender",
     "trunkline.net.link",

@@ -245,3 +245,62 @@ async def test_pgbouncers_own_way_can_be_chosen(postgres: Postgres) -> None:
         await one.query("SET work_mem = '7MB'")
         assert await value(other, "SHOW work_mem") == b"7MB"
         assert not await pins(proxy)
+
+
+HIDING = """
+CREATE SCHEMA hiding;
+CREATE FUNCTION hiding.quiet(t text) RETURNS text LANGUAGE sql AS 'SELECT upper(t)';
+CREATE FUNCTION hiding.sets() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '7MB'; END $$;
+CREATE FUNCTION hiding.calls() RETURNS int LANGUAGE sql AS 'SELECT hiding.sets(); SELECT 1';
+CREATE FUNCTION hiding.locks() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM pg_advisory_lock(5); RETURN NEW; END $$;
+CREATE FUNCTION hiding.dynamic(t text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN EXECUTE format('SET app.hidden = %L', t); END $$;
+CREATE TABLE hiding.triggered (n int);
+CREATE TRIGGER locks BEFORE INSERT ON hiding.triggered FOR EACH ROW EXECUTE FUNCTION hiding.locks();
+CREATE VIEW hiding.seen AS SELECT hiding.calls() AS n;
+CREATE TABLE hiding.defaulted (a int, n int DEFAULT hiding.calls());
+CREATE TABLE hiding.parent (n int) PARTITION BY RANGE (n);
+CREATE TABLE hiding.child PARTITION OF hiding.parent FOR VALUES FROM (0) TO (10);
+CREATE TRIGGER locks BEFORE INSERT ON hiding.child FOR EACH ROW EXECUTE FUNCTION hiding.locks();
+"""
+
+
+@pytest.mark.every_postgres
+@pytest.mark.parametrize(
+    ("statement", "shown", "expected", "pinned"),
+    [
+        ("SELECT hiding.sets()", "SHOW work_mem", b"7MB", False),
+        ("SELECT hiding.calls()", "SHOW work_mem", b"7MB", False),
+        ("SELECT * FROM hiding.seen", "SHOW work_mem", b"7MB", False),
+        ("INSERT INTO hiding.defaulted VALUES (1)", "SHOW work_mem", b"7MB", False),
+        ("SELECT hiding.dynamic('x')", "SELECT current_setting('app.hidden', true)", b"x", False),
+        ("INSERT INTO hiding.triggered VALUES (1)", "SELECT 1", b"1", True),
+        ("INSERT INTO hiding.parent VALUES (1)", "SELECT 1", b"1", True),
+        ("SELECT hiding.quiet('a')", "SHOW work_mem", b"4MB", False),
+    ],
+)
+async def test_what_code_behind_a_name_does_is_found_out(
+    own_postgres: Postgres, statement: str, shown: str, expected: bytes, pinned: bool
+) -> None:
+    await own_postgres.fetch("DROP SCHEMA IF EXISTS hiding CASCADE")
+    await own_postgres.fetch(HIDING)
+    async with Proxy(ROTATING, databases={"postgres": own_postgres}) as proxy, session(proxy) as one:
+        assert "E" not in shape(await one.query(statement))
+        for _ in range(4):
+            assert await value(one, shown) == expected
+        assert bool(await pins(proxy)) == pinned
+        async with session(proxy) as other:
+            for _ in range(3):
+                assert await value(other, "SHOW work_mem") == b"4MB"
+
+
+async def test_code_that_is_made_through_the_proxy_is_known_at_once(postgres: Postgres) -> None:
+    async with Proxy(ROTATING, databases={"postgres": postgres}) as proxy, session(proxy) as one:
+        await one.query("DROP FUNCTION IF EXISTS made_now; CREATE FUNCTION made_now() RETURNS void LANGUAGE plpgsql AS"
+                        " $$ BEGIN SET work_mem = '6MB'; END $$")  # fmt: skip
+        async with session(proxy) as other:
+            await other.query("SELECT made_now()")
+            for _ in range(4):
+                assert await value(other, "SHOW work_mem") == b"6MB"
+                assert await value(one, "SHOW work_mem") == b"4MB"

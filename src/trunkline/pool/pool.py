@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline.config.settings import PoolMode, PoolSettings
 from trunkline.errors import (
     PoolTimeout,
-    ServerLost,
     ServerRefused,
     ServerUnavailable,
     TransactionBlockRefused,
@@ -25,10 +22,9 @@ from trunkline.failpoints import failpoint
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
-from trunkline.pool.cancel import cancel_blindly
-from trunkline.pool.leases import Leases
 from trunkline.pool.profile import Profiles
-from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.returns import Returns
+from trunkline.pool.server import ServerLink
 from trunkline.pool.session_state import SessionKeeper
 from trunkline.protocol.params import Params
 
@@ -40,7 +36,7 @@ log = logging.getLogger("trunkline.pool")
 Fields = dict[str, str]
 
 
-class Pool(Leases):
+class Pool(Returns):
     """One (database, user); `targets` says where its servers are."""
 
     def __init__(self, pools: Pools, database: str, user: str) -> None:
@@ -50,6 +46,8 @@ class Pool(Leases):
         self.user = user
         self.profiles = Profiles()
         self.sessions = SessionKeeper(self)
+        self.code = pools.code_of(database)
+        self.code.tell(self)
         self.trouble: policy.Trouble | None = None
         self.refusal: TrunklineError | None = None
         self.tasks = Tasks()
@@ -162,6 +160,8 @@ class Pool(Leases):
         self.profiles.rebase(server.params)
         if self.closed or self.paused:
             server.drop("pool is closed")
+        elif self.exact and not self.code.known:
+            self.look_at_code(server)
         else:
             self.settle(server)
 
@@ -196,97 +196,7 @@ class Pool(Leases):
             return ServerUnavailable("the server refused our login", hint="The log says why.")
         return error
 
-    # --- the end of a lease -------------------------------------------------------------------------------------
-
-    def release(self, server: ServerLink) -> None:
-        lessee = server.lessee
-        if lessee is not None and lessee.sticky and not lessee.eof:  # its session ends with its server
-            server.drop("server_fast_close", ServerLost("the server connection was closed (server_fast_close)"))
-        else:
-            self.take_back(server)
-
-    def take_back(self, server: ServerLink) -> None:
-        """The lease of a free server is over: reset it, close it, or hand it on."""
-        lessee = server.lessee
-        self.unlease(server)
-        failpoint("taken_back")
-        if lessee is not None and lessee.eof:
-            self.pools.lessee_done(lessee)
-        if not server.opened:
-            return
-        reason = "state that nothing resets" if self.sessions.must_close(lessee) else self._close_reason(server)
-        if reason is not None:
-            server.drop(reason)
-        elif server.cancels and self._needs_reset(server, lessee):
-            server.drop("a cancel request is under way at the end of a session")  # it could hit the reset query
-        elif server.cancels:
-            self.place_server(server, self.canceled)
-        elif self._needs_reset(server, lessee):
-            self._run_on(server, self.settings.server_reset_query or "DISCARD ALL", self._on_reset)
-        else:
-            self.settle(server)
-        if server.place is None:
-            self.open_more()
-
-    def _close_reason(self, server: ServerLink) -> str | None:
-        if server.close_needed:
-            return "close_needed"
-        if server.unsent_count or not server.between_messages:
-            return "half a message"
-        if self.closed or self.paused:
-            return "pool is closed" if self.closed else "pool is paused"
-        return None
-
-    def _needs_reset(self, server: ServerLink, lessee: Lessee | None) -> bool:
-        if server.doubt or (lessee is not None and lessee.pins):
-            return True
-        if not self.settings.server_reset_query or lessee is None:
-            return False
-        return lessee.sticky or self.settings.server_reset_query_always
-
-    def _run_on(self, server: ServerLink, sql: str, done: Callable[[ServerLink, Fields | None], None]) -> None:
-        self.place_server(server, self.tested)
-        server.ask(sql.encode(), partial(done, server))
-        failpoint("own_query_asked")
-
-    def _on_reset(self, server: ServerLink, error: Fields | None) -> None:
-        if error is not None:
-            server.drop(f"server_reset_query failed: {error['M']}")
-            return
-        server.forget_session()
-        self._back(server)
-
-    def _back(self, server: ServerLink) -> None:
-        """A query of ours is over and the server is in order."""
-        failpoint("own_query_done")
-        reason = self._close_reason(server)
-        if reason is not None:
-            server.drop(reason)
-        elif server.cancels:
-            self.place_server(server, self.canceled)
-        else:
-            self.settle(server)
-
-    def check(self, server: ServerLink) -> None:
-        query = self.settings.server_check_query
-        self._run_on(server, "" if query == "<empty>" else query, self._on_checked)
-
-    def _on_checked(self, server: ServerLink, error: Fields | None) -> None:
-        if error is not None:
-            server.drop(f"server_check_query failed: {error['M']}")
-        else:
-            self._back(server)
-
-    def prepare(self, server: ServerLink, lessee: Lessee) -> None:
-        server.setup = partial(self._on_prepared, server, lessee)
-
-    def _on_prepared(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
-        failpoint("params_answered")
-        if error is not None:
-            refusal = ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
-            server.drop("the client's parameters were refused", refusal)
-        elif server.lessee is lessee:
-            self.grant(lessee)
+    # --- losses -----------------------------------------------------------------------------------------------
 
     def on_lost(self, server: ServerLink, reason: str) -> None:
         self.pools.server_closed(self)
@@ -296,36 +206,6 @@ class Pool(Leases):
         server.drop(
             "transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode")
         )
-
-    # --- what sessions hold -------------------------------------------------------------------------------------
-
-    def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int:
-        return self.sessions.before(lessee, text, ambiguous)
-
-    def on_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> int:
-        self.sessions.running(lessee, text, ambiguous, bound)
-        return 0
-
-    def examine(self, server: ServerLink) -> None:
-        self.sessions.examine(server)
-
-    # --- cancel -------------------------------------------------------------------------------------------------
-
-    def cancel_over(self, server: ServerLink) -> None:
-        """One cancel request of a server is over."""
-        if server.opened and not server.cancels and server.place is self.canceled:
-            self._back(server)
-        elif server.opened and server.lessee is not None and server.doubt and server.session.free:
-            self.free(server)
-
-    def abandon(self, server: ServerLink, reason: str) -> None:
-        """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""
-        failpoint("abandon")
-        if server.session.units and server.cancel_key:
-            timeout = self.pools.config.settings.cancel_wait_timeout
-            self.pools.tasks.spawn(cancel_blindly(self.pools.opener, self, server, timeout), "cancel")
-        self.unlease(server)
-        server.drop(reason)
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -340,6 +220,8 @@ class Pool(Leases):
             spare = reason != "server_idle_timeout" or self.servers > settings.min_pool_size
             if reason is not None and spare:
                 server.drop(reason)
+        if self.exact and self.idle and self.code.is_due(now):
+            self.look_at_code(next(iter(self.idle)))
         self._drop_forgotten()
         self._expire_waiting(now)
         self.open_more()

@@ -13,6 +13,7 @@ from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
 from trunkline.net.tasks import Tasks
 from trunkline.pool.cancel import cancel_query
+from trunkline.pool.code_watch import CodeWatch
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Credentials, Opener, Target
 from trunkline.pool.pool import Pool
@@ -33,6 +34,7 @@ class Pools:
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._code: dict[str, CodeWatch] = {}
         self._proved: dict[str, tuple[str | bytes | None, tuple[bytes, bytes] | None]] = {}
         self._salt = secrets.randbits(32)
 
@@ -66,6 +68,12 @@ class Pools:
         if settings is None or settings.disabled:
             raise UnknownDatabase(f'database "{name}" does not exist')
         return settings
+
+    def code_of(self, name: str) -> CodeWatch:
+        """What is known of the code in a database."""
+        if name not in self._code:
+            self._code[name] = CodeWatch(lambda: iter(self.of_database(name)))
+        return self._code[name]
 
     def of_database(self, name: str) -> list[Pool]:
         return [pool for pool in self if pool.database == name]

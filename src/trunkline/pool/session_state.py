@@ -10,7 +10,6 @@ Rule: a server in doubt is nobody's. Without an answer the client stays pinned; 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
@@ -21,6 +20,7 @@ from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.messages import notice_response, query
 from trunkline.protocol.params import Difference, Params
 from trunkline.routing.session_effects import PROBED, Effects, EffectsCache, State
+from trunkline.routing.template import dotted_names
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool
@@ -43,7 +43,6 @@ REASONS = {
     State.LARGE: "a prepared statement above 64 kB",
     State.UNKNOWABLE: "state that cannot be read or reset",
 }
-_DOTTED = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
 
 
 def reasons(pins: int) -> str:
@@ -82,18 +81,19 @@ class SessionKeeper:
         assert server is not None
         leaves = effects.leaves & ~State.SEQUENCES
         if leaves & State.SETTINGS:
-            self._remember(effects.settings)
+            self.remember(effects.settings)
             if effects.binds_names:
-                self._remember(name.lower() for name in _DOTTED.findall(bound))
+                self.remember(dotted_names(bound))
             if not effects.other_settings and _are_reported(effects.settings, server.params):
                 leaves &= ~State.SETTINGS
         if leaves & State.UNKNOWABLE:
             self.pin(lessee, lessee.pins | State.UNKNOWABLE)
-        server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins)
+        server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins) | (State.CODE if effects.changes_code else 0)
         if effects.resets:
             self._restore_after(lessee, server, effects)
 
-    def _remember(self, names: Iterable[bytes]) -> None:
+    def remember(self, names: Iterable[bytes]) -> None:
+        """Settings with a dot, which the server lists only when it is asked for them by name."""
         self.names |= {name for name in names if b"." in name and len(self.names) < MAX_NAMES}
 
     def _restore_after(self, lessee: Lessee, server: ServerLink, effects: Effects) -> None:
@@ -121,8 +121,20 @@ class SessionKeeper:
         if lessee is None or server.cancels:  # a cancel request under way could hit the question
             return
         self.pool.hold(lessee)
-        asked = State(server.doubt) | State(lessee.pins & PROBED)
-        server.ask(question(asked, self.names), partial(self._on_answer, server, lessee, asked), True)
+        if server.doubt & State.CODE:
+            self.pool.code.look(server, self.pool.pools.now, partial(self._ask, server, lessee))
+        else:
+            self._ask(server, lessee)
+
+    def _ask(self, server: ServerLink, lessee: Lessee) -> None:
+        if not server.opened or server.lessee is not lessee:
+            return
+        asked = State((server.doubt | lessee.pins) & PROBED)
+        if asked:
+            server.ask(question(asked, self.names), partial(self._on_answer, server, lessee, asked), True)
+        else:
+            server.doubt = 0
+            self._settle(server, lessee, State(lessee.pins))
 
     def _on_answer(self, server: ServerLink, lessee: Lessee, asked: State, error: Fields | None) -> None:
         if not server.opened or server.lessee is not lessee:

@@ -8,6 +8,14 @@ cdef enum Sight:         # what a text shows at a glance; bits
     WRITES = 16          # it may write: outside a block, it commits that too
     AMBIGUOUS = 8        # where its strings end depends on a setting, or not all of it was there
 
+cdef enum Bits:          # what a Vocabulary says of a word
+    ANYWHERE = 1         # it is doubtful wherever it stands
+    FIRST = 2            # it is a first word that is known
+    FIRST_READS = 4
+    FIRST_DOUBTFUL = 8
+    FIRST_ENDS_NAMES = 16
+    FIRST_COMMITS = 32
+
 cdef enum Token:
     END
     WORD                 # unquoted; `hash` is that of its lower case
@@ -39,5 +47,7 @@ cdef class Vocabulary:
     cdef int _put(self, uint64_t hash, unsigned int bits) except -1
     cdef int _grow(self) except -1
 
+cdef uint64_t hash_of(const unsigned char *word, Py_ssize_t n) noexcept
+cdef void start(Lexer *lexer, const unsigned char *text, Py_ssize_t n) noexcept
 cdef Token next_token(Lexer *lexer) noexcept
 cdef int glance(Vocabulary words, const unsigned char *sql, Py_ssize_t n) noexcept

@@ -2,7 +2,7 @@
 
 `glance` is asked about every statement, so it only finds out whether there is anything to think about: a first word
 that is not one of the plain ones, or a word anywhere that can change a session (`set_config`, `temp`, an advisory lock).
-What it finds doubtful is parsed, once for each `template`: the text without comments, white space and literals.
+What it finds doubtful is parsed, once for each template (routing.template).
 
 Rules:
 1. Tokens end where PostgreSQL's end (scan.l): nested comments, dollar quotes, E'', U&'', quoted identifiers.
@@ -11,9 +11,9 @@ Rules:
 3. Being wrong on the side of doubt costs one parse; a word is found by its hash alone.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.string cimport memchr, memcmp, memset
 
 # --- the words --------------------------------------------------------------------------------------------------------
 
@@ -37,20 +37,12 @@ FIRST_WORDS = {
     "prepare": ("doubtful",), "execute": ("doubtful",), "do": ("doubtful",), "call": ("doubtful",),
     "drop": ("write", "doubtful"),
     "insert": ("write",), "update": ("write",), "delete": ("write",), "merge": ("write",), "with": ("write",),
-    "copy": ("write",), "explain": ("write",), "truncate": ("write",), "create": ("write",), "alter": ("write",),
+    "copy": ("write",), "explain": ("write",), "truncate": ("write",), "create": ("write", "doubtful"), "alter": ("write", "doubtful"),
     "grant": ("write",), "revoke": ("write",), "comment": ("write",), "vacuum": ("write",), "analyze": ("write",),
     "analyse": ("write",), "reindex": ("write",), "cluster": ("write",), "refresh": ("write",), "notify": ("write",),
     "checkpoint": ("write",), "security": ("write",), "reassign": ("write",), "import": ("write",),
     "commit": ("commit",), "end": ("commit",),
 }
-
-cdef enum Bits:
-    ANYWHERE = 1
-    FIRST = 2            # it is a first word that is known
-    FIRST_READS = 4
-    FIRST_DOUBTFUL = 8
-    FIRST_ENDS_NAMES = 16
-    FIRST_COMMITS = 32
 
 cdef enum:
     SPACE = 1, LETTER, DIGIT, QUOTE, DOUBLE_QUOTE, DOLLAR, DASH, SLASH, POINT
@@ -71,7 +63,7 @@ for _c, _kind in (("'", QUOTE), ('"', DOUBLE_QUOTE), ("$", DOLLAR), ("-", DASH),
     KIND[<unsigned char>ord(_c)] = <unsigned char>_kind
 
 
-cdef inline uint64_t hash_of(const unsigned char *word, Py_ssize_t n) noexcept:
+cdef uint64_t hash_of(const unsigned char *word, Py_ssize_t n) noexcept:
     """FNV-1a of the lower case."""
     cdef uint64_t value = 0xcbf29ce484222325ULL
     cdef Py_ssize_t i
@@ -281,6 +273,13 @@ cdef inline void skip_number(Lexer *lexer) noexcept:
             skip_digits(lexer, False)
 
 
+cdef void start(Lexer *lexer, const unsigned char *text, Py_ssize_t n) noexcept:
+    """A lexer at the beginning of a text."""
+    lexer.text, lexer.n = text, n
+    lexer.start = lexer.at = 0
+    lexer.hash, lexer.ambiguous = 0, False
+
+
 cdef Token next_token(Lexer *lexer) noexcept:
     """The next token, behind blanks and comments; END at the end of the text, or at a zero byte."""
     cdef unsigned char c, kind
@@ -316,7 +315,6 @@ cdef Token next_token(Lexer *lexer) noexcept:
 
 cdef uint64_t TRANSACTION = hash_of(b"transaction", 11)
 cdef uint64_t PREPARE = hash_of(b"prepare", 7)
-cdef uint64_t SET_CONFIG = hash_of(b"set_config", 10)
 
 
 cdef inline int first_word(Vocabulary words, Lexer *lexer) noexcept:
@@ -346,7 +344,7 @@ cdef int glance(Vocabulary words, const unsigned char *sql, Py_ssize_t n) noexce
     cdef Token token
     cdef int seen = 0
     cdef bint first = True
-    lexer.text, lexer.n, lexer.at, lexer.start, lexer.hash, lexer.ambiguous = sql, n, 0, 0, 0, False
+    start(&lexer, sql, n)
     while True:
         token = next_token(&lexer)
         if token == WORD or token == QUOTED_WORD:
@@ -369,60 +367,3 @@ def sight(Vocabulary words, bytes sql):
     return frozenset(name for bit, name in ((DOUBTFUL, "doubtful"), (COMMITS, "commits"), (ENDS_NAMES, "ends_names"),
                                             (WRITES, "writes"),
                                             (AMBIGUOUS, "ambiguous")) if seen & bit)
-
-
-# --- templates --------------------------------------------------------------------------------------------------------
-
-def template(bytes sql):
-    """The text with `?` for each literal, and one space for all that parts two tokens; a setting's name is kept.
-
-    Two texts with one template are parsed to the same tree but for their constants. Names of `set_config` stay, since
-    what it sets depends on them.
-    """
-    cdef Lexer lexer
-    cdef Token token
-    cdef int config = 0    # how far into `set_config ( name` we are
-    cdef Py_ssize_t used = 0, size, n = PyBytes_GET_SIZE(sql)
-    cdef unsigned char *key = <unsigned char *>PyMem_Malloc(2 * n + 1)
-    if key is NULL:
-        raise MemoryError
-    lexer.text, lexer.n, lexer.at, lexer.start = <const unsigned char *>PyBytes_AS_STRING(sql), n, 0, 0
-    lexer.hash, lexer.ambiguous = 0, False
-    try:
-        while True:
-            token = next_token(&lexer)
-            if token == END:
-                break
-            if (token == STRING and config != 2) or token == NUMBER:
-                key[used] = c'?'
-                used += 1
-            else:
-                size = lexer.at - lexer.start
-                memcpy(key + used, lexer.text + lexer.start, size)
-                used += size
-            key[used] = c' '
-            used += 1
-            config = next_in_config(&lexer, token, config)
-        return PyBytes_FromStringAndSize(<char *>key, used)
-    finally:
-        PyMem_Free(key)
-
-
-cdef inline int next_in_config(Lexer *lexer, Token token, int config) noexcept:
-    if (token == WORD or token == QUOTED_WORD) and lexer.hash == SET_CONFIG:
-        return 1
-    return 2 if config == 1 and token == OTHER and lexer.text[lexer.start] == c'(' else 0
-
-
-def words_of(bytes sql):
-    """Every word of a text, in lower case, also those inside its strings (the body of a DO is one)."""
-    cdef Py_ssize_t i, start = -1, n = PyBytes_GET_SIZE(sql)
-    cdef const unsigned char *text = <const unsigned char *>PyBytes_AS_STRING(sql)
-    found = set()
-    for i in range(n + 1):
-        if i < n and (KIND[text[i]] == LETTER or KIND[text[i]] == DIGIT or (start >= 0 and text[i] == c'$')):
-            start = i if start < 0 else start
-        elif start >= 0:
-            found.add(sql[start:i].lower())
-            start = -1
-    return frozenset(found)

@@ -7,15 +7,14 @@ is taken to have them all.
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Any
 
-from trunkline.routing.lexer import template, words_of
 from trunkline.routing.sql import Node, only, parse, walk
+from trunkline.routing.template import dotted_names, template, words_of
 
 CAPACITY = 4096
 DEFINES_NOTHING = frozenset(("TransactionStmt", "ConstraintsSetStmt"))
@@ -32,6 +31,7 @@ class State(IntFlag):
     LISTENING = 32
     SEQUENCES = 64  # what lastval and currval go by
     LARGE = 256  # a statement too large to be remembered for another server
+    CODE = 512  # not a state: functions and the like may not be what they were
     UNKNOWABLE = 128  # what no query shows and nothing takes back: LOAD, setseed, a named dblink connection
 
 
@@ -50,6 +50,7 @@ class Effects:
     resets: frozenset[bytes] = frozenset()  # settings that go back to what the startup packet said; b"*" is all
     binds_names: bool = False  # a parameter of the statement is the name of a setting
     uses_prepared: bool = False  # speaks of prepared statements by SQL
+    changes_code: bool = False  # functions, triggers and the like may not be what they were
     closes_database: frozenset[bytes] = frozenset()  # databases that nobody may be connected to while it runs
 
     def __bool__(self) -> bool:
@@ -64,12 +65,30 @@ class Effects:
             self.resets | other.resets,
             self.binds_names or other.binds_names,
             self.uses_prepared or other.uses_prepared,
+            self.changes_code or other.changes_code,
             self.closes_database | other.closes_database,
         )
 
 
 NOTHING = Effects()
 ANYTHING = Effects(PROBED, PROBED, other_settings=True)  # of code that is not seen
+
+# Statements that may put code behind a name.
+_CHANGE_CODE = frozenset(
+    (
+        "AlterFunctionStmt",
+        "AlterTableStmt",
+        "CreateEventTrigStmt",
+        "CreateExtensionStmt",
+        "CreateFunctionStmt",
+        "CreatePolicyStmt",
+        "CreateStmt",
+        "CreateTrigStmt",
+        "RenameStmt",
+        "RuleStmt",
+        "ViewStmt",
+    )
+)
 
 Reader = Callable[[Node, bytes], Effects]
 
@@ -105,8 +124,7 @@ def _unlisten(node: Node, text: bytes) -> Effects:
 
 def _code(node: Node, text: bytes) -> Effects:
     """DO and CALL: what they run is a string, or stands in the catalog; dotted names in it may be settings."""
-    names = frozenset(name.lower() for name in _DOTTED.findall(text))
-    return ANYTHING | Effects(settings=names)
+    return ANYTHING | Effects(settings=dotted_names(text))
 
 
 def _function(node: Node, text: bytes) -> Effects:
@@ -136,7 +154,6 @@ def _rename(node: Node, text: bytes) -> Effects:
 
 
 _HOLD = 32  # CURSOR_OPT_HOLD (parsenodes.h)
-_DOTTED = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
 
 _NODES: dict[str, Reader] = {
     "VariableSetStmt": _variable_set,
@@ -213,7 +230,7 @@ def effects_of(text: bytes, foreign: frozenset[bytes] = frozenset()) -> Effects:
     """The effects of a query string. `foreign` are words of this database behind which there is unseen code."""
     statements = parse(text)
     if statements is None:
-        return ANYTHING | Effects(settings=frozenset(name.lower() for name in _DOTTED.findall(text)))
+        return ANYTHING | Effects(settings=dotted_names(text))
     found = ANYTHING if foreign and foreign & words_of(text) else NOTHING
     for name, node in statements:
         found |= _of_statement(name, node, text)
@@ -222,8 +239,9 @@ def effects_of(text: bytes, foreign: frozenset[bytes] = frozenset()) -> Effects:
 
 def _of_statement(name: str, node: Node, text: bytes) -> Effects:
     if name == "CreateFunctionStmt":  # its body runs later
-        return Effects(State.TEMPORARY) if _is_temporary(node.get("funcname", ())) else NOTHING
-    found = NOTHING
+        leaves = State.TEMPORARY if _is_temporary(node.get("funcname", ())) else NO_STATE
+        return Effects(leaves, changes_code=True)
+    found = Effects(changes_code=True) if name in _CHANGE_CODE else NOTHING
     for key, value in [(name, node), *walk(node)]:
         if key in _NODES:
             found |= _NODES[key](value, text)
