@@ -2,6 +2,7 @@
 # make test    install what the tests need, and run all of them
 # make check   lint, types, import layers, and the test of the tree
 # make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
+# make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test check sanitize bench build clean
+.PHONY: demo test check sanitize bench compat build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -41,6 +42,9 @@ sanitize: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)
+
+compat: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.compat $(ARGS)
 
 build: $(VENV)/dev.stamp
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -1,0 +1,1 @@
+"""Scripts of real clients, run unchanged at PostgreSQL and through Trunkline; ``python -m tests.compat`` runs them."""

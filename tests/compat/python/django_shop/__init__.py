@@ -1,0 +1,1 @@
+"""A small Django application: customers, orders and their lines, as an application under test would have them."""
