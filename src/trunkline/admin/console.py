@@ -69,7 +69,7 @@ async def serve_console(instance: Instance, link: ClientLink, inbox: Inbox, iden
     except ProtocolViolation as error:
         instance.clients.end(link, error)
     except asyncio.CancelledError:
-        link.close()
+        instance.clients.on_gone(link, "the console was ended")
         raise
     except Exception as error:
         log.exception("internal error in the console of %s", identity)

@@ -87,7 +87,7 @@ async def log_in(door: Door, link: ClientLink, inbox: Inbox) -> None:
     except (ConnectionEnded, ssl.SSLError):
         link.close()
     except asyncio.CancelledError:
-        link.close()
+        door.clients.on_gone(link, "the login was ended")
         raise
     except Exception as error:
         log.exception("internal error at the login of %s", identity)

@@ -1,0 +1,313 @@
+"""Scenarios that together suspend Trunkline at every point of its code, and the reviewed list of what they leave out.
+
+A scenario is played once for each place at which it is suspended, with harm done there. So it goes on as far as it can:
+``Ended`` is the end of a client's connection, which any of them may meet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from tests.faults.cancellation_stage import Ended, Stage
+from tests.faults.scripted_server import AUTH_OK, GREETING, Peer, ScriptedServer, error
+from tests.integration.waiting import wait_until
+from tests.integration.wire import (
+    SYNC,
+    Wire,
+    bind,
+    error_fields,
+    execute,
+    frame,
+    parse,
+    query,
+    startup_packet,
+    unverified_context,
+)
+
+Scenario = Callable[[Stage], Awaitable[None]]
+
+SLOW_ROUNDS = 10
+
+
+async def sleeping(stage: Stage) -> None:
+    """Until the server works for somebody, or nobody will ever make it."""
+
+    async def sleeps() -> bool:
+        found = await stage.postgres.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        return bool(found) or not any(pool.active for pool in stage.instance.pools)
+
+    await wait_until(sleeps)
+
+
+# --- clients and servers ------------------------------------------------------------------------------------------
+
+
+async def log_in_and_ask(stage: Stage) -> None:
+    """The startup packet in two pieces, the password too, so that each is waited for."""
+    async with await stage.connect() as wire:
+        packet = startup_packet({"user": "postgres", "database": "app", "application_name": "pieces"})
+        await wire.send(packet[:6])
+        await asyncio.sleep(0.02)
+        await wire.send(packet[6:])
+        await stage.authenticate(wire)
+        await stage.expect_own_answer(wire)
+
+
+async def piece_of_a_password(stage: Stage) -> None:
+    async with await stage.connect() as wire:
+        await wire.send_startup({"user": "postgres", "database": "app"})
+        await wire.read_frame()
+        await wire.send(frame("p", b"SCRAM-SHA-256\0", length=60))
+        await asyncio.sleep(0.02)
+        wire.abort()
+
+
+async def find_a_server_by_name(stage: Stage) -> None:
+    async with stage.client("named") as wire:
+        await stage.expect_own_answer(wire)
+
+
+async def reach_a_server_by_its_socket_file(stage: Stage) -> None:
+    async with stage.client("local") as wire:
+        await stage.expect_own_answer(wire)
+
+
+async def ask_on_connecting(stage: Stage) -> None:
+    async with stage.client("asking") as wire:
+        await stage.expect_own_answer(wire)
+
+
+async def wait_in_line_for_a_profile(stage: Stage) -> None:
+    """Two clients with settings that nobody had before, while the only server is taken."""
+    async with stage.client() as first:
+        await stage.ask(first, query("BEGIN"))
+        newcomers = [asyncio.ensure_future(newcomer(stage, style)) for style in ("German", "SQL")]
+        await wait_until(lambda: any(len(pool.waiting) == 2 for pool in stage.instance.pools) or newcomers[0].done())
+        await stage.ask(first, query("COMMIT"))
+        await asyncio.gather(*newcomers)
+
+
+async def newcomer(stage: Stage, style: str) -> None:
+    with suppress(Ended):
+        async with stage.client(DateStyle=style) as wire:
+            await stage.expect_own_answer(wire)
+
+
+async def log_in_over_tls(stage: Stage) -> None:
+    async with await stage.connect() as wire:
+        assert await wire.request_tls() == b"S"
+        await wire.send_startup({"user": "postgres", "database": "app"})
+        await stage.authenticate(wire)
+        await stage.expect_own_answer(wire)
+
+
+async def log_in_over_direct_tls(stage: Stage) -> None:
+    async with await Wire.connect(stage.port, tls=unverified_context()) as wire:
+        await wire.send_startup({"user": "postgres", "database": "app"})
+        await stage.authenticate(wire)
+        await stage.expect_own_answer(wire)
+
+
+async def reach_a_server_over_tls(stage: Stage) -> None:
+    async with stage.client("sealed") as wire:
+        await stage.expect_own_answer(wire)
+
+
+async def have_no_server(stage: Stage) -> None:
+    async with stage.client("scripted"):
+        raise AssertionError("nobody listens there")
+
+
+async def reach_a_server_in_small_steps(stage: Stage) -> None:
+    """One that wants TLS after all, says no to it, and tells of itself piece by piece."""
+
+    async def script(peer: Peer) -> None:
+        await peer.startup()
+        if peer.number == 0:
+            await peer.send(error(S="FATAL", C="28000", M="no pg_hba.conf entry: no encryption"))
+            return
+        await peer.send(AUTH_OK)
+        await asyncio.sleep(0.02)
+        await peer.send(GREETING[len(AUTH_OK) :])
+        await peer.serve()
+
+    async with ScriptedServer(stage.scripted_port, script), stage.client("scripted") as wire:
+        await stage.ask(wire, query("SELECT 1"))
+
+
+async def replicate(stage: Stage) -> None:
+    async with stage.client(replication="database") as wire:
+        await stage.ask(wire, query("IDENTIFY_SYSTEM"))
+
+
+# --- cancel requests ----------------------------------------------------------------------------------------------
+
+
+async def cancel(stage: Stage) -> None:
+    """Whatever becomes of the request: its client goes on, and nobody else ever sees 57014."""
+    async with stage.client() as wire:
+        await wire.send(query("SELECT pg_sleep(0.5)"))
+        await sleeping(stage)
+        await Wire.cancel(stage.port, wire.backend_pid, wire.cancel_key)
+        answered = await stage.ask(wire)
+        assert [error_fields(item)["C"] for item in answered if item.type == "E"] in ([], ["57014"])
+        await stage.expect_own_answer(wire)
+
+
+async def vanish(stage: Stage) -> None:
+    async with stage.client() as wire:
+        await wire.send(query("SELECT pg_sleep(0.5)"))
+        await sleeping(stage)
+        wire.abort()
+        await wait_until(lambda: not any(pool.active for pool in stage.instance.pools))
+
+
+# --- operation ----------------------------------------------------------------------------------------------------
+
+
+async def look_at_the_console(stage: Stage) -> None:
+    async with stage.client("trunkline") as wire:
+        await stage.ask(wire, query("SHOW CONFIG"))
+        await stage.ask(wire, parse("SHOW CONFIG") + bind() + execute() + SYNC)
+
+
+async def read_the_console_slowly(stage: Stage) -> None:
+    """More rows than the sockets' buffers hold, made as small as can be."""
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.connect(("127.0.0.1", stage.port))
+    async with Wire(*await asyncio.open_connection(sock=slow, limit=4096)) as wire:
+        await wire.send_startup({"user": "postgres", "database": "trunkline"})
+        await stage.authenticate(wire)
+        shown, refused = query("SHOW CONFIG"), query("NONSENSE " + "x" * 500)
+        extended = parse("SHOW CONFIG") + bind() + execute() + SYNC
+        wire.writer.write((shown * 10 + extended * 10 + refused * 40) * SLOW_ROUNDS)
+        await wait_until(lambda: stage.is_held_up() or not stage.instance.clients.consoles)
+        for _ in range(60 * SLOW_ROUNDS):
+            await stage.ask(wire)
+
+
+async def pause_by_the_console(stage: Stage) -> None:
+    """Given up by a cancel, and seen through, over both protocols. Whoever gave it up has paused all the same."""
+    async with resumed(stage), stage.client() as wire, stage.client("trunkline") as console:
+        await stage.ask(wire, query("BEGIN"))
+        await console.send(query("PAUSE app"))
+        await wait_until(lambda: stage.instance.pools.paused)
+        await Wire.cancel(stage.port, console.backend_pid, console.cancel_key)
+        await stage.ask(console)
+        await console.send(parse("PAUSE app") + bind() + execute() + SYNC)
+        await stage.ask(wire, query("COMMIT"))
+        await stage.ask(console)
+
+
+async def leave_a_pause(stage: Stage) -> None:
+    async with resumed(stage), stage.client() as wire:
+        await stage.ask(wire, query("BEGIN"))
+        async with stage.client("trunkline") as console:
+            await console.send(query("PAUSE app"))
+            await wait_until(lambda: stage.instance.pools.paused)
+        await wait_until(lambda: not stage.instance.clients.consoles)
+        await stage.ask(wire, query("COMMIT"))
+
+
+async def pause_by_signal(stage: Stage) -> None:
+    async with resumed(stage), stage.client() as wire:
+        await stage.ask(wire, query("BEGIN"))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await wait_until(lambda: stage.instance.pools.paused)
+        await asyncio.sleep(0.02)
+        await stage.ask(wire, query("COMMIT"))
+
+
+@asynccontextmanager
+async def resumed(stage: Stage) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        stage.instance.resume()
+
+
+async def drain(stage: Stage) -> None:
+    """Ends the process when its client has left; the second signal ends it in any case."""
+    async with stage.client() as wire:
+        await stage.ask(wire, query("BEGIN"))
+        os.kill(os.getpid(), signal.SIGTERM)
+        await wait_until(lambda: stage.instance.door.draining)
+        await asyncio.sleep(0.02)
+        with suppress(Ended):
+            await stage.ask(wire, query("COMMIT"))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def stop_while_all_is_under_way(stage: Stage) -> None:
+    """A client at work, one at the door, and for that one a server being opened."""
+
+    async def silent(peer: Peer) -> None:
+        await peer.closed()
+
+    async def knock() -> None:
+        with suppress(Ended):
+            async with stage.client("scripted"):
+                raise AssertionError("the server has not answered")
+
+    async with ScriptedServer(stage.scripted_port, silent) as server, stage.client() as wire:
+        knocking = asyncio.ensure_future(knock())
+        await wire.send(query("SELECT pg_sleep(0.2)"))
+        await sleeping(stage)
+        await wait_until(lambda: server.accepted or knocking.done())
+        stage.instance.stop()
+        await wire.read_to_end()
+        await knocking
+
+
+# --- the tables ---------------------------------------------------------------------------------------------------
+
+SCENARIOS: dict[str, Scenario] = {
+    function.__name__: function
+    for function in (
+        log_in_and_ask,
+        log_in_over_tls,
+        log_in_over_direct_tls,
+        piece_of_a_password,
+        find_a_server_by_name,
+        reach_a_server_by_its_socket_file,
+        ask_on_connecting,
+        wait_in_line_for_a_profile,
+        reach_a_server_over_tls,
+        reach_a_server_in_small_steps,
+        have_no_server,
+        replicate,
+        cancel,
+        vanish,
+        look_at_the_console,
+        read_the_console_slowly,
+        pause_by_the_console,
+        leave_a_pause,
+        pause_by_signal,
+        drain,
+        stop_while_all_is_under_way,
+    )
+}
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "reach_a_server_in_small_steps": {"server_tls_sslmode": "allow"},
+    "read_the_console_slowly": {"tcp_socket_buffer": 4096},
+}
+
+# Points that nothing is ever suspended at, and why; each was looked at.
+_NO_WAIT = "asyncio.timeout neither waits when it is entered nor when it is left"
+REVIEWED: dict[str, str] = {
+    "net/sockets.py connect: await _connect_one(socket.AF_UNIX, name, settings)": (
+        "a socket file is connected to at once, or not at all (unix(7): EAGAIN, never EINPROGRESS)"
+    ),
+    "pool/cancel.py _cancel: async with asyncio.timeout(timeout_s or None)": _NO_WAIT,
+    "pool/cancel.py cancel_blindly: async with asyncio.timeout(timeout_s or None)": _NO_WAIT,
+    "pool/opening.py Opener.open: async with asyncio.timeout(self.settings.server_connect_timeout or None)": _NO_WAIT,
+    "proxy/login.py log_in: async with asyncio.timeout(door.config.settings.client_login_timeout or None)": _NO_WAIT,
+}
