@@ -3,6 +3,7 @@
 # make check   lint, types, import layers, and the test of the tree
 # make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
 # make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
+# make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control)
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +13,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test check sanitize bench compat build clean
+.PHONY: demo test check sanitize lab bench compat build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -39,6 +40,9 @@ sanitize: $(VENV)/dev.stamp
 	cd $(SANITIZED) && PYTHONPATH=src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 \
 	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/fuzz $(ARGS)
+
+lab: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.integration.postgres import FLAVOURS
+
 RESULTS = Path(__file__).parent.parent / "RESULTS.md"
 
 
@@ -20,14 +22,15 @@ class Options:
     seconds: float = 600.0
     seed: int = 0
     target: str = "trunkline"
+    postgres: str = "embedded"
     write: bool = False
 
     @property
     def command(self) -> str:
         """What repeats it."""
         return (
-            f"python -m tests.faults.lab --target {self.target} --replies {self.replies} --faults {self.faults}"
-            f" --seconds {self.seconds:g} --seed {self.seed}"
+            f"python -m tests.faults.lab --target {self.target} --postgres {self.postgres}"
+            f" --replies {self.replies} --faults {self.faults} --seconds {self.seconds:g} --seed {self.seed}"
         )
 
 
@@ -38,6 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--seconds", type=float, default=Options.seconds, help="the longest it may take")
     parser.add_argument("--seed", type=int, default=None, help="of all choices; by default a new one, which is printed")
     parser.add_argument("--target", choices=("trunkline", "pgbouncer"), default=Options.target)
+    parser.add_argument("--postgres", choices=tuple(FLAVOURS), default=Options.postgres, help="which build of it")
     parser.add_argument("--write", action="store_true", help=f"put the result into {RESULTS.name}")
     given = vars(parser.parse_args(arguments))
     seed = given.pop("seed")

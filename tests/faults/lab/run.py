@@ -28,7 +28,7 @@ MISCHIEF_S = 6.0  # how often each client misbehaves
 
 async def run(options: Options, say: Callable[[str], None] = print) -> Report:
     say(f"seed {options.seed}: {options.command}")
-    async with Stage(options.target, options.seed) as stage:
+    async with Stage(options.target, options.postgres, options.seed) as stage:
         before = Before.of(stage.target)
         places = list(stage.places())
         crew = Crew(places, WORKERS, Path(stage.directory), seed=options.seed, mischief_s=MISCHIEF_S)

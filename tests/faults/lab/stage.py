@@ -54,8 +54,9 @@ AUDITED = ("plain", "faulty")
 class Stage:
     """``async with`` it."""
 
-    def __init__(self, target_name: str, seed: int) -> None:
+    def __init__(self, target_name: str, flavour: str, seed: int) -> None:
         self._target_name = target_name
+        self._flavour = flavour
         self._seed = seed
         self._stack = AsyncExitStack()
         self.directory: Path
@@ -79,7 +80,7 @@ class Stage:
     async def _start(self) -> None:
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="trunkline-lab-")))
         farm = Farm(self._stack.enter_context(Workspace()))
-        self.postgres = await self._stack.enter_async_context(farm.prepare("embedded"))
+        self.postgres = await self._stack.enter_async_context(farm.prepare(self._flavour))
         for statement in (*atoms.SETUP, ledger.CREATE):
             await self.postgres.fetch(statement)
         ports = {"plain": self.postgres.port}

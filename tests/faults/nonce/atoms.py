@@ -48,6 +48,10 @@ SETUP = (
     ),
 )
 """What a database must have for the atoms; run once, by whoever prepares it."""
+TEARDOWN = (
+    "DROP FUNCTION nonce_in_zone, nonce_named",
+    *(f"DROP SCHEMA lab_{number} CASCADE" for number in range(SCHEMAS)),
+)
 
 
 def _known(session: Session, name: str) -> str | None:

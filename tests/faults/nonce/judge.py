@@ -190,7 +190,9 @@ class Judge:
         if not self._is_excused(said):
             self._fail(UNEXPECTED_ERROR, f"{said} where {self._wanted()} was due")
             return
-        if self.step is not None and not self.settled:  # otherwise the answer was complete, and this is about no request
+        if (
+            self.step is not None and not self.settled
+        ):  # otherwise the answer was complete, and this is about no request
             self._sqlstate = self._sqlstate or said["C"]
             self._skip_to_ready(self.step)
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Mapping
 
-from scramp import ScramClient
+from scramp import ScramClient, ScramException
 
 from tests.faults.nonce.judge import Judge
 from tests.integration.wire import CANCEL_REQUEST, frame, password_message, startup_packet, text, untyped
@@ -99,7 +99,7 @@ class Link(asyncio.Protocol):
     def _on_login_frame(self, kind: int, body: bytes) -> None:
         self._login.append((kind, body))
         if kind == AUTHENTICATION:
-            self._authenticate(body)
+            self._try_to_authenticate(body)
         elif kind == KEY:
             (self.pid,) = struct.unpack_from("!I", body)
             self.key = body[4:]
@@ -107,6 +107,13 @@ class Link(asyncio.Protocol):
             name, _, value = body[:-1].partition(b"\0")
             self.parameters[name.decode()] = value.decode()
         elif kind in (READY, ERROR):
+            self.changed.set()
+
+    def _try_to_authenticate(self, body: bytes) -> None:
+        try:
+            self._authenticate(body)
+        except (ValueError, struct.error, ScramException, Refused) as error:  # falsified on its way
+            self.ended = f"no login: {type(error).__name__}"
             self.changed.set()
 
     def _authenticate(self, body: bytes) -> None:

@@ -159,7 +159,8 @@ def set_hidden(session: Session) -> Steps:
 
 def set_session(session: Session) -> Steps:
     """SET of something that no server reports, checked, and given up by RESET now and then."""
-    value = f"{4096 + session.client * 64 + session.random.randrange(64)}kB"
+    # Another one for each client, and odd, for PostgreSQL shows 4096kB as 4MB.
+    value = f"{4097 + 2 * (session.client * 32 + session.random.randrange(32))}kB"
     statement = f"SET work_mem = '{value}'"
     answers = [complete("SET"), ready("I")]
     sets = {"work_mem": value}
