@@ -130,6 +130,12 @@ def config(users: dict[str, UserSettings] | None = None, databases: Any = None, 
     return Config(replace(Settings(), **{**quiet, **settings}), databases, users or {}, {}, "test")
 
 
+def hide_nothing(pools: Pools) -> None:
+    """No code is behind any name of these databases, and no server is asked about it."""
+    for name in pools.config.databases:
+        pools.code_of(name).known, pools.code_of(name).looked_at = True, float("inf")
+
+
 class Relay:
     """Pools, clients and an engine, wired as an instance wires them."""
 
@@ -137,6 +143,7 @@ class Relay:
         self.engine = Engine(asyncio.get_running_loop())
         self.opener = Opener(self.engine)
         self.pools = Pools(configuration, self.engine, self.opener)  # type: ignore[arg-type]
+        hide_nothing(self.pools)
         self.clients = Clients(configuration, self.pools)
         self.pool = self.pools.pool("app", "u")
         self.links: list[ClientLink] = []

@@ -11,12 +11,16 @@ from trunkline.pool.undo import client_name, in_client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import parameter_status, parse_fields
 from trunkline.protocol.params import Params
+from trunkline.routing.session_effects import State
 from trunkline.protocol.statement import Statement, retire
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport FORWARD, SYNC
+
+
+cdef int ENDS_UNASKED = ~(State.SEQUENCES | State.LARGE)   # by DISCARD ALL, of what no server can be asked about
 
 
 cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
@@ -124,6 +128,7 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
         if server.lessee is not None:
             server.lessee.ends_names = False
             server.lessee.names_are_its_own = False
+            server.lessee.pins &= ENDS_UNASKED if discard else -1
             (server.lessee.names or {}).clear()
     if (discard or (n == 6 and memcmp(tag, b"RESET", 6) == 0)) and server.params.extra:
         server.params = Params.of(server.params.reported, {})

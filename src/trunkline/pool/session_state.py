@@ -129,7 +129,7 @@ class SessionKeeper:
     def _ask(self, server: ServerLink, lessee: Lessee) -> None:
         if not server.opened or server.lessee is not lessee:
             return
-        asked = State((server.doubt | lessee.pins) & PROBED)
+        asked = PROBED if lessee.pins else State(server.doubt) & PROBED  # who is pinned may have left anything
         if asked:
             server.ask(question(asked, self.names), partial(self._on_answer, server, lessee, asked), True)
         else:

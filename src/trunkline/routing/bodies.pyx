@@ -44,13 +44,20 @@ def code_is_doubtful(Vocabulary words, bytes body):
                 return True
             before = lexer.hash
         elif token == STRING:
-            content = body[lexer.start:lexer.at].strip(b"$'eE")
+            content = inside(body[lexer.start:lexer.at])
             if glance(words, <const unsigned char *>PyBytes_AS_STRING(content), PyBytes_GET_SIZE(content)) & DOUBTFUL \
                     and hides_session_words(words, content):
                 return True
             before = 1
         else:
             before = 0 if lexer.text[lexer.start] == c';' else 1
+
+
+cdef bytes inside(bytes string):
+    """What is between the quotes, or as good as that."""
+    if string.startswith(b"$"):
+        return string[string.index(b"$", 1) + 1 : string.rindex(b"$", 0, -1)]
+    return string.lstrip(b"eE").strip(b"'")
 
 
 cdef bint hides_session_words(Vocabulary words, bytes text):

@@ -241,13 +241,20 @@ def _of_statement(name: str, node: Node, text: bytes) -> Effects:
     if name == "CreateFunctionStmt":  # its body runs later
         leaves = State.TEMPORARY if _is_temporary(node.get("funcname", ())) else NO_STATE
         return Effects(leaves, changes_code=True)
-    found = Effects(changes_code=True) if name in _CHANGE_CODE else NOTHING
+    found = Effects(changes_code=name in _CHANGE_CODE and not _makes_temporary(node))
     for key, value in [(name, node), *walk(node)]:
         if key in _NODES:
             found |= _NODES[key](value, text)
-        elif (key == "relpersistence" and value == "t") or (key == "String" and value.get("sval") == "pg_temp"):
+        elif (key, value) in _TEMPORARY or (key == "String" and value.get("sval") == "pg_temp"):
             found |= Effects(State.TEMPORARY)
     return found
+
+
+_TEMPORARY = (("relpersistence", "t"), ("schemaname", "pg_temp"))
+
+
+def _makes_temporary(node: Node) -> bool:
+    return any(node.get(key, {}).get("relpersistence") == "t" for key in ("relation", "view"))
 
 
 def _is_temporary(names: Iterable[Any]) -> bool:

@@ -4,8 +4,8 @@ A statement that mentions such a name may do to its session whatever that code d
 has a word that changes a session, or mentions a doubtful name; a relation is doubtful when a trigger, default, check,
 policy or rule of it is, or when reading or writing it reaches a doubtful one (views, foreign keys, partitions).
 
-Not seen: what extensions do in C, operators and casts that call doubtful functions, and code that is changed by somebody
-else's connection, until the next look.
+Not seen: what extensions do in C, operators and casts that call doubtful functions, and code that is changed by
+somebody else's connection, until the next look.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SELECT 'function', p.oid::pg_catalog.text, p.proname::pg_catalog.text,
        CASE WHEN p.prosqlbody IS NULL THEN pg_catalog.left(p.prosrc, {_TEXT_BYTES})
             ELSE pg_catalog.left(pg_catalog.pg_get_function_sqlbody(p.oid), {_TEXT_BYTES}) END
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid {_EQ} p.prolang
-WHERE p.oid OPERATOR(pg_catalog.>=) 16384 
+WHERE p.oid OPERATOR(pg_catalog.>=) 16384
   AND l.lanname OPERATOR(pg_catalog.<>) ALL ('{{internal,c}}'::pg_catalog.name[])
 UNION ALL
 SELECT 'relation', oid::pg_catalog.text, relname::pg_catalog.text, '', '' FROM pg_catalog.pg_class

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.unit.relay import IN_TRANSACTION, READY, Relay, error, query, relay, rows
-from trunkline.config.settings import PoolMode
+from tests.unit.relay import IN_TRANSACTION, READY, error, query, relay, rows
 from trunkline.errors import ServerRefused, ServerUnavailable, ShuttingDown
-from trunkline.protocol.messages import TERMINATE, command_complete, parse_fields
+from trunkline.protocol.messages import command_complete, parse_fields
 
 
 def sqlstate(frames: list[tuple[str, bytes]]) -> list[str]:
@@ -120,45 +119,6 @@ async def test_a_pool_keeps_its_minimum_however_idle() -> None:
         assert len(made.pool.idle) == 2
 
 
-async def test_a_session_is_reset_before_the_next_client_gets_its_server() -> None:
-    async with relay(pool_mode=PoolMode.SESSION, default_pool_size=1) as made:
-        server, far = made.server()
-        first_link, first = made.client(sticky=True)
-        _, second = made.client(sticky=True)
-        await use(made, first, far)
-        second.send(query(b"select 'two'"))
-        made.turn()
-        first.close()
-        made.turn()
-        assert not first_link.opened
-        assert far.bytes() == query(b"DISCARD ALL")
-        assert server.place is made.pool.tested
-        far.send(command_complete("DISCARD ALL"), READY)
-        made.turn()
-        assert far.bytes() == query(b"select 'two'")
-        assert second.bytes() == b""
-
-
-async def test_a_reset_that_fails_closes_the_server() -> None:
-    async with relay(pool_mode=PoolMode.SESSION) as made:
-        server, far = made.server()
-        _, client = made.client(sticky=True)
-        await use(made, client, far)
-        client.close()
-        made.turn()
-        far.send(error(), READY)
-        made.turn()
-        assert not server.opened
-
-
-async def use(made: Relay, client: object, far: object) -> None:
-    client.send(query(b"select 1"))  # type: ignore[attr-defined]
-    made.turn()
-    far.bytes()  # type: ignore[attr-defined]
-    far.send(rows(b"1"), READY)  # type: ignore[attr-defined]
-    made.turn()
-
-
 async def test_a_server_that_was_idle_long_is_checked_before_its_use() -> None:
     async with relay(server_check_query="select 'check'", server_check_delay=0.0) as made:
         server, far = made.server()
@@ -257,21 +217,3 @@ async def test_a_server_that_opens_into_a_closed_pool_is_closed() -> None:
 async def test_repr_shows_the_places() -> None:
     async with relay() as made:
         assert repr(made.pool) == "<Pool app/u <Place idle 0> <Place active 0> <Place waiting 0>>"
-
-
-async def test_a_session_that_ends_while_it_is_cancelled_leaves_no_server_without_its_reset() -> None:
-    async with relay(pool_mode=PoolMode.SESSION) as made:
-        client, far_client = made.client(sticky=True)
-        server, far = made.server()
-        far_client.send(query(b"set work_mem = '1MB'"))
-        made.turn()
-        far.send(command_complete("SET"), READY)
-        made.turn()
-        server.cancels = 1
-        far_client.send(TERMINATE)
-        made.turn()
-        server.cancels = 0
-        made.pool.cancel_over(server)
-        assert not server.opened
-        assert len(made.pool.idle) == 0
-        assert not client.opened

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.relay import FarEnd, Opener, config, pair
+from tests.unit.relay import FarEnd, Opener, config, hide_nothing, pair
 from trunkline.config.settings import Config
 from trunkline.net.inbox import ConnectionEnded, Inbox
 from trunkline.net.tasks import Tasks
@@ -24,6 +24,7 @@ class Visitors:
     def __init__(self, configuration: Config) -> None:
         self.configuration = configuration
         self.instance = Instance(lambda: self.configuration, configuration, self._console)
+        hide_nothing(self.instance.pools)
         self.opener = Opener(self.instance.engine)
         self.instance.pools.opener = self.opener  # type: ignore[assignment]
         self.instance.door.replication.opener = self.opener  # type: ignore[attr-defined]

@@ -1,0 +1,34 @@
+"""The door to the parser: trees as dicts, and None for what has no tree."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.routing.sql import MAX_BYTES, only, parse, walk
+
+
+def test_statements_come_with_the_names_of_their_nodes() -> None:
+    assert [name for name, _ in parse(b"SELECT 1; SET a = 1;") or ()] == ["SelectStmt", "VariableSetStmt"]
+    assert parse(b"") == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        b"SELEC 1",
+        b"SELECT '\xff'",
+        b"SELECT " + b"x" * MAX_BYTES,
+        b"SELECT " + b"(SELECT " * 8000 + b"1" + b")" * 8000,
+        b"SELECT " + b"NOT " * 15000 + b"true",
+    ],
+    ids=["syntax", "encoding", "length", "depth", "depth of expressions"],
+)
+def test_what_cannot_be_parsed_has_no_tree(sql: bytes) -> None:
+    assert parse(sql) is None
+
+
+def test_a_walk_reaches_every_node() -> None:
+    [(name, node)] = parse(b"SELECT f(g(1)) FROM (SELECT h(2)) AS x") or ()
+    assert name == "SelectStmt"
+    functions = [only(value["funcname"][-1])[1]["sval"] for key, value in walk(node) if key == "FuncCall"]
+    assert sorted(functions) == ["f", "g", "h"]
