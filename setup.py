@@ -27,6 +27,7 @@ COMPILED = (
     "trunkline.net.engine",
     "trunkline.pool.server",
     "trunkline.pool.answers",
+    "trunkline.pool.large",
     "trunkline.pool.prepared",
     "trunkline.pool.leases",
     "trunkline.proxy.client",

@@ -175,3 +175,25 @@ async def test_names_count_to_their_63rd_byte(postgres: Postgres, pool_of_one: P
         seen.append((shape(frames), errors(frames), rows(frames)))
     assert seen[0] == seen[1]
     assert ("42P05" in seen[0][1]) == (length > 63)
+
+
+@pytest.mark.parametrize("name", ["", "large"])
+async def test_a_large_statement_does_not_keep_its_server_from_others(pool_of_one: Proxy, name: str) -> None:
+    async with session(pool_of_one) as first, session(pool_of_one) as second:
+        large = parse(f"SELECT 'first' -- {'x' * 100_000}", name)
+        assert rows(await transact(first, large, bind(name), execute(), SYNC)) == [[b"first"]]
+        assert rows(await second.query("SELECT 'second'")) == [[b"second"]]
+        assert rows(await transact(second, parse("SELECT 'other'"), bind(), execute(), SYNC)) == [[b"other"]]
+        assert rows(await transact(first, bind(name), execute(), SYNC)) == [[b"first"]]
+
+
+@pytest.mark.parametrize("name", ["", "large"])
+async def test_a_large_statement_moves_to_another_server(
+    postgres: Postgres, start_proxy: ProxyFactory, name: str
+) -> None:
+    proxy = await start_proxy({"default_pool_size": 2}, databases={"postgres": postgres})
+    async with session(proxy) as holder, session(proxy) as wire:
+        await transact(wire, parse(f"SELECT pg_backend_pid() -- {'x' * 100_000}", name), SYNC)
+        before = rows(await transact(wire, bind(name), execute(), SYNC))
+        await holder.query("BEGIN")
+        assert rows(await transact(wire, bind(name), execute(), SYNC)) not in (before, [])

@@ -18,10 +18,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.string cimport memcpy
 
 from trunkline.protocol.messages import SYNC as SYNC_BYTES
-from trunkline.protocol.statement import intern
+from trunkline.protocol.statement import intern, unshared
 from trunkline.routing.session_effects import State
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.large cimport REMEMBERED_BYTES, assemble_named, assemble_unnamed, is_partial
 from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, read_name, to_bytes
 from trunkline.pool.server cimport NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
@@ -65,8 +66,8 @@ cdef int parse(Lessee client, Frame *frame) except -1:
     sight = see(client, frame, name.end)
     if sight & DOUBTFUL and prepare_doubtful(client, frame, name.end, sight):
         return 1
-    if frame.have < frame.size:
-        return parse_large(client, frame, name.size == 0)
+    if is_partial(frame) and frame.size > REMEMBERED_BYTES:
+        return parse_too_large(client, frame, name.size == 0)
     client.ends_names |= sight & ENDS_NAMES
     if name.size and client.names_are_its_own:
         return extended(client, frame, PARSE, None)
@@ -82,11 +83,13 @@ cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
     extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
     if unnamed:
         client.server.unnamed_change = current_unit(client.server)
-        client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.size)
+        client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.have)
+        if is_partial(frame):
+            assemble_unnamed(client, frame, client.unnamed)
     return 0
 
 
-cdef int parse_large(Lessee client, Frame *frame, bint unnamed) except -1:
+cdef int parse_too_large(Lessee client, Frame *frame, bint unnamed) except -1:
     """Too large to remember: this server is the client's from now on, with whatever it holds."""
     cdef bytes before = client.unnamed
     client.sticky = True
@@ -110,17 +113,31 @@ cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -
     if before is not None:
         ensure_prepared(server, before)
         server.session.expect(PARSE, FORWARD, (as_said(said), before, before, "taken"))
-        return send_parse(server, before.server_name, frame.data + start, frame.size - start)
+        return pass_parse(client, before.server_name, frame, start)
+    if is_partial(frame):
+        return parse_partial(client, frame, name, start)
     statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning)
     statement.sight |= sight
     statement.words = server.owner.words
     client.names[name] = statement
     if statement not in server.prepared:
         server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
-        send_parse(server, statement.server_name, frame.data + start, frame.size - start)
+        pass_parse(client, statement.server_name, frame, start)
         failpoint(b"after_parse_forwarded")
         return remember(server, statement)
     return parse_known(server, frame, start, name, statement)
+
+
+cdef int parse_partial(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1:
+    """Too large to be here at once: shared with no other client, for it is sent before all of it is known."""
+    cdef ServerLink server = client.server
+    cdef Statement statement = unshared()
+    make_room(server, 1)  # now, for nothing can be sent between its pieces
+    client.names[name] = statement
+    server.prepared[statement] = None
+    server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
+    assemble_named(client, frame, start, statement)
+    return pass_parse(client, statement.server_name, frame, start)
 
 
 cdef int parse_known(ServerLink server, Frame *frame, Py_ssize_t start, bytes name, Statement statement) except -1:
@@ -316,12 +333,18 @@ cdef int ensure_unnamed(ServerLink server, bytes parse) except -1:
     return 0
 
 
-cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py_ssize_t n) except -1:
-    """A Parse under `name`; the body (query, parameter types) is sent from where it is."""
+cdef int pass_parse(Lessee client, bytes name, Frame *frame, Py_ssize_t start) except -1:
+    """The client's Parse under `name`, as much of it as is here."""
+    client.passing = True
+    return send_parse(client.server, name, frame.data + start, frame.have - start, frame.size - frame.have)
+
+
+cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py_ssize_t n, Py_ssize_t rest=0) except -1:
+    """A Parse under `name`; the body (query, parameter types) is sent from where it is, its `rest` by somebody else."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(name) + 1
     cdef unsigned char *head = server.scratch(HEADER_BYTES + size)
     head[0] = c'P'
-    write_u32(head + 1, <unsigned int>(4 + size + n))
+    write_u32(head + 1, <unsigned int>(4 + size + n + rest))
     memcpy(head + HEADER_BYTES, PyBytes_AS_STRING(name), size)
     server.gather(head, HEADER_BYTES + size)
     server.gather(body, n)
@@ -330,11 +353,16 @@ cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py
 
 
 cdef int remember(ServerLink server, Statement statement) except -1:
-    """The statement is on its way to the server; the least recently used one goes if there are too many."""
+    """The statement is on its way to the server."""
+    server.prepared[statement] = None
+    return make_room(server, 0)
+
+
+cdef int make_room(ServerLink server, Py_ssize_t more) except -1:
+    """The least recently used statement goes if there would be too many with so many more."""
     cdef Statement oldest
     server.names_change = current_unit(server)
-    server.prepared[statement] = None
-    if len(server.prepared) <= server.owner.max_prepared:
+    if len(server.prepared) + more <= server.owner.max_prepared:
         return 0
     oldest = server.prepared.popitem(last=False)[0]
     server.session.expect(CLOSE, SWALLOW, oldest)

@@ -40,7 +40,7 @@ REASONS = {
     State.PREPARED: "statements prepared by SQL",
     State.LISTENING: "LISTEN",
     State.SEQUENCES: "lastval or currval",
-    State.LARGE: "a prepared statement above 64 kB",
+    State.LARGE: "a prepared statement above 4 MB",
     State.UNKNOWABLE: "state that cannot be read or reset",
 }
 

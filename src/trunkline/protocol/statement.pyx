@@ -22,6 +22,13 @@ cdef class Statement:
         return f"<Statement {self.server_name.decode()} {self.body[:40]!r}>"
 
 
+def unshared():
+    """A statement of one client alone, whose body is not here yet."""
+    global last
+    last += 1
+    return Statement(b"", b"trunkline_%x" % last)
+
+
 def intern(bytes body, frozenset meaning=frozenset()):
     """The statement with this Parse body (query text, zero byte, parameter count, type oids) in such a session."""
     global last

@@ -11,6 +11,7 @@ from libc.string cimport memset
 from trunkline.errors import MessageTooLarge, ProtocolViolation
 from trunkline.protocol.messages import FLUSH, IDLE_READY, error_response
 
+from trunkline.pool.large cimport go_on
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
@@ -90,6 +91,8 @@ cdef class ClientLink(Lessee):
         self.left -= size
         if self.passing and self.server is not None:
             self.server.gather(data, size)
+        if self.assembly is not None:
+            go_on(self, data, size, self.left == 0)
         return size
 
     cdef int _after_chunk(self) except -1:

@@ -1,0 +1,60 @@
+"""Parse messages larger than the receive buffer: remembered piece by piece while they stream to the server.
+
+Without that, such a statement would be known to one server only, and its client would have to stay there: an application
+that inserts a thousand rows in one statement would take a server away from everybody else.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+
+from trunkline.pool.server cimport Lessee
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
+from trunkline.protocol.statement cimport Statement
+from trunkline.routing.lexer cimport glance
+
+
+cdef class Assembly:
+    """What is here so far of one Parse."""
+
+
+cdef int assemble_named(Lessee client, Frame *frame, Py_ssize_t start, Statement statement) except -1:
+    """The body of `statement` begins at `start`; nobody but this client can speak of it before it is whole."""
+    cdef Assembly assembly = Assembly.__new__(Assembly)
+    assembly.statement = statement
+    assembly.pieces = [PyBytes_FromStringAndSize(<char *>frame.data + start, frame.have - start)]
+    client.assembly = assembly
+    return 0
+
+
+cdef int assemble_unnamed(Lessee client, Frame *frame, bytes head) except -1:
+    cdef Assembly assembly = Assembly.__new__(Assembly)
+    assembly.head = head
+    assembly.pieces = [head]
+    client.assembly = assembly
+    return 0
+
+
+cdef int go_on(Lessee client, const unsigned char *data, Py_ssize_t n, bint ends) except -1:
+    """The next piece of the frame that is being assembled, perhaps its last."""
+    cdef Assembly assembly = client.assembly
+    cdef bytes whole
+    assembly.pieces.append(PyBytes_FromStringAndSize(<char *>data, n))
+    if not ends:
+        return 0
+    client.assembly = None
+    whole = b"".join(assembly.pieces)
+    if assembly.statement is not None:
+        assembly.statement.body = whole
+    elif client.unnamed is assembly.head:  # otherwise an error has taken it back meanwhile
+        become_whole(client, assembly.head, whole)
+    return 0
+
+
+cdef int become_whole(Lessee client, bytes head, bytes whole) except -1:
+    cdef Py_ssize_t start = HEADER_BYTES + 1
+    client.unnamed = whole
+    if client.server is not None:
+        if client.server.unnamed is head:
+            client.server.unnamed = whole
+        client.unnamed_sight = glance(client.server.owner.words, <const unsigned char *>PyBytes_AS_STRING(whole) + start,
+                                      PyBytes_GET_SIZE(whole) - start)
+    return 0
