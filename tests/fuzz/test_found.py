@@ -30,6 +30,15 @@ CONVERSATIONS = {
         *("0 B  missing ", "0 B  a ", "0 S", "0 B  a ", "0 E  0", "0 S"),
         *("0 B  missing ", "0 B  b ", "0 S", "0 B  b ", "0 E  0", "0 S"),
     ),
+    "an unnamed statement that was skipped does not come back with a query that was skipped": (
+        *("0 B  missing ", "0 P  begin", "0 B   ", "0 E  0", "0 S"),
+        *("0 B  missing ", "0 Q begin", "0 S", "0 B   ", "0 S"),
+    ),
+    "a batch behind the data of a COPY that has failed is answered": (
+        *("0 Q copy in", "0 d bad", "0 S", "0 P  begin", "0 B   ", "0 E  0", "0 S"),
+    ),
+    "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
+    "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),
     "nobody runs the unnamed statement of another client": (
         *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
         *("0 B  missing ", "0 P  rows", "0 S", "0 B   ", "0 E  0", "0 S"),

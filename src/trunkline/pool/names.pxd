@@ -37,6 +37,11 @@ cdef inline bytes as_said(Name name):
     return PyBytes_FromStringAndSize(name.text, name.size)
 
 
+cdef inline bint of_statement(Frame *frame) noexcept:
+    """Whether a Describe or Close is about a statement, not a portal."""
+    return (frame.type == c'D' or frame.type == c'C') and frame.have > HEADER_BYTES and frame.data[HEADER_BYTES] == c'S'
+
+
 cdef inline bint names_statement(Frame *frame) noexcept:
     """Whether a Parse, Bind, Describe or Close is about a statement with a name."""
     cdef Name name
@@ -45,9 +50,8 @@ cdef inline bint names_statement(Frame *frame) noexcept:
         name = read_name(frame, name.end) if name.end else name
     elif frame.type == c'P':
         name = read_name(frame, HEADER_BYTES)
-    elif frame.type == c'D' or frame.type == c'C':
+    elif of_statement(frame):
         name = read_name(frame, HEADER_BYTES + 1)
-        return name.size > 0 and frame.data[HEADER_BYTES] == c'S'
     else:
         return False
     return name.size > 0

@@ -23,7 +23,7 @@ from trunkline.routing.session_effects import State
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.large cimport REMEMBERED_BYTES, assemble_named, assemble_unnamed, is_partial
-from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, read_name, to_bytes
+from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, of_statement, read_name, to_bytes
 from trunkline.pool.server cimport NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
@@ -43,8 +43,10 @@ cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept:
         return False
     if names_statement(frame):
         change = server.names_change
-    elif frame.type == c'B' or (frame.type == c'D' and frame.have > HEADER_BYTES and frame.data[HEADER_BYTES] == c'S'):
+    elif frame.type == c'B' or (frame.type == c'D' and of_statement(frame)):
         change = server.unnamed_change
+    elif server.session.in_batch() and (frame.type == c'Q' or frame.type == c'P' or of_statement(frame)):
+        change = server.unnamed_change  # it ends the unnamed statement, which is there again if an error skips it
     else:
         return False
     return change >= finished and change != current_unit(server)  # in its own unit both are done, or neither

@@ -66,6 +66,10 @@ cdef class ServerSession:
     cdef Verdict _on_error(self, Owed *head, Verdict verdict) except *
     cdef void _on_copy(self, int effect) noexcept
 
+    cdef inline bint in_batch(self) noexcept:
+        # an error may have the server skip what is sent now
+        return self.count > 0 and self.ring[(self.head + self.count - 1) & (self.capacity - 1)].request > SYNC
+
     cdef inline bint is_free(self) noexcept:
         # law 1: positive proof, never absence of error
         return self.synced and self.count == 0 and self.status == c'I' and not self.copying and not self.tainted

@@ -15,6 +15,7 @@ cdef class ClientLink(Lessee):
     cdef int _await_server(self) except -1
     cdef int _pass(self, Frame *frame) except -1
     cdef int _await_answers(self) except -1
+    cdef bint _await_last_answers(self) except *
     cdef int _flush_requests(self) except -1
     cdef int _too_long(self) except -1
     cdef int _violation(self, str text) except -1

@@ -72,6 +72,8 @@ cdef class ClientLink(Lessee):
             if verdict == CUT_MORE:
                 break
             if verdict == CUT_BAD:
+                if self._await_last_answers():
+                    break
                 self._bad_length(read_u32(data + at + 1))
                 return n
             answer = take_step(self, &frame)
@@ -122,6 +124,13 @@ cdef class ClientLink(Lessee):
         self.server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))
         self.awaits_answers = self.blocked = True
         return WAIT
+
+    cdef bint _await_last_answers(self) except *:
+        """What ends this client comes behind the answers that it is owed."""
+        if self.server is None or not self.server.session.count or self._copies_in():
+            return False
+        self._await_answers()
+        return True
 
     cdef int _pass(self, Frame *frame) except -1:
         self.passing = True

@@ -71,7 +71,7 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
         if prepare_doubtful(client, frame, HEADER_BYTES, sight):
             return WAIT
         run_doubtful(client, text_of(frame, HEADER_BYTES), sight, frame)
-    if client.server.session.count:
+    if client.server.session.in_batch():
         client.server.unnamed_change = current_unit(client.server)
     enter(client, QUERY, client.unnamed, sight)
     client.unnamed = client.server.unnamed = None  # it ends the unnamed statement
@@ -183,6 +183,7 @@ cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
         client.copy_syncs -= 1
         client.server.session.expect(SYNC, FORWARD, None)
         client.server.gather(<unsigned char *>PyBytes_AS_STRING(sync), PyBytes_GET_SIZE(sync))
+    client.server.session.end_copy()
     return FUNCTIONS[TABLE[READY][frame.type]](client, frame)
 
 
@@ -241,6 +242,14 @@ for _step in NEED_SERVER:
     NEEDS[<int>_names[_step]] = 1
 
 
+cdef int unknown_type(ClientLink client, Frame *frame, int state) except -1:
+    if state == COPYING:
+        return client._pass(frame)  # it ends the server's connection, which says so in its own words
+    if client._await_last_answers():
+        return WAIT
+    return client._violation(f"invalid frontend message type {frame.type}")
+
+
 cdef int take_step(ClientLink client, Frame *frame) except -1:
     """What `frame` asks for; WAIT, DONE or OVER."""
     cdef int state = client.state, step
@@ -249,8 +258,7 @@ cdef int take_step(ClientLink client, Frame *frame) except -1:
             state = COPYING
     step = TABLE[state][frame.type]
     if step == 0:
-        client._violation(f"invalid frontend message type {frame.type}")
-        return OVER
+        return unknown_type(client, frame, state)
     client.passing = False  # until the step has given the beginning of the frame to the server
     if NEEDS[step]:
         if client.server is None and client._await_server():
