@@ -111,14 +111,14 @@ class Side:
 
 
 def readable(heard: Heard) -> list[object]:
-    """What has to be the same: not when a ParameterStatus came, nor the numbers of tables."""
+    """What has to be the same: not when a ParameterStatus came, nor numbers of tables and of lines in a source."""
     lines = [_readable(frame) for frame in heard.frames if frame.type != "S"]
     return [*lines, "closed" if heard.ended else "silent" if heard.silent else "the end"]
 
 
 def _readable(frame: Frame) -> object:
     if frame.type in "EN":
-        return frame.type, error_fields(frame)
+        return frame.type, {name: value for name, value in error_fields(frame).items() if name not in "FLR"}
     return (frame.type, _without_oids(frame.body)) if frame.type == "T" else tuple(frame)
 
 
@@ -151,3 +151,8 @@ def undecidable(said: Script, client: int) -> bool:
         elif kind != b"H":
             fed = synced = False
     return False
+
+
+def leaves(said: Script, client: int) -> bool:
+    """Whether this client says goodbye."""
+    return any(saying.name == "X" for saying in said if saying.client == client)
