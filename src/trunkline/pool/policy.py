@@ -23,6 +23,7 @@ class Demand:
     servers: int
     logging_in: int
     idle: int
+    tested: int
     waiting: int
     clients: int
     pool_size: int
@@ -45,7 +46,7 @@ class Trouble:
 def to_open(demand: Demand, trouble: Trouble | None, now: float) -> int:
     """How many servers to begin to open now."""
     limit = demand.pool_size + (demand.reserve_pool_size if demand.reserve_due else 0)
-    wanted = demand.waiting - demand.logging_in
+    wanted = demand.waiting - demand.logging_in - demand.tested
     if demand.clients or demand.waiting:
         wanted = max(wanted, demand.min_pool_size - demand.servers)
     if demand.pool_size:

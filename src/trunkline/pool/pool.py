@@ -26,6 +26,7 @@ from trunkline.pool.profile import Profiles
 from trunkline.pool.returns import Returns
 from trunkline.pool.server import ServerLink
 from trunkline.pool.session_state import SessionKeeper
+from trunkline.pool.upkeep import close_what_has_passed
 from trunkline.protocol.params import Params
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Pool(Returns):
             servers=self.servers,
             logging_in=len(self.tasks),
             idle=len(self.idle),
+            tested=len(self.tested),
             waiting=len(self.waiting),
             clients=len(self.clients),
             pool_size=settings.pool_size,
@@ -127,14 +129,20 @@ class Pool(Returns):
         self.full = False
         if self.paused or self.closed:
             return
+        self._test_more()
         now = self.pools.now
         demand = self.demand(now)
         wanted = policy.to_open(demand, self.trouble, now)
         if self.waiting and policy.lacks_room(demand, self.trouble, now) and self.pools.make_room(self):
             wanted = policy.to_open(self.demand(now), self.trouble, now)
-        self.full = not wanted and self.trouble is None and self._at_limit  # until the next tick, or a loss
+        self.full = not wanted and self.trouble is None and self._at_limit and not self.idle  # until a tick, or a loss
         for _ in range(wanted):
             self.tasks.spawn(self._open_one(), f"open {self.database}/{self.user}")
+
+    def _test_more(self) -> None:
+        """While a server is tested there may be others at rest: as many are tested as there are lessees in line."""
+        while len(self.idle) and len(self.tested) < len(self.waiting):
+            self.check(next(iter(self.idle)))
 
     async def _open_one(self) -> None:
         where = "no server"
@@ -211,29 +219,12 @@ class Pool(Returns):
 
     def tick(self, now: float) -> None:
         """Close what has expired, refuse who has waited too long, open what is missing."""
-        settings = self.settings
         failpoint("pool_tick")
-        for server in self.idle:
-            reason = policy.expired(
-                server.opened_at, server.idle_since, now, settings.server_lifetime, settings.server_idle_timeout
-            )
-            spare = reason != "server_idle_timeout" or self.servers > settings.min_pool_size
-            if reason is not None and spare:
-                server.drop(reason)
+        close_what_has_passed(self, now)
         if self.exact and self.idle and self.code.is_due(now):
             self.look_at_code(next(iter(self.idle)))
-        self._drop_forgotten()
         self._expire_waiting(now)
         self.open_more()
-
-    def _drop_forgotten(self) -> None:
-        """Close what an internal error has left where nothing would ever move it again."""
-        forgotten = [server for server in self.active if server.lessee is None]
-        forgotten += [server for server in self.tested if server.setup is None]
-        forgotten += [server for server in self.canceled if not server.cancels]
-        forgotten += [] if self.tasks else self.logging_in
-        for server in forgotten:
-            server.drop("forgotten after an internal error")
 
     def _expire_waiting(self, now: float) -> None:
         limit = self.settings.query_wait_timeout

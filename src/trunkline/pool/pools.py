@@ -138,6 +138,13 @@ class Pools:
         min(idle, key=lambda server: server.idle_since).drop("evicted for another pool")
         return True
 
+    def distrust(self, address: ServerAddress, since: float) -> None:
+        """What was asked there at that time has found no answer: connections that nobody has used since are closed."""
+        for pool in self:
+            for server in pool.idle:
+                if server.address == address and server.idle_since <= since:
+                    server.drop("another connection to this server did not answer")
+
     def server_closed(self, pool: Pool) -> None:
         """A server is gone: pools that share a limit with its pool may have waited for that."""
         for other in self:

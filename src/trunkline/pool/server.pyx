@@ -161,6 +161,7 @@ cdef class ServerLink(Link):
         The rows that were wanted are in `answer` until the next call, as bodies of DataRow messages.
         """
         self.setup = done
+        self.request_at = self.engine.now
         self.run_setup(sql)
         self.answer = [] if wants_rows else None
 
