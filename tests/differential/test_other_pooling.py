@@ -1,0 +1,16 @@
+"""Session and statement pooling: the same scripts, with the few differences that are meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.differential.comparing import cases, compare
+from tests.differential.script import Script
+from tests.differential.stage import Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.parametrize(("variant", "script"), cases("session", "statement"))
+async def test_a_script_cannot_tell_the_pool_from_postgresql(stage: Stage, variant: str, script: Script) -> None:
+    await compare(stage, variant, script)
