@@ -7,6 +7,7 @@ import pytest
 
 from tests.integration.postgres import Postgres, flavours_to_run
 from tests.integration.proxy import toml
+from tests.integration.waiting import wait_until
 from tests.integration.wire import Wire, error_fields
 
 
@@ -71,6 +72,8 @@ async def test_the_wire_client_cancels(postgres: Postgres) -> None:
     async with await Wire.connect(postgres.port) as wire:
         await wire.login("postgres", postgres.password)
         await wire.send_query("SELECT pg_sleep(60)")
+        sleeping = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND wait_event = 'PgSleep' AND pid = %s"
+        await wait_until(lambda: postgres.fetch(sleeping, wire.backend_pid))
         await Wire.cancel(postgres.port, wire.backend_pid, wire.cancel_key)
         frames = await wire.read_until("Z")
         assert error_fields(next(frame for frame in frames if frame.type == "E"))["C"] == "57014"

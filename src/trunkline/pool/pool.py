@@ -65,7 +65,7 @@ class Pool(Returns):
         self.settings = settings = self.pools.config.pool_settings(self.database, self.user)
         self.configure(
             tracks=settings.pool_mode is not PoolMode.SESSION,
-            exact=settings.pool_mode is not PoolMode.SESSION and settings.session_state == "exact",
+            exact=_keeps_state(settings),
             one_statement=settings.pool_mode is PoolMode.STATEMENT,
             max_prepared=settings.max_prepared_statements,
             newest_first=not settings.server_round_robin,
@@ -281,3 +281,9 @@ class Pool(Returns):
     def base(self) -> Params | None:
         """The parameters of a fresh server."""
         return self.profiles.base
+
+
+def _keeps_state(settings: PoolSettings) -> bool:
+    """Whether what a session holds outlives its lease: not if every lease ends with a reset."""
+    shared = settings.pool_mode is not PoolMode.SESSION
+    return shared and settings.session_state == "exact" and not settings.server_reset_query_always
