@@ -126,6 +126,14 @@ class InvalidStartupOption(TrunklineError):
     severity = "FATAL"
 
 
+class InvalidStartupValue(TrunklineError):
+    """A value in the startup packet that PostgreSQL refuses before anybody has logged in (backend_startup.c)."""
+
+    code = "TL0205"
+    sqlstate = "22023"
+    severity = "FATAL"
+
+
 # --- limits and timers ------------------------------------------------------------------------------------------
 
 
@@ -205,14 +213,26 @@ class ServerLost(TrunklineError):
 
 
 class ServerRefused(TrunklineError):
-    """A server's own refusal at login or while applying startup parameters; its SQLSTATE and words are kept."""
+    """A server's own refusal at login or while applying startup parameters; its SQLSTATE and words are kept.
+
+    ``authenticated`` says whether it came behind the server's AuthenticationOk.
+    """
 
     code = "TL0402"
     severity = "FATAL"
 
-    def __init__(self, sqlstate: str, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        sqlstate: str,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        authenticated: bool = True,
+    ) -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.sqlstate = sqlstate
+        self.authenticated = authenticated
 
 
 class CommitOutcomeUnknown(TrunklineError):

@@ -137,8 +137,8 @@ class ClientAuthentication:
         return self._accept()
 
     def _start_trust(self) -> Reply:
-        if self._stored is None:
-            raise errors.AuthenticationFailed(f'"trust" authentication failed for user "{self._user}"')
+        if self._stored is None:  # in PostgreSQL's words: there is nothing else that could be wrong
+            raise errors.NotAuthorized(f'role "{self._user}" does not exist')
         return self._accept()
 
     def _start_cert(self) -> Reply:

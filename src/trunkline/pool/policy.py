@@ -5,7 +5,8 @@ Rules:
 2. After a failure there is one try at a time, with growing pauses and jitter. Clients go on waiting while the trouble
    is young (a restart); once it has lasted server_login_retry, all who wait are refused at once, and so are newcomers
    until a try succeeds.
-3. A refusal that a server has made for good (wrong password, no such database) is told at once.
+3. A refusal that a server has made for good (wrong password, no such database) is told at once, to those who wait;
+   who comes next has the server asked again, for by then the role or the database may be there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 FIRST_PAUSE_S = 0.05
-PERMANENT_CLASSES = ("28", "3D", "42", "0A", "22")  # authentication, catalog, rights, features, bad values
+# authentication, catalog, rights, features, bad values, a database that takes no connections
+PERMANENT_CLASSES = ("28", "3D", "42", "0A", "22", "55")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,13 @@ def after_failure(trouble: Trouble | None, sqlstate: str, now: float, longest_pa
     pause = min(pause, longest_pause) * (0.75 + 0.5 * jitter)
     since = trouble.since if trouble is not None else now
     return Trouble(since, tries, now + pause, permanent)
+
+
+def asked_anew(trouble: Trouble | None, now: float) -> Trouble | None:
+    """The trouble when one more has come who wants a server."""
+    if trouble is None or not trouble.permanent:
+        return trouble
+    return replace(trouble, retry_at=min(trouble.retry_at, now))
 
 
 def refuses(trouble: Trouble | None, servers: int, now: float, patience: float) -> bool:

@@ -80,7 +80,7 @@ class Params:
 
     def requested(self, settings: Iterable[tuple[bytes, bytes]]) -> Params:
         """What a session that asks for these settings at startup should have, before a server has judged them."""
-        spelling = {name.lower(): name for name in self.reported}
+        spelling = {name.lower(): name for name in self.reported if name not in FIXED}  # those it will refuse itself
         reported, extra = dict(self.reported), dict(self.extra)
         for name, value in settings:
             known = spelling.get(name.lower())

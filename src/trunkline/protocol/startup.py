@@ -178,7 +178,7 @@ def _replication(value: bytes) -> bytes | None:
     for meaning, words in _BOOLEANS:
         if value.lower() in words:
             return meaning
-    raise errors.InvalidStartupOption(
+    raise errors.InvalidStartupValue(
         f'invalid value for parameter "replication": "{value.decode(errors="replace")}"',
         hint='Valid values are: "false", 0, "true", 1, "database".',
     )

@@ -207,7 +207,7 @@ def test_replication_switched_on_says_which(value: bytes, meaning: bytes) -> Non
 
 @pytest.mark.parametrize("value", [b"", b"o", b"2", b"Database", b"truely"])
 def test_another_value_of_replication_is_refused(value: bytes) -> None:
-    with pytest.raises(errors.InvalidStartupOption, match='invalid value for parameter "replication"'):
+    with pytest.raises(errors.InvalidStartupValue, match='invalid value for parameter "replication"'):
         parse_startup(startup_packet(b"user", b"ann", b"replication", value))
 
 
