@@ -86,14 +86,14 @@ async def test_row_brute_force_opens_no_server_and_harms_nobody(start_proxy: Any
 
 
 async def test_row_expired_password_the_server_s_refusal_is_ours(start_proxy: Any, postgres: Postgres) -> None:
-    """A client whom we know but whom the server refuses hears 08001, and the log says why."""
+    """A client whom we know but whom the server refuses hears what a direct connection would, and the log says it."""
     await postgres.fetch("DROP ROLE IF EXISTS expired")
     await postgres.create_role("expired", "old", options="LOGIN VALID UNTIL '2020-01-01'")
     databases = {"one": f"postgres://127.0.0.1:{postgres.port}/postgres"}
     proxy = await start_proxy({}, databases=databases, users={"expired": "old"})
     for _ in range(2):
         frames = await attempt(proxy, "expired", "old")
-        assert error_fields(frames[-1])["C"] == "08001"
+        assert error_fields(frames[-1])["C"] == "28P01"
     assert "expired" in proxy.log
     await postgres.fetch("DROP ROLE expired")
 

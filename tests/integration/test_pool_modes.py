@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 
 import pytest
@@ -59,11 +60,13 @@ async def test_the_next_session_finds_nothing_of_the_last(session_pool: Proxy) -
 
 
 async def test_a_session_that_waits_gets_the_server_of_one_that_left(session_pool: Proxy) -> None:
-    async with session(session_pool) as second:
+    async with await Wire.connect(session_pool.port) as second:
         async with session(session_pool) as first:
             await pid_of(first)
-            await second.send_query("SELECT 'waited'")
-        assert rows(await second.read_until("Z")) == [[b"waited"]]
+            logging_in = asyncio.create_task(second.login("postgres", PASSWORD))
+            await wait_until(lambda: _waits(session_pool))
+        await logging_in
+        assert rows(await second.query("SELECT 'waited'")) == [[b"waited"]]
 
 
 async def test_a_session_left_in_a_transaction_is_not_handed_on(postgres: Postgres, session_pool: Proxy) -> None:
@@ -219,16 +222,14 @@ async def test_the_mode_is_the_users_then_the_databases(
     proxy = await start_proxy(config, databases=databases, users={"settler": "secret"})
     async with await Wire.connect(proxy.port) as second:
         async with await Wire.connect(proxy.port) as first:
-            for wire in (first, second):
-                await wire.login(user, password, database=database)
-            await first.query("SELECT 1")
-            await second.send_query("SELECT 'answered'")
+            await first.login(user, password, database=database)
+            logging_in = asyncio.create_task(second.login(user, password, database=database))
             if keeps:
                 await wait_until(lambda: _waits(proxy))
             else:
-                assert rows(await second.read_until("Z")) == [[b"answered"]]
-        if keeps:
-            assert rows(await second.read_until("Z")) == [[b"answered"]]
+                await logging_in
+        await logging_in
+        assert rows(await second.query("SELECT 'answered'")) == [[b"answered"]]
 
 
 async def _waits(proxy: Proxy) -> bool:

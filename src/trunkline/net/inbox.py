@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from trunkline.net.link import Link
 
@@ -55,7 +56,7 @@ class Turnstile:
 class Inbox:
     """Received bytes of one link, in order, for one reader."""
 
-    __slots__ = ("_ended", "_link", "_turnstile", "_waiter", "data")
+    __slots__ = ("_ended", "_link", "_turnstile", "_waiter", "data", "on_end")
 
     def __init__(self, link: Link, turnstile: Turnstile | None = None) -> None:
         self.data = bytearray()
@@ -63,6 +64,7 @@ class Inbox:
         self._link = link
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self.on_end: Callable[[], None] | None = None  # for a reader that waits for something else meanwhile
         link.open_inbox(self)
 
     def feed(self, data: bytes) -> None:
@@ -74,6 +76,8 @@ class Inbox:
     def end(self) -> None:
         self._ended = True
         self._wake()
+        if self.on_end is not None:
+            self.on_end()
 
     def _wake(self) -> None:
         if self._waiter is None or self._waiter.done():

@@ -174,7 +174,7 @@ class Opener:
         while True:
             kind, body = await inbox.message(LOGIN_MESSAGE_BYTES)
             if kind == ord("E"):
-                raise _refusal(body)
+                raise _refusal(body, authenticated=False)
             if kind in b"Nv":  # a notice; or an older server's protocol version, which is ours too
                 continue
             if kind != ord("R") or len(body) < 4:
@@ -202,9 +202,10 @@ def _reported(body: bytes) -> tuple[bytes, bytes]:
     return parts[0], parts[1]
 
 
-def _refusal(body: bytes) -> ServerRefused:
+def _refusal(body: bytes, *, authenticated: bool = True) -> ServerRefused:
     fields = parse_fields(body)
-    return ServerRefused(fields["C"], fields["M"], detail=fields.get("D"), hint=fields.get("H"))
+    detail, hint = fields.get("D"), fields.get("H")
+    return ServerRefused(fields["C"], fields["M"], detail=detail, hint=hint, authenticated=authenticated)
 
 
 async def _ask(link: ServerLink, inbox: Inbox, sql: str) -> None:

@@ -53,6 +53,7 @@ class Pool(Returns):
         self.refusal: TrunklineError | None = None
         self.tasks = Tasks()
         self.closed = False
+        self.reserved = 0  # servers that are being opened for one client alone
         self._next_host = 0
         self.settings: PoolSettings
         self.reconfigure()
@@ -88,7 +89,7 @@ class Pool(Returns):
     @property
     def servers(self) -> int:
         """All server connections, also those that are being opened."""
-        return self.connected + len(self.tasks)
+        return self.connected + len(self.tasks) + self.reserved
 
     @property
     def _at_limit(self) -> bool:
@@ -119,8 +120,11 @@ class Pool(Returns):
     # --- opening ------------------------------------------------------------------------------------------------
 
     def on_waiting(self) -> None:
-        self.open_more()
         now = self.pools.now
+        self.trouble = policy.asked_anew(self.trouble, now)
+        self.open_more()
+        if self.trouble is not None and self.trouble.permanent and self.tasks:
+            return  # the server is being asked: what it says is for all who wait
         if policy.refuses(self.trouble, self.connected, now, self.settings.server_login_retry):
             self.pools.soon(self.refuse_waiting)  # not now: the lessee is still in the middle of asking
 
@@ -199,10 +203,17 @@ class Pool(Returns):
             self.refuse(lessee, self._refusal())
 
     def _refusal(self) -> TrunklineError:
+        """A refusal of the client's own user is told as a direct connection would hear it; one of ours stays ours."""
         error = self.refusal or ServerUnavailable("no server could be reached")
-        if isinstance(error, ServerRefused) and error.sqlstate.startswith("28"):
+        if not isinstance(error, ServerRefused) or not error.sqlstate.startswith("28"):
+            return error
+        if self.pools.forces_user(self):
             return ServerUnavailable("the server refused our login", hint="The log says why.")
-        return error
+        if error.authenticated or error.sqlstate == "28P01":
+            return error
+        return ServerRefused(  # its words (pg_hba.conf) name our host, not the client's
+            error.sqlstate, "the server refused this login", hint="The log says why.", authenticated=False
+        )
 
     # --- losses -----------------------------------------------------------------------------------------------
 

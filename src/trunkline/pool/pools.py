@@ -103,6 +103,11 @@ class Pools:
         credentials = self._credentials(settings, pool.user)
         return Target(address, database, credentials, parameters, pool.settings.connect_query)
 
+    def forces_user(self, pool: Pool) -> bool:
+        """Whether its servers are logged in to as a user that the operator chose, whoever the client is."""
+        settings = self.config.database(pool.database)
+        return settings is not None and settings.user is not None
+
     def _credentials(self, settings: DatabaseSettings, user: str) -> Credentials:
         if settings.password is not None and settings.user in (None, user):
             return Credentials(user, settings.password, None, None)

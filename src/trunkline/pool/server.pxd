@@ -63,6 +63,7 @@ cdef class ServerLink(Link):
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef public bint close_needed
+    cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over
     cdef public int pid
     cdef public bytes cancel_key

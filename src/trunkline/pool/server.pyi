@@ -62,6 +62,7 @@ class ServerLink(Link):
     doubt: int
     answer: list[bytes] | None
     restored: frozenset[bytes] | None
+    single_use: bool
     cancels: int
     pid: int
     cancel_key: bytes

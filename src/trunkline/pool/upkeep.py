@@ -48,6 +48,6 @@ def _close_forgotten(pool: Pool) -> None:
     forgotten = [server for server in pool.active if server.lessee is None]
     forgotten += [server for server in pool.tested if server.setup is None]
     forgotten += [server for server in pool.canceled if not server.cancels]
-    forgotten += [] if pool.tasks else pool.logging_in
+    forgotten += [] if pool.tasks or pool.reserved else pool.logging_in
     for server in forgotten:
         server.drop("forgotten after an internal error")

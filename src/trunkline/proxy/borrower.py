@@ -10,6 +10,7 @@ from functools import partial
 from trunkline.errors import ServerRefused, TrunklineError
 from trunkline.failpoints import failpoint
 from trunkline.net.engine import Engine
+from trunkline.net.inbox import ConnectionEnded, Inbox
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.params import Params
@@ -31,14 +32,24 @@ class Borrower(Lessee):
         if not self.outcome.done():
             self.outcome.set_exception(error)
 
+    def give_up(self) -> None:
+        """Nobody wants the server any more."""
+        if not self.outcome.done():
+            self.outcome.set_exception(ConnectionEnded())
+
     def server_lost(self, error: TrunklineError | None) -> None:
         self.refused(error or ServerRefused("08006", "server closed the connection unexpectedly"))
 
 
 @asynccontextmanager
-async def borrow(pool: Pool, engine: Engine) -> AsyncIterator[ServerLink]:
-    """A leased server. It goes back only if its session proves that nothing is owed."""
+async def borrow(pool: Pool, engine: Engine, asker: Inbox | None = None) -> AsyncIterator[ServerLink]:
+    """A leased server. It goes back only if its session proves that nothing is owed.
+
+    ConnectionEnded if the asker, for whom it is, leaves while it waits.
+    """
     borrower = Borrower(engine)
+    if asker is not None:
+        asker.on_end = borrower.give_up
     server: ServerLink | None = None
     try:
         server = pool.request(borrower)
@@ -48,6 +59,8 @@ async def borrow(pool: Pool, engine: Engine) -> AsyncIterator[ServerLink]:
         assert server is not None
         yield server
     finally:
+        if asker is not None:
+            asker.on_end = None
         if borrower.place is not None:
             pool.stop_waiting(borrower)
         _give_back(pool, borrower)
@@ -64,20 +77,19 @@ def _give_back(pool: Pool, borrower: Borrower) -> None:
         server.drop("a task of our own was ended")
 
 
-async def judge(pool: Pool, engine: Engine, settings: tuple[tuple[bytes, bytes], ...]) -> Params:
+async def judge(pool: Pool, server: ServerLink, settings: tuple[tuple[bytes, bytes], ...]) -> Params:
     """What a session with these startup settings has, by a server's word; ServerRefused (FATAL) if it refuses them."""
-    async with borrow(pool, engine) as server:
-        before = server.params
-        outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
-        base = pool.base() or before
-        if not server.adjust(base.requested(settings), partial(_settle, outcome)):
-            return server.params
-        error = await outcome
-        failpoint("profile_judged")
-        if error is not None:
-            server.params = Params.of(server.params.reported, before.extra)
-            raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
+    before = server.params
+    outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
+    base = pool.base() or before
+    if not server.adjust(base.requested(settings), partial(_settle, outcome)):
         return server.params
+    error = await outcome
+    failpoint("profile_judged")
+    if error is not None:
+        server.params = Params.of(server.params.reported, before.extra)
+        raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
+    return server.params
 
 
 def _settle(outcome: asyncio.Future[dict[str, str] | None], error: dict[str, str] | None) -> None:

@@ -32,6 +32,7 @@ from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.messages import notice_response
+from trunkline.proxy.borrower import Borrower
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Identity
 
@@ -39,6 +40,7 @@ log = logging.getLogger("trunkline.client")
 
 GRACE_S = 0.5
 CLOSING_S = 5.0  # how long last words may take to be read
+PIDS_ABOVE = 1 << 22  # Linux gives no process a higher id: ids of ours are not mistaken for a server's
 
 
 class Clients:
@@ -48,6 +50,7 @@ class Clients:
         self.config = config
         self.pools = pools
         self.by_pid: dict[int, ClientLink] = {}
+        self.namesakes: set[ClientLink] = set()  # their server has the process id of one on another host
         self.logging_in: Place[ClientLink] = Place("login")
         self.consoles: Place[ClientLink] = Place("console")
         self.ending: dict[ClientLink, float] = {}  # until when
@@ -59,16 +62,16 @@ class Clients:
 
     def __iter__(self) -> Iterator[ClientLink]:
         """All that are logged in, the console's included."""
-        return iter(list(self.by_pid.values()))
+        return iter([*self.by_pid.values(), *self.namesakes])
 
     def __len__(self) -> int:
-        return len(self.by_pid)
+        return len(self.by_pid) + len(self.namesakes)
 
     # --- coming -------------------------------------------------------------------------------------------------
 
     def admit(self, identity: Identity, *, admin: bool) -> None:
         """May one more client come in? Before authentication: only the limit that says nothing about anybody."""
-        if not admin and len(self.by_pid) - len(self.consoles) >= self.config.settings.max_client_conn:
+        if not admin and len(self) - len(self.consoles) >= self.config.settings.max_client_conn:
             raise TooManyConnections("no more connections allowed (max_client_conn)")
 
     def admit_known(self, identity: Identity) -> None:
@@ -83,15 +86,45 @@ class Clients:
 
     def register(self, link: ClientLink, identity: Identity, kind: str, key_bytes: int) -> None:
         """Logged in: it gets its cancel key and is counted."""
+        self.enroll(link, identity, kind, key_bytes)
+        self.log_login(link)
+
+    def enroll(self, link: ClientLink, identity: Identity, kind: str, key_bytes: int) -> None:
+        """The part of `register` that comes first where a login waits for a server: who waits counts too."""
         identity.kind = kind
         identity.key = secrets.token_bytes(key_bytes)
-        identity.pid = secrets.randbits(31)
-        while identity.pid in self.by_pid or not identity.pid:
-            identity.pid = secrets.randbits(31)
-        self.by_pid[identity.pid] = link
+        pid = secrets.randbits(31) | PIDS_ABOVE
+        while pid in self.by_pid:
+            pid = secrets.randbits(31) | PIDS_ABOVE
+        self._index(link, pid)
         if kind != "console":
             self.databases[identity.database] += 1
             self.users[identity.user] += 1
+
+    def tell_pid(self, link: ClientLink, pid: int) -> None:
+        """From now on this client goes by the process id of a server that it keeps."""
+        if pid and self._unindex(link):
+            self._index(link, pid)
+
+    def _index(self, link: ClientLink, pid: int) -> None:
+        link.session.pid = pid
+        if pid in self.by_pid:
+            self.namesakes.add(link)
+        else:
+            self.by_pid[pid] = link
+
+    def _unindex(self, link: ClientLink) -> bool:
+        """Take a client out of the books; false when it is not in them."""
+        if link in self.namesakes:
+            self.namesakes.remove(link)
+            return True
+        found = self.by_pid.get(link.session.pid) is link
+        if found:
+            del self.by_pid[link.session.pid]
+        return found
+
+    def log_login(self, link: ClientLink) -> None:
+        identity: Identity = link.session
         if self.config.settings.log_connections:
             log.info("login: db=%s user=%s from=%s%s", identity.database, identity.user, identity.peer, _tls(link))
 
@@ -103,7 +136,7 @@ class Clients:
 
     def _forget(self, link: ClientLink, reason: str) -> None:
         identity: Identity = link.session
-        if self.by_pid.pop(identity.pid, None) is None:
+        if not self._unindex(link):
             return
         if identity.kind != "console":
             self._uncount(self.databases, identity.database)
@@ -178,9 +211,12 @@ class Clients:
 
     def cancel(self, pid: int, key: bytes) -> None:
         """A CancelRequest: stop the query of exactly the client that has this key, or do nothing."""
-        link = self.by_pid.get(pid)
-        if link is None or not hmac.compare_digest(link.session.key, key):
-            return
+        others = (link for link in self.namesakes if link.session.pid == pid)
+        for link in (self.by_pid.get(pid), *others):
+            if link is not None and hmac.compare_digest(link.session.key, key):
+                self._cancel(link)
+
+    def _cancel(self, link: ClientLink) -> None:
         if link.session.on_cancel is not None:
             link.session.on_cancel()
             return
@@ -213,6 +249,10 @@ class Clients:
             idle = link.server is None or link.server.session.free
             if idle and not link.waiting_since and isinstance(link, ClientLink) and not link.closing:
                 self.end(link, error)
+        for waiter in pool.waiting:
+            if isinstance(waiter, Borrower):  # a login that has not been given a server yet
+                pool.stop_waiting(waiter)
+                waiter.refused(error)
 
     def _end_now(self, link: ClientLink) -> None:
         self.ending.pop(link, None)

@@ -16,7 +16,7 @@ from typing import Any
 from trunkline.auth.login import ClientAuthentication
 from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import LoginSeed, Secret
-from trunkline.config.settings import RESERVED_DATABASES, Config, PoolMode
+from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
     LoginTimeout,
     NotAuthorized,
@@ -30,7 +30,6 @@ from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tls import ALPN, TlsChannel
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.pools import Pools
-from trunkline.pool.profile import Profile
 from trunkline.protocol.messages import ready_for_query
 from trunkline.protocol.options import parse_options
 from trunkline.protocol.startup import (
@@ -43,7 +42,7 @@ from trunkline.protocol.startup import (
     negotiate_protocol_version,
     parse_startup,
 )
-from trunkline.proxy.borrower import judge
+from trunkline.proxy.arrival import Arrival
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
@@ -75,17 +74,18 @@ class Door:
 async def log_in(door: Door, link: ClientLink, inbox: Inbox) -> None:
     """Serve one new connection until it relays by itself, or is over. Never raises."""
     identity: Identity = link.session
+    login = _Login(door, link, inbox, identity)
     try:
-        async with asyncio.timeout(door.config.settings.client_login_timeout or None):
-            await _Login(door, link, inbox, identity).run()
+        async with asyncio.timeout(door.config.settings.client_login_timeout or None) as limit:
+            await login.run(limit)
     except TrunklineError as error:
-        _refuse(door, link, identity, error)
+        login.refuse(error)
     except TimeoutError:
-        _refuse(door, link, identity, LoginTimeout("client_login_timeout"))
+        login.refuse(LoginTimeout("client_login_timeout"))
     except MessageTooLong:
-        _refuse(door, link, identity, ProtocolViolation("invalid message length"))
+        login.refuse(ProtocolViolation("invalid message length"))
     except (ConnectionEnded, ssl.SSLError):
-        link.close()
+        door.clients.on_gone(link, "left during login")
     except asyncio.CancelledError:
         door.clients.on_gone(link, "the login was ended")
         raise
@@ -94,15 +94,10 @@ async def log_in(door: Door, link: ClientLink, inbox: Inbox) -> None:
         door.clients.on_internal_error(link, error)
 
 
-def _refuse(door: Door, link: ClientLink, identity: Identity, error: TrunklineError) -> None:
-    error.severity = "FATAL"
-    door.clients.end(link, error)
-
-
 class _Login:
     """The steps of one login, in order."""
 
-    __slots__ = ("door", "identity", "inbox", "link", "startup")
+    __slots__ = ("_accepted", "_limit", "door", "identity", "inbox", "link", "startup")
 
     def __init__(self, door: Door, link: ClientLink, inbox: Inbox, identity: Identity) -> None:
         self.door = door
@@ -110,8 +105,18 @@ class _Login:
         self.inbox = inbox
         self.identity = identity
         self.startup: StartupMessage
+        self._limit: asyncio.Timeout
+        self._accepted = b""  # the end of the authentication, not sent yet
 
-    async def run(self) -> None:
+    def refuse(self, error: TrunklineError) -> None:
+        """The last word; the end of the authentication goes before it, unless that is what the server refused."""
+        error.severity = "FATAL"
+        if self._accepted and getattr(error, "authenticated", True):
+            self.link.write(self._accepted)
+        self.door.clients.end(self.link, error)
+
+    async def run(self, limit: asyncio.Timeout) -> None:
+        self._limit = limit
         startup = await self._negotiate()
         if startup is None:
             return
@@ -124,9 +129,9 @@ class _Login:
         self._check_tls()
         self.door.clients.admit(self.identity, admin=console)
         self.link.write(negotiate_protocol_version(startup.minor, startup.unknown_options))
-        accepted = await self._authenticate()
+        self._accepted = (await self._authenticate()).payload
         failpoint("login_accepted")
-        await self._enter(accepted.payload, console)
+        await self._enter(console)
 
     # --- before login -------------------------------------------------------------------------------------------
 
@@ -221,40 +226,30 @@ class _Login:
 
     # --- after login --------------------------------------------------------------------------------------------
 
-    async def _enter(self, accepted: bytes, console: bool) -> None:
-        door, identity = self.door, self.identity
+    async def _enter(self, console: bool) -> None:
+        door, identity, key_bytes = self.door, self.identity, KEY_BYTES[self.startup.spoken_minor]
         if console:
-            door.clients.register(self.link, identity, "console", KEY_BYTES[self.startup.spoken_minor])
+            door.clients.register(self.link, identity, "console", key_bytes)
             door.clients.move(self.link, door.clients.consoles)
-            self.link.write(accepted)
+            self.link.write(self._accepted)
             door.clients.tasks.spawn(door.console(self.link, self.inbox, identity), "console")
             return
         door.pools.database(identity.database)
         door.clients.admit_known(identity)
         if self.startup.replication is not None:
-            await door.replication(self.link, self.inbox, identity, self.startup, accepted)
+            await door.replication(self.link, self.inbox, identity, self.startup, self._accepted)
             return
-        pool = door.pools.pool(identity.database, identity.user)
-        profile = await self._profile()
-        if not self.link.opened:
-            raise ConnectionEnded
-        sticky = pool.settings.pool_mode is PoolMode.SESSION
-        door.clients.register(self.link, identity, "client", KEY_BYTES[self.startup.spoken_minor])
+        pool, settings = door.pools.pool(identity.database, identity.user), self._settings()
+        door.clients.enroll(self.link, identity, "client", key_bytes)
         failpoint("client_registered")
-        self.link.begin(pool, profile.params, sticky, door.config.settings.max_packet_size)
-        pool.place_client(self.link, pool.clients)
+        profile = await Arrival(pool, door.config.settings, self.link, self.inbox, self._limit).enter(settings)
+        if self.link.server is not None:  # in session pooling: it keeps it, so it goes by that server's process id
+            door.clients.tell_pid(self.link, self.link.server.pid)
+        door.clients.log_login(self.link)
         pool.login_count += 1
-        self.link.write(accepted + profile.greeting + backend_key_data(identity.pid, identity.key) + READY)
+        self.link.write(self._accepted + profile.greeting + backend_key_data(identity.pid, identity.key) + READY)
         failpoint("greeting_sent")
         self.link.close_inbox(self.inbox.rest())
-
-    async def _profile(self) -> Profile:
-        pool = self.door.pools.pool(self.identity.database, self.identity.user)
-        settings = self._settings()
-        known = pool.profiles.find(settings)
-        if known is not None:
-            return known
-        return pool.profiles.learn(settings, await judge(pool, self.door.pools.engine, settings))
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
         """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""

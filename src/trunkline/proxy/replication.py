@@ -92,6 +92,7 @@ class Replication:
             raise ConnectionEnded
         owner.place_server(server, owner.active)
         self.clients.register(link, identity, "replication", 32 if startup.spoken_minor else 4)
+        self.clients.tell_pid(link, server.pid)
         link.begin(owner, server.params, True, self.settings.max_packet_size)
         owner.place_client(link, owner.clients)
         link.bind_to(server)

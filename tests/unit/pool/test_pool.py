@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.unit.relay import IN_TRANSACTION, READY, error, query, relay, rows
+from trunkline.config.settings import DatabaseSettings
 from trunkline.errors import ServerRefused, ServerUnavailable, ShuttingDown
 from trunkline.protocol.messages import command_complete, parse_fields
 
@@ -35,14 +38,60 @@ async def test_servers_under_way_are_counted_and_not_opened_twice() -> None:
         assert len(made.pool.active) == 3
 
 
-async def test_a_refusal_for_good_reaches_everybody_in_line_without_the_reason_of_a_login() -> None:
-    async with relay() as made:
-        made.opener.refusal = ServerRefused("28P01", "password authentication failed")
+OWN_USER = DatabaseSettings("app", hosts=("127.0.0.1",))
+FORCED_USER = DatabaseSettings("app", hosts=("127.0.0.1",), user="u")
+
+
+@pytest.mark.parametrize(
+    ("database", "refusal", "told"),
+    [
+        (OWN_USER, ServerRefused("28P01", "password authentication failed", authenticated=False), "28P01"),
+        (OWN_USER, ServerRefused("28000", 'role "u" is not permitted to log in'), "28000"),
+        (FORCED_USER, ServerRefused("28P01", "password authentication failed", authenticated=False), "08001"),
+        (FORCED_USER, ServerRefused("28000", 'role "u" is not permitted to log in'), "08001"),
+    ],
+    ids=["a password", "a role", "a password that is not the client's", "a role that is not the client's"],
+)
+async def test_a_refusal_for_good_reaches_everybody_in_line(
+    database: DatabaseSettings, refusal: ServerRefused, told: str
+) -> None:
+    """In the server's words, unless the user whom it refused is not theirs but the operator's."""
+    async with relay(databases={"app": database}) as made:
+        made.opener.refusal = refusal
         ends = [made.client()[1] for _ in range(3)]
         for end in ends:
             end.send(query(b"select 1"))
         await made.settle()
-        assert [sqlstate(end.frames()) for end in ends] == [["08001"]] * 3
+        frames = [end.frames() for end in ends]
+        assert [sqlstate(seen) for seen in frames] == [[told]] * 3
+        assert all((refusal.message.encode() in seen[0][1]) == (told != "08001") for seen in frames)
+
+
+async def test_what_a_server_says_of_its_own_rules_is_not_repeated() -> None:
+    """pg_hba.conf knows our host, not the client's."""
+    async with relay() as made:
+        made.opener.refusal = ServerRefused("28000", 'no entry for host "10.1.2.3"', authenticated=False)
+        _, client = made.client()
+        client.send(query(b"select 1"))
+        await made.settle()
+        [(_, body)] = client.frames()
+        assert parse_fields(body)["C"] == "28000"
+        assert b"10.1.2.3" not in body
+
+
+async def test_a_role_that_was_refused_is_asked_for_anew_by_the_next_who_comes() -> None:
+    async with relay(server_login_retry=60.0) as made:
+        made.opener.refusal = ServerRefused("28000", 'role "u" does not exist')
+        _, first = made.client()
+        first.send(query(b"select 1"))
+        await made.settle()
+        assert sqlstate(first.frames()) == ["28000"]
+        made.opener.refusal = None
+        link, second = made.client()
+        second.send(query(b"select 1"))
+        await made.settle()
+        assert link.server is not None
+        assert second.bytes() == b""
 
 
 async def test_a_servers_own_refusal_keeps_its_words() -> None:

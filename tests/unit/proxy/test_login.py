@@ -55,8 +55,8 @@ async def test_a_setting_that_the_server_refuses_ends_the_login_in_the_servers_w
         server, far = made.opener.opened[0]
         far.send(error("22023", 'invalid value "Mars"'), READY)
         await made.settle()
-        [(_, body), *rest] = client.frames()
-        assert rest == []
+        (said, _), (_, body), *rest = client.frames()
+        assert (said, rest) == ("R", [])
         fields = parse_fields(body)
         assert (fields["S"], fields["C"], fields["M"]) == ("FATAL", "22023", 'invalid value "Mars"')
         assert client.closed

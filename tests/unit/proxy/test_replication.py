@@ -86,7 +86,7 @@ async def test_when_the_server_goes_the_client_is_told() -> None:
 
 async def test_a_refusal_of_the_server_is_the_clients() -> None:
     async with door() as made:
-        made.opener.refusal = ServerRefused("28000", "no pg_hba.conf entry for replication")
+        made.opener.refusal = ServerRefused("28000", "no pg_hba.conf entry for replication", authenticated=False)
         client = await made.come(STARTUP)
         [(_, body)] = client.frames()
         assert parse_fields(body)["M"] == "no pg_hba.conf entry for replication"
