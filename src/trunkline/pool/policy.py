@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from trunkline.errors import ServerRefused, ServerUnavailable, TrunklineError
+
 FIRST_PAUSE_S = 0.05
 # authentication, catalog, rights, features, bad values, a database that takes no connections
 PERMANENT_CLASSES = ("28", "3D", "42", "0A", "22", "55")
@@ -89,6 +91,19 @@ def refuses(trouble: Trouble | None, servers: int, now: float, patience: float) 
     if trouble is None or servers:
         return False
     return trouble.permanent or now - trouble.since >= patience
+
+
+def told(error: TrunklineError, forced: bool) -> TrunklineError:
+    """What clients hear of a login that failed: as a direct connection would, unless its user was `forced` on them."""
+    if not isinstance(error, ServerRefused) or not error.sqlstate.startswith("28"):
+        return error
+    if forced:
+        return ServerUnavailable("the server refused our login", hint="The log says why.")
+    if error.authenticated or error.sqlstate == "28P01":
+        return error
+    return ServerRefused(  # its words (pg_hba.conf) name our host, not the client's
+        error.sqlstate, "the server refused this login", hint="The log says why.", authenticated=False
+    )
 
 
 def expired(opened_at: float, idle_since: float, now: float, lifetime: float, idle_timeout: float) -> str | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from trunkline.config.settings import PoolMode, PoolSettings
 from trunkline.errors import (
     PoolTimeout,
-    ServerRefused,
     ServerUnavailable,
     TransactionBlockRefused,
     TrunklineError,
@@ -200,20 +199,8 @@ class Pool(Returns):
     def refuse_waiting(self) -> None:
         """Everybody in line hears at once that there is no server."""
         for lessee in self.waiting:
-            self.refuse(lessee, self._refusal())
-
-    def _refusal(self) -> TrunklineError:
-        """A refusal of the client's own user is told as a direct connection would hear it; one of ours stays ours."""
-        error = self.refusal or ServerUnavailable("no server could be reached")
-        if not isinstance(error, ServerRefused) or not error.sqlstate.startswith("28"):
-            return error
-        if self.pools.forces_user(self):
-            return ServerUnavailable("the server refused our login", hint="The log says why.")
-        if error.authenticated or error.sqlstate == "28P01":
-            return error
-        return ServerRefused(  # its words (pg_hba.conf) name our host, not the client's
-            error.sqlstate, "the server refused this login", hint="The log says why.", authenticated=False
-        )
+            error = self.refusal or ServerUnavailable("no server could be reached")
+            self.refuse(lessee, policy.told(error, self.pools.forces_user(self)))
 
     # --- losses -----------------------------------------------------------------------------------------------
 

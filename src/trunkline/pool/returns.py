@@ -71,8 +71,8 @@ class Returns(Leases):
             self.open_more()
 
     def _close_reason(self, server: ServerLink) -> str | None:
-        if server.close_needed:
-            return "close_needed"
+        if server.close_needed or server.single_use:
+            return "close_needed" if server.close_needed else "opened for one client alone"
         if server.unsent_count or not server.between_messages:
             return "half a message"
         if self.closed or self.paused:
