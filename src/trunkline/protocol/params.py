@@ -20,9 +20,11 @@ FIXED = frozenset(
         b"is_superuser",
         b"server_encoding",
         b"server_version",
-        b"session_authorization",
     )
 )
+
+# Who the session acts for: a change of the first ends the second, and either changes is_superuser.
+IDENTITY = (b"session_authorization", b"role")
 
 # What decides how the text of a statement is understood: names, literals and rights (parse analysis happens once).
 MEANING = frozenset(
@@ -100,7 +102,8 @@ class Params:
         set_ = [(name, value) for name, value in changed.items() if name not in FIXED]
         set_ += [(name, value) for name, value in target.extra.items() if self.extra.get(name) != value]
         tell = [(name, self.reported[name]) for name in changed if name in FIXED and name in self.reported]
-        if self.extra.get(b"role") != target.extra.get(b"role"):  # the server will say itself what follows from that
+        identity = b"session_authorization" in changed or self.extra.get(b"role") != target.extra.get(b"role")
+        if identity:  # the server will say itself what follows from that
             tell = [(name, value) for name, value in tell if name != b"is_superuser"]
         encoding = target.reported.get(b"client_encoding", b"UTF8")
         reset = tuple(name for name in self.extra if name not in target.extra)
@@ -123,18 +126,18 @@ class Difference:
         """One simple query that applies it, or None when the server is as it should be.
 
         `set_config` takes a value as the startup packet does; SET would quote a list such as search_path as one name.
-        A role decides what may be set: the old one goes first, the new one comes last.
+        Who the session acts for decides what may be set: the old identity goes first, the new one comes last.
         """
         parts = [b"RESET " + quote_name(name) for name in sorted(self.reset, key=_is_not_role)]
-        if any(name == b"role" for name, _ in self.assign):
-            parts.insert(0, b"RESET role")
+        assigned = {name for name, _ in self.assign}
+        parts[:0] = [b"RESET " + name for name in IDENTITY if name in assigned]
         if self.assign:
             calls = (b"pg_catalog.set_config(%b, %b, false)" % (quote(n), self._value(v)) for n, v in self._in_order())
             parts.append(b"SELECT " + b", ".join(calls))
         return b"; ".join(parts) if parts else None
 
     def _in_order(self) -> list[tuple[bytes, bytes]]:
-        return sorted(self.assign, key=lambda item: item[0] == b"role")
+        return sorted(self.assign, key=lambda item: IDENTITY.index(item[0]) + 1 if item[0] in IDENTITY else 0)
 
     def _value(self, value: bytes) -> bytes:
         """As a literal, or, beyond ASCII, as its bytes: the session may still be in another encoding."""
