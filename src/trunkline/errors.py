@@ -193,6 +193,27 @@ class TransactionBlockRefused(TrunklineError):
     hint = 'Use pool_mode = "transaction" for this database or user.'
 
 
+class TransactionAborted(TrunklineError):
+    """What PostgreSQL says in a failed transaction block; said by us when the server of that block is gone."""
+
+    code = "TL0308"
+    sqlstate = "25P02"
+
+
+class UnknownStatement(TrunklineError):
+    """A name that no prepared statement has, used where no server can be asked."""
+
+    code = "TL0309"
+    sqlstate = "26000"
+
+
+class UnknownPortal(TrunklineError):
+    """As `UnknownStatement`, for a portal."""
+
+    code = "TL0310"
+    sqlstate = "34000"
+
+
 # --- servers ----------------------------------------------------------------------------------------------------
 
 

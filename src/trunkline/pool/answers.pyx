@@ -29,9 +29,11 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
     if frame.type == c'E':
         return on_error(server, frame, note, ours, run)
     if frame.type == c'S':
-        return on_parameter(server, frame, ours)
+        return on_parameter(server, frame, ours, run)
     if frame.type == c'C':
         return 0 if ours else on_tag(server, frame)
+    if frame.type == c'N':
+        return on_notice(server, frame)
     if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
         server.session.tainted = True
     return 0
@@ -73,6 +75,13 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
+    cdef bint last = server.session.tainted or b"\0VFATAL\0" in said or b"\0VPANIC\0" in said  # V is never translated
+    if last and server.lessee is not None and server.lessee.outlives():
+        server.last_words = parse_fields(said)  # told as an ERROR: for the client it is not the end
+        server.words_unit = server.units_done
+        server.give_run(frame.data, run)
+        server._break_off(f"{server.last_words['C']}: {server.last_words['M']}")
+        return -2
     if type(note) is Statement and b"\0C0A000\0" in said:  # "cached plan must not change result type"
         retire(note)  # PostgreSQL goes on to refuse the name that is bound to it, but not the text under a new one
     renamed = client_name(note, server.lessee.names) if server.lessee is not None else None
@@ -81,7 +90,7 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         server.lessee.flush()
         run[0] = frame.data + frame.have
         server.lessee.write(in_client_words(said, *renamed))
-    server.said_fatal = server.session.tainted or b"\0VFATAL\0" in said  # V is never translated
+    server.said_fatal = last
     if server.said_fatal and server.lessee is None and server.session.count == 0:
         server._break_off(f"{server.setup_error['C']}: {server.setup_error['M']}")
         return -2
@@ -89,6 +98,15 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         take_back(server, server.lessee)
     if server.lessee is not None and server.lessee.copy_syncs:
         sync_after_copy(server)
+    return 0
+
+
+cdef int on_notice(ServerLink server, Frame *frame) except -1:
+    """A server that is stopped at once, or whose sibling has crashed, says so in a WARNING (postgres.c, quickdie)."""
+    cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    if b"\0C57P0" in said:
+        server.last_words = parse_fields(said)
+        server.words_unit = server.units_done
     return 0
 
 
@@ -101,9 +119,10 @@ cdef int sync_after_copy(ServerLink server) except -1:
     return 0
 
 
-cdef int on_parameter(ServerLink server, Frame *frame, bint ours) except -1:
+cdef int on_parameter(ServerLink server, Frame *frame, bint ours, unsigned char **run) except -1:
     cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
     if frame.have < frame.size or len(parts) != 3:
+        server.give_run(frame.data, run)
         server._break_off("a ParameterStatus that is too long or malformed")
         return -2
     name, value = parts[:2]

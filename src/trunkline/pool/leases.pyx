@@ -205,4 +205,4 @@ cdef class Leases(Owner):
             lessee.refused(error)
         except Exception:
             log.exception("internal error at %r", lessee)
-            lessee.server_lost(InternalError.incident())
+            lessee.server_lost(None, InternalError.incident(), False)

@@ -30,7 +30,8 @@ cdef class Lessee(Link):
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
-    cpdef server_lost(self, error)
+    cpdef bint outlives(self)
+    cpdef server_lost(self, ServerLink server, error, bint goes_on)
 
 cdef class Owner:
     cdef readonly bint tracks             # statements and parameters follow clients from server to server
@@ -62,6 +63,10 @@ cdef class ServerLink(Link):
     cdef public frozenset restored        # settings whose reports are of no interest, for we set them back
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
+    cdef readonly dict last_words         # the fields of what it said before it closed, or None
+    cdef readonly unsigned long long words_unit   # in which unit, if it went on living
+    cdef readonly bint torn               # it was lost inside a frame whose beginning the lessee has
+    cdef readonly bint in_setup           # it was lost while a query of our own ran
     cdef public bint close_needed
     cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over
@@ -69,7 +74,7 @@ cdef class ServerLink(Link):
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log
     cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
-    cdef unsigned long long commit_unit   # the last COMMIT, by the number of the ReadyForQuery that answers it
+    cdef unsigned long long commit_unit   # the last that may have committed, by the number of its ReadyForQuery
     cdef readonly double idle_since, leased_at, request_at
     cdef public double opened_at
 
@@ -83,6 +88,7 @@ cdef class ServerLink(Link):
     cdef int _say_fakes(self) except -1
     cdef int _after_frame(self, unsigned char *end, unsigned char **run) except -1
     cdef int _break_off(self, str reason) except -1
+    cdef int give_run(self, unsigned char *end, unsigned char **run) except -1
     cdef int say_fakes_now(self) except -1
 
     cdef inline bint matches(self, object params) noexcept:

@@ -25,7 +25,8 @@ class Lessee(Link):
     restoring: bytes | None
     def granted(self) -> None: ...
     def refused(self, error: TrunklineError) -> None: ...
-    def server_lost(self, error: TrunklineError | None) -> None: ...
+    def outlives(self) -> bool: ...
+    def server_lost(self, server: ServerLink | None, error: TrunklineError | None, goes_on: bool) -> None: ...
 
 class Owner:
     tracks: bool
@@ -58,6 +59,11 @@ class ServerLink(Link):
     prepared: OrderedDict[Statement, None]
     unnamed: bytes | None
     setup: Callable[[dict[str, str] | None], None] | None
+    said_fatal: bool
+    last_words: dict[str, str] | None
+    words_unit: int
+    torn: bool
+    in_setup: bool
     close_needed: bool
     doubt: int
     answer: list[bytes] | None

@@ -17,13 +17,13 @@ from collections import OrderedDict
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy, memset
 
-from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, ServerProtocolViolation
+from trunkline.errors import CommitOutcomeUnknown, InternalError
 from trunkline.failpoints cimport failpoint
 from trunkline.net.link cimport Link
 from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
 from trunkline.protocol.params import Params
 from trunkline.pool.answers cimport look_into
-from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut
+from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_NONE, WATCH_WHOLE, Cut, Frame, cut
 from trunkline.protocol.server_session cimport (
     BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
 )
@@ -31,14 +31,16 @@ from trunkline.routing.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
 
-# Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front.
-SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE}
+# Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front,
+# and of a notice what is here will do.
+SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE, "N": WATCH_NONE}
 
 # Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
 LONG_REPLIES = "TDdVENASt"
 
 cdef unsigned char[256] WATCH, WATCH_ANSWER, LOOK, LONG
-memset(WATCH, 0, 256)
+memset(WATCH, WATCH_HEAD, 256)  # a frame of which the lessee has only the beginning would take it down with this server
+WATCH[<unsigned char>b"A"[0]] = WATCH_NONE        # what may come while nobody has leased this server does not wait for its end
 memset(LOOK, 0, 256)
 memset(LONG, 0, 256)
 for _kind in LONG_REPLIES:
@@ -69,8 +71,15 @@ cdef class Lessee(Link):
         """The wait for a server ended without one."""
         raise NotImplementedError
 
-    cpdef server_lost(self, error):
-        """The leased server is gone; error is None when the server has already told the client why."""
+    cpdef bint outlives(self):
+        """Whether it goes on when its server is lost."""
+        return False
+
+    cpdef server_lost(self, ServerLink server, error, bint goes_on):
+        """The server that was leased is gone: for a reason of ours (`error`) or by itself; `outlives` was asked before.
+
+        No server: the lessee could not be told that it gets none.
+        """
         raise NotImplementedError
 
 
@@ -167,9 +176,9 @@ cdef class ServerLink(Link):
 
     def run_setup(self, bytes sql):
         """Ask a simple query of our own; its answer is swallowed and `setup` hears how it ended."""
-        self.session.setup_failed = False
         self.setup_error = self.answer = None
         self.unnamed = None
+        self.request_at = self.engine.now  # a clock that still shows the last client's query would run out at once
         self.session.expect(QUERY, SWALLOW, None)
         self.write(query(sql))
 
@@ -197,6 +206,7 @@ cdef class ServerLink(Link):
             if verdict == CUT_MORE:
                 break
             if verdict == CUT_BAD:
+                self.give_run(data + at, &run)
                 return self._break_off("a message of impossible length")
             if self._judge(&frame, &run) < 0:
                 return n
@@ -219,7 +229,10 @@ cdef class ServerLink(Link):
             lessee.resume()
         if lessee is not None and lessee.awaits_answers:
             return self._let_go_on(lessee)
-        if not boundary or not self.session.synced or self.session.count:
+        if not boundary or self.session.count:
+            return 0
+        if not self.session.synced:
+            self.request_at = self.engine.now  # a batch without its Sync is idle from now on
             return 0
         if self.setup is not None:
             setup, self.setup = self.setup, None
@@ -252,6 +265,7 @@ cdef class ServerLink(Link):
         ours = self.session.next_is_ours()
         verdict = self.session.on_reply(frame.type, frame.data[HEADER_BYTES] if frame.have == HEADER_BYTES + 1 else 0)
         if verdict == BROKEN or (frame.size > SHORT_BYTES and not LONG[frame.type]):
+            self.give_run(frame.data, run)
             self._break_off(f"an unexpected message of type {chr(frame.type)!r}")
             return -2
         if look:
@@ -263,8 +277,7 @@ cdef class ServerLink(Link):
         if verdict == KEEP and self.answer is not None and frame.type == c'D' and frame.have == frame.size:
             self.answer.append(PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.size - HEADER_BYTES))
         if verdict == KEEP or self.lessee is None:
-            if self.lessee is not None:
-                self.lessee.gather(run[0], frame.data - run[0])
+            self.give_run(frame.data, run)
             run[0] = frame.data + frame.have
             self.dropping = True
         else:
@@ -273,13 +286,19 @@ cdef class ServerLink(Link):
             self._after_frame(frame.data + frame.size, run)
         return 0
 
+    cdef int give_run(self, unsigned char *end, unsigned char **run) except -1:
+        """The lessee gets what is its own up to here."""
+        if self.lessee is not None:
+            self.lessee.gather(run[0], end - run[0])
+        run[0] = end
+        return 0
+
     cdef inline int _after_frame(self, unsigned char *end, unsigned char **run) except -1:
         """What we answer ourselves comes behind a whole frame of the server's, never inside one."""
         if self.left or not self.session.count or self.lessee is None:
             return 0
         if self.session.ring[self.session.head].action == FAKE:
-            self.lessee.gather(run[0], end - run[0])
-            run[0] = end
+            self.give_run(end, run)
             self._say_fakes()
         return 0
 
@@ -333,7 +352,7 @@ cdef class ServerLink(Link):
         return self.left > 0 and not self.dropping and self.lessee is not None
 
     def drop(self, str reason, error=None):
-        """Close this connection; a lessee hears of it, unless the server has told it already."""
+        """Close this connection; its lessee hears of it."""
         cdef Lessee lessee = self.lessee
         setup, self.setup = self.setup, None
         if self.fd < 0:
@@ -343,9 +362,9 @@ cdef class ServerLink(Link):
             log.info("closing server connection %r: %s", self, reason)
         if lessee is not None:
             lessee.flush()
-        said = self.said_fatal or self.mid_reply
-        if error is None and self.commit_unit > self.units_done:
-            error = CommitOutcomeUnknown("server closed the connection while a COMMIT was under way")
+        self.torn = self.mid_reply
+        self.in_setup = setup is not None
+        goes_on = error is None and lessee is not None and not (self.torn or self.said_fatal) and lessee.outlives()
         self.unlease()
         try:
             failpoint(b"server_lost")
@@ -354,6 +373,6 @@ cdef class ServerLink(Link):
                 setup({"S": "FATAL", "C": "08006", "M": reason})
         finally:  # whatever fails here, its lessee must not wait for a server that is no more
             if lessee is not None:
-                lessee.server_lost(None if said else error or ServerLost("server closed the connection unexpectedly"))
+                lessee.server_lost(self, error, goes_on)
             if not logging_in:
                 self.owner.on_lost(self, reason)

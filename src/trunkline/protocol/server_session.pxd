@@ -33,6 +33,7 @@ cdef enum Copying:
 cdef struct Owed:
     unsigned char request
     unsigned char action
+    unsigned char mark   # of the owner's, for when the answer is lost; nothing here reads it
     PyObject *note
 
 cdef class ServerSession:
@@ -48,7 +49,7 @@ cdef class ServerSession:
     cdef readonly bint skipping             # the server ignores everything until Sync
     cdef readonly bint synced               # the last thing that happened was the last ReadyForQuery owed
     cdef readonly bint tainted              # something happened after which nothing can be proved
-    cdef readonly bint setup_failed         # a query of ours ended in an error
+    cdef readonly bint failed               # the unit under way has had its error
     cdef readonly list undone               # (request, action, note, failed) dropped by an error, oldest first
 
     cdef int expect(self, Request request, Action action, object note) except -1
@@ -69,6 +70,11 @@ cdef class ServerSession:
     cdef inline bint in_batch(self) noexcept:
         # an error may have the server skip what is sent now
         return self.count > 0 and self.ring[(self.head + self.count - 1) & (self.capacity - 1)].request > SYNC
+
+    cdef inline void mark(self, int mark) noexcept:
+        # of the request entered last; one that the server will skip was not entered
+        if self.count and not self.skipping:
+            self.ring[(self.head + self.count - 1) & (self.capacity - 1)].mark = <unsigned char>mark
 
     cdef inline bint is_free(self) noexcept:
         # law 1: positive proof, never absence of error

@@ -85,7 +85,7 @@ cdef class ServerSession:
         if self.count == self.capacity:
             self._grow()
         slot = &self.ring[(self.head + self.count) & (self.capacity - 1)]
-        slot.request, slot.action, slot.note = request, action, NULL
+        slot.request, slot.action, slot.mark, slot.note = request, action, 0, NULL
         if note is not None:
             Py_INCREF(note)
             slot.note = <PyObject *>note
@@ -122,6 +122,7 @@ cdef class ServerSession:
 
     cdef void _on_ready(self, unsigned char status) noexcept:
         self.copying = COPY_NONE
+        self.failed = False
         self.status = status
         self.units -= 1
         self._pop()
@@ -129,8 +130,8 @@ cdef class ServerSession:
 
     cdef Verdict _on_error(self, Owed *head, Verdict verdict) except *:
         self.copying = COPY_NONE
+        self.failed = True
         if head.request <= SYNC:
-            self.setup_failed |= head.action == SWALLOW
             return verdict
         self._fail()
         return GIVE  # an injected Parse that fails is the answer to the client's Bind behind it
@@ -174,6 +175,26 @@ cdef class ServerSession:
             self._pop()
         self.skipping = True
         return 0
+
+    def lose(self):
+        """The connection is gone: what was owed, as (request, action, mark), oldest first; all of it goes to `undone`."""
+        cdef list owed = []
+        cdef Owed *head
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            head = &self.ring[(self.head + i) & (self.capacity - 1)]
+            owed.append((REQUEST_NAMES[head.request], ACTION_NAMES[head.action], <int>head.mark))
+        while self.count:
+            head = &self.ring[self.head]
+            if head.request > SYNC:
+                self._fail()
+                continue
+            if head.note:
+                self.undone.append((<int>head.request, <int>head.action, <object>head.note, True))
+            self.units -= 1
+            self._pop()
+        self.synced = False
+        return owed
 
     cdef int pop_fake(self) except -1:
         """The request whose reply is ours to give now, or NOTHING."""
@@ -246,6 +267,11 @@ cdef class ServerSession:
     def copy_done(self):
         """CopyDone or CopyFail was sent."""
         self.end_copy()
+
+    @property
+    def mid_copy(self):
+        """In a COPY whose end the server has not heard, or not said."""
+        return self.copying != COPY_NONE and not self.copy_ended
 
     @property
     def free(self):

@@ -37,7 +37,7 @@ class Borrower(Lessee):
         if not self.outcome.done():
             self.outcome.set_exception(ConnectionEnded())
 
-    def server_lost(self, error: TrunklineError | None) -> None:
+    def server_lost(self, server: ServerLink | None, error: TrunklineError | None, goes_on: bool) -> None:
         self.refused(error or ServerRefused("08006", "server closed the connection unexpectedly"))
 
 

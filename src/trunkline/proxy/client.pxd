@@ -3,11 +3,17 @@ from trunkline.pool.server cimport Lessee
 from trunkline.protocol.scanner cimport Frame
 
 cdef enum:           # of a client, in the order of STATES
-    READY, COPYING, REFUSED
+    READY, COPYING, REFUSED, LOST
+
+cdef enum:           # of a batch without its Sync
+    BOUND = 1 << 20  # it has more than definitions of statements
 
 cdef class ClientLink(Lessee):
     cdef readonly Leases pool
     cdef readonly int state
+    cdef int batch                     # since the last Sync: BOUND, and WRITES if any of it does
+    cdef dict sights                   # without tracking: name -> what its text shows, of statements that may write
+    cdef readonly object lost          # the LostBlock that it is in, or None
     cdef Py_ssize_t max_bytes
     cdef public object session         # the Python side of this client: names, login, how it ends
     cdef readonly double active_at     # when it last sent something

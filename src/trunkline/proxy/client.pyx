@@ -18,10 +18,10 @@ from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHO
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
-STATES = ("ready", "copying", "refused")
+STATES = ("ready", "copying", "refused", "lost")
 
 # How much of a frame a step must see at once; the others need only the header.
-SEEN = {"Q": WATCH_WHOLE, "P": WATCH_WHOLE, "D": WATCH_WHOLE, "C": WATCH_WHOLE, "B": WATCH_HEAD}
+SEEN = {"Q": WATCH_WHOLE, "P": WATCH_WHOLE, "B": WATCH_HEAD, "D": WATCH_WHOLE, "E": WATCH_HEAD, "C": WATCH_WHOLE}
 
 cdef unsigned char WATCH[256]
 memset(WATCH, 0, sizeof(WATCH))
@@ -187,8 +187,38 @@ cdef class ClientLink(Lessee):
         self.passing = False
         self.kept = self.kept[here:] or None
 
-    cpdef server_lost(self, error):
-        self.end(error)
+    cpdef bint outlives(self):
+        """Not if its session has something that only this server knew."""
+        return not (self.sticky or self.eof or self.closing or self.server.doubt)
+
+    cpdef server_lost(self, ServerLink server, error, bint goes_on):
+        self.session.on_server_lost(self, server, error, goes_on)
+
+    def carry_on(self, bytes said, lost, bint skipping):
+        """Its server is gone and it stays: it hears what it is owed, and goes on without one."""
+        self.passing = self.ends_names = self.awaits_answers = self.blocked = False
+        self.batch = 0
+        self.copy_syncs = 0
+        self.lost = lost
+        self.state = REFUSED if skipping else READY if lost is None else LOST
+        self.write(said)
+        self.run_kept()
+        if not self.blocked:
+            self.resume()
+
+    def name(self, bytes name, statement):
+        """Give a statement a name of this client's, or (None) take the name back."""
+        if self.names is None:
+            self.names = {}
+        if statement is None:
+            self.names.pop(name, None)
+        else:
+            self.names[name] = statement
+
+    @property
+    def bound(self):
+        """The batch it is in has more than definitions of statements."""
+        return self.batch != 0
 
     cdef int on_drained(self) except -1:
         if self.server is not None:

@@ -31,10 +31,13 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.undo import take_back
 from trunkline.protocol.messages import notice_response
 from trunkline.proxy.borrower import Borrower
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Identity
+from trunkline.proxy.losses import Lost, farewell, final_loss, loss
+from trunkline.proxy.lost_block import LostBlock
 
 log = logging.getLogger("trunkline.client")
 
@@ -54,6 +57,7 @@ class Clients:
         self.logging_in: Place[ClientLink] = Place("login")
         self.consoles: Place[ClientLink] = Place("console")
         self.ending: dict[ClientLink, float] = {}  # until when
+        self.bereft: set[ClientLink] = set()  # in a transaction block whose server is gone
         self.databases: Counter[str] = Counter()
         self.users: Counter[str] = Counter()
         self.tasks = Tasks()
@@ -197,6 +201,27 @@ class Clients:
         else:
             pool.abandon(server, reason)
 
+    def on_server_lost(
+        self, link: ClientLink, server: ServerLink | None, error: TrunklineError | None, *, goes_on: bool
+    ) -> None:
+        """The server it leased is gone: by our own will, for a reason to tell (`error`), or by itself."""
+        if server is None or not goes_on:
+            told = server is not None and (server.said_fatal or server.torn)
+            self.end(link, None if told else error or final_loss(lost_of(link, server) if server else None))
+            return
+        lost = lost_of(link, server)
+        if lost.in_setup and not server.units_done:  # it dies of our own question: asking the next one is no way out
+            link.refused(loss(lost.words, unknown=False))
+            return
+        take_back(server, link)
+        end = farewell(lost)
+        if end.error is not None and self.config.settings.log_pooler_errors:
+            log.warning("%s: %s %s: %s", link.session, end.error.code, end.error.sqlstate, end.error.message)
+        block = LostBlock.after(link, end, server.leased_at)
+        if block is not None and block.in_block:
+            self.bereft.add(link)
+        link.carry_on(end.said, block, end.skipping)
+
     def _on_lessee_done(self, lessee: Lessee) -> None:
         """A pool ended the lease of a client that had already gone."""
         if isinstance(lessee, ClientLink) and lessee in self.ending:
@@ -299,3 +324,22 @@ def _overdue(pool: Pool, server: ServerLink, now: float) -> TrunklineError | Non
 
 def _tls(link: ClientLink) -> str:
     return f" tls={link.tls_channel.describe()}" if link.tls_channel is not None else ""
+
+
+def lost_of(link: ClientLink, server: ServerLink) -> Lost:
+    """What the client had under way at a server that is gone; its queue is empty afterwards."""
+    session = server.session
+    told = session.failed and (server.last_words is None or session.tainted)
+    skipping, synced, status, mid_copy = session.skipping, session.synced, chr(session.status), session.mid_copy
+    return Lost(
+        owed=session.lose(),
+        status=status,
+        told=told,
+        skipping=skipping,
+        open_batch=not synced and not skipping,
+        bound=link.bound,
+        copying=mid_copy,
+        copy_syncs=link.copy_syncs,
+        in_setup=link.blocked and link.kept is not None and server.in_setup,
+        words=server.last_words if server.words_unit == server.units_done else None,
+    )

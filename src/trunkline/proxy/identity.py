@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
+    from trunkline.pool.server import ServerLink
     from trunkline.proxy.client import ClientLink
     from trunkline.proxy.clients import Clients
 
@@ -48,6 +49,11 @@ class Identity:
 
     def on_client_gone(self, link: ClientLink, error: str | None) -> None:
         self.clients.on_gone(link, error)
+
+    def on_server_lost(
+        self, link: ClientLink, server: ServerLink | None, error: TrunklineError | None, goes_on: bool
+    ) -> None:
+        self.clients.on_server_lost(link, server, error, goes_on=goes_on)
 
     def on_internal_error(self, link: ClientLink, error: BaseException) -> None:
         self.clients.on_internal_error(link, error)

@@ -9,24 +9,24 @@ Rules:
 3. A refusal of our own ends the unit it belongs to: one error, then nothing until Sync, then one ReadyForQuery.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memset
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memchr, memset
 
-from trunkline.protocol.messages import IDLE_READY
+from trunkline.protocol.messages import IDLE_READY, ready_for_query
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.routing.session_effects import PROBED
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.names cimport names_statement
 from trunkline.pool.prepared cimport (
-    begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, prepare_doubtful, run_doubtful, see,
-    text_of,
+    UNSEEN, begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, prepare_doubtful, run_doubtful,
+    see, text_of,
 )
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
 from trunkline.routing.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
-from trunkline.proxy.client cimport COPYING, READY, ClientLink
+from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -46,21 +46,27 @@ STEPS = {
         "S": "end_refusal", "X": "terminate", "Q": "drop", "F": "drop", "P": "drop", "B": "drop", "D": "drop",
         "E": "drop", "C": "drop", "H": "drop", "d": "drop", "c": "drop", "f": "drop",
     },
+    # its server was lost in a transaction block, or has left an error behind (lost_block.py)
+    "lost": {
+        "Q": "lost_query", "F": "lost_function", "P": "lost_message", "B": "lost_message", "D": "lost_message",
+        "E": "lost_message", "C": "lost_message", "S": "lost_sync", "H": "drop", "X": "terminate",
+        "d": "drop", "c": "drop", "f": "drop",
+    },
 }
 
 # Steps that need a server which listens; while it skips to Sync, what they would send is dropped (rule 2).
 NEED_SERVER = ("query", "function", "parse", "bind", "describe", "execute", "close")
 
 cdef enum:
-    N_STATES = 3
+    N_STATES = 4
     RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
 
 cdef int ANY_STATE = PROBED
 
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
 
-cdef Step FUNCTIONS[24]   # room for every name below; 0 is none
-cdef unsigned char NEEDS[24]
+cdef Step FUNCTIONS[32]   # room for every name below; 0 is none
+cdef unsigned char NEEDS[32]
 cdef unsigned char TABLE[N_STATES][256]
 
 # --- steps: one short function an entry -------------------------------------------------------------------------------
@@ -92,15 +98,10 @@ cdef inline int enter(ClientLink client, Request request, object note, int sight
     begin(client)
     server.session.expect(request, FORWARD, note)
     failpoint(b"query_owed")
-    commits_at(server, sight, server.session.units)
+    server.session.mark(sight & (COMMITS | WRITES))
+    if sight & (COMMITS | WRITES):
+        server.commit_unit = server.units_done + server.session.units
     return 0
-
-
-cdef inline void commits_at(ServerLink server, int sight, Py_ssize_t unit) noexcept:
-    """If it commits something, note which ReadyForQuery tells that it has: without that one, nobody knows."""
-    cdef bint in_block = server.session.status != c'I'
-    if (sight & COMMITS and (in_block or unit > 1)) or (sight & WRITES and (not in_block or unit > 1)):
-        server.commit_unit = server.units_done + unit
 
 
 cdef int restore(ClientLink client) except -1:
@@ -114,16 +115,50 @@ cdef int restore(ClientLink client) except -1:
 
 
 cdef int step_parse(ClientLink client, Frame *frame) except -1:
-    return client._too_long() if frame.size > RENAMED_BYTES else parse(client, frame)
+    if frame.size > RENAMED_BYTES:
+        return client._too_long()
+    if not client.pool.tracks:
+        note_commit(client, frame)
+    return parse(client, frame)
 
 
 cdef int step_bind(ClientLink client, Frame *frame) except -1:
-    return client._too_long() if frame.size > RENAMED_BYTES else bind(client, frame)
+    if frame.size > RENAMED_BYTES:
+        return client._too_long()
+    client.batch |= BOUND
+    if not client.pool.tracks:
+        client.bound_sight = sight_of_bound(client, frame)
+    return bind(client, frame)
 
 
 cdef int step_execute(ClientLink client, Frame *frame) except -1:
-    commits_at(client.server, client.bound_sight, client.server.session.units + 1)
-    return extended(client, frame, EXECUTE, None)
+    extended(client, frame, EXECUTE, None)
+    client.server.session.mark(client.bound_sight & COMMITS)
+    client.batch |= BOUND | (client.bound_sight & WRITES)  # what is no block's is committed by Sync
+    if client.bound_sight & (COMMITS | WRITES):
+        client.server.commit_unit = client.server.units_done + client.server.session.units + 1
+    return DONE
+
+
+cdef int note_commit(ClientLink client, Frame *frame) except -1:
+    """Session pooling remembers no statements: only, by their names, those that commit."""
+    cdef const unsigned char *name = frame.data + HEADER_BYTES
+    cdef const unsigned char *end = <const unsigned char *>memchr(name, 0, frame.have - HEADER_BYTES)
+    cdef int sight = UNSEEN if end is NULL else see(client, frame, end + 1 - frame.data)
+    if end is NULL or (client.sights is None and not sight & (COMMITS | WRITES)):
+        return 0
+    if client.sights is None:
+        client.sights = {}
+    client.sights[PyBytes_FromStringAndSize(<const char *>name, end - name)] = sight
+    return 0
+
+
+cdef int sight_of_bound(ClientLink client, Frame *frame) except -1:
+    cdef bytes portal = text_of(frame, HEADER_BYTES)
+    cdef Py_ssize_t start = HEADER_BYTES + len(portal) + 1
+    if client.sights is None or start >= frame.have:
+        return 0
+    return client.sights.get(text_of(frame, start), 0)
 
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
@@ -134,6 +169,8 @@ cdef int step_sync(ClientLink client, Frame *frame) except -1:
         return WAIT
     begin(client)
     client.server.session.expect(SYNC, FORWARD, None)
+    client.server.session.mark(client.batch & WRITES)
+    client.batch = 0
     client._pass(frame)
     return DONE if client.restoring is None else restore(client)
 
@@ -201,8 +238,42 @@ cdef int step_sync_in_copy(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
-    client.state = READY
-    client.write(IDLE_READY)
+    client.state = READY if client.lost is None else LOST
+    client.write(IDLE_READY if client.lost is None else ready_for_query(client.lost.status))
+    return DONE
+
+
+cdef int step_lost_query(ClientLink client, Frame *frame) except -1:
+    said = client.lost.query(text_of(frame, HEADER_BYTES))
+    end_of_loss(client, False)
+    if said is None:
+        return take_step(client, frame)
+    client.write(said)
+    return DONE
+
+
+cdef int step_lost_function(ClientLink client, Frame *frame) except -1:
+    client.write(client.lost.function())
+    return end_of_loss(client, False)
+
+
+cdef int step_lost_message(ClientLink client, Frame *frame) except -1:
+    body = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    said, failed = client.lost.message(chr(frame.type), body)
+    client.write(said)
+    return end_of_loss(client, failed)
+
+
+cdef int step_lost_sync(ClientLink client, Frame *frame) except -1:
+    client.write(client.lost.sync())
+    return end_of_loss(client, False)
+
+
+cdef int end_of_loss(ClientLink client, bint failed) except -1:
+    """What was lost is known to the client now, or not yet."""
+    if client.lost.over:
+        client.lost = None
+    client.state = REFUSED if failed else READY if client.lost is None else LOST
     return DONE
 
 
@@ -232,6 +303,10 @@ name_step("break_copy", step_break_copy)
 name_step("end_copy", step_end_copy)
 name_step("sync_in_copy", step_sync_in_copy)
 name_step("end_refusal", step_end_refusal)
+name_step("lost_query", step_lost_query)
+name_step("lost_function", step_lost_function)
+name_step("lost_message", step_lost_message)
+name_step("lost_sync", step_lost_sync)
 
 memset(NEEDS, 0, sizeof(NEEDS))
 memset(TABLE, 0, sizeof(TABLE))

@@ -7,4 +7,7 @@ class Vocabulary:
     extra: frozenset[bytes]
     def __init__(self, extra: Iterable[bytes] = ...) -> None: ...
 
+COMMITTING: int
+WRITING: int
+
 def sight(words: Vocabulary, sql: bytes) -> frozenset[str]: ...

@@ -44,6 +44,9 @@ FIRST_WORDS = {
     "commit": ("commit",), "end": ("commit",),
 }
 
+# Two of the bits of a glance, for callers in Python.
+COMMITTING, WRITING = COMMITS, WRITES
+
 cdef enum:
     SPACE = 1, LETTER, DIGIT, QUOTE, DOUBLE_QUOTE, DOLLAR, DASH, SLASH, POINT
 

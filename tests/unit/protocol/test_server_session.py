@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.protocol.playbook import play
+from tests.unit.protocol.playbook import play, undone_of
 from trunkline.protocol.server_session import REQUEST_NAMES, ServerSession
 
 # Written down once more from the protocol documentation (sections 55.2 and 55.8), to be compared with the code's table:
@@ -332,13 +332,32 @@ def test_the_error_of_a_parse_of_our_own_answers_the_clients_bind() -> None:
     """)
 
 
-def test_a_query_of_our_own_that_fails_is_known_to_have_failed() -> None:
+def test_a_unit_has_failed_until_its_ready_for_query() -> None:
     play("""
-        >> query swallow
-        << E keep
-        << ZI keep
-        == setup_failed free
+        >> query
+        >> sync
+        == not-failed
+        << E give
+        == failed
+        << ZI give
+        == not-failed
+        << E give
+        == failed
     """)
+
+
+def test_what_was_owed_when_the_connection_is_lost_is_told_and_taken_back() -> None:
+    session = play("""
+        >> query q1
+        >> parse p1
+        >> bind b1
+        >> query q2
+        >> sync
+        >> close c1
+    """)
+    assert [name for name, _, _ in session.lose()] == ["query", "parse", "bind", "query", "sync", "close"]
+    assert undone_of(session) == "query:q1!,parse:p1!,bind:b1,query:q2,close:c1!"
+    assert (session.count, session.units, session.free) == (0, 0, False)
 
 
 def test_a_notification_is_the_clients_whoever_asked() -> None:
@@ -571,7 +590,7 @@ class Model:
     skipping: bool = False
     synced: bool = True
     tainted: bool = False
-    setup_failed: bool = False
+    failed: bool = False
     undone: list[tuple[int, bool]] = field(default_factory=list)
 
     def request(self, name: str, action: str, note: int) -> bool:
@@ -607,12 +626,12 @@ class Model:
         if kind in ENDS[name]:
             self.queue.pop(0)
         if kind == "Z":
-            self.status, self.synced = status, not self.queue
+            self.status, self.synced, self.failed = status, not self.queue, False
 
     def _error(self, name: str, action: str, verdict: str) -> str:
         self.copying = "no"
+        self.failed = True
         if name in UNITS:
-            self.setup_failed |= action == "swallow"
             return verdict
         failed = True
         while self.queue and self.queue[0][0] != "sync":
@@ -639,14 +658,14 @@ def facts(session: ServerSession) -> dict[str, object]:
         "skipping": session.skipping,
         "synced": session.synced,
         "tainted": session.tainted,
-        "setup_failed": session.setup_failed,
+        "failed": session.failed,
         "undone": [(note, failed) for _, _, note, failed in session.undone],
         "free": session.free,
     }
 
 
 def facts_of_model(model: Model) -> dict[str, object]:
-    names = ("units", "status", "copying", "skipping", "synced", "tainted", "setup_failed", "undone", "free")
+    names = ("units", "status", "copying", "skipping", "synced", "tainted", "failed", "undone", "free")
     return {"count": len(model.queue), **{name: getattr(model, name) for name in names}}
 
 
