@@ -1,7 +1,7 @@
 """The reviewed differences: what is meant to differ from PostgreSQL, and nothing besides.
 
 `differences.toml` has two kinds of entries. A `[[rule]]` is about many scripts and is carried out here, by a function of
-its name that turns PostgreSQL's transcript into the one to expect. A `[[difference]]` is about one script and lists the
+its name that makes both transcripts comparable. A `[[difference]]` is about one script and lists the
 very lines of the diff. Either says why in one sentence, and fails as soon as it is no longer true.
 
 `pending.txt` is no such list: it names what does not agree yet and must, and is to be empty.
@@ -25,6 +25,7 @@ REFUSAL = (
     "@{client} E S='FATAL' V='FATAL' C='0A000' M='transaction blocks are not allowed in statement mode'"
     " H='Use pool_mode = \"transaction\" for this database or user.'"
 )
+PIN_NOTICE = re.compile(r"@\d N S='NOTICE' V='NOTICE' C='01000' M='this client keeps its server connection: [^']*'")
 IN_BLOCK = re.compile(r"@(\d) Z [TE]")
 
 Lines = list[str]
@@ -53,11 +54,11 @@ class Rule:
 # --- rules ------------------------------------------------------------------------------------------------------
 
 
-def _refuse_blocks(lines: Sequence[str]) -> Lines:
+def _refuse_blocks(wanted: Sequence[str], seen: Sequence[str]) -> tuple[Lines, Lines]:
     """A unit that ends inside a transaction block is the last of its client."""
     expected: Lines = []
     gone: set[str] = set()
-    for line in lines:
+    for line in wanted:
         client = line[1]
         if client in gone:
             continue
@@ -65,10 +66,27 @@ def _refuse_blocks(lines: Sequence[str]) -> Lines:
         if IN_BLOCK.fullmatch(line):
             gone.add(client)
             expected += [REFUSAL.format(client=client), f"@{client} {CLOSED}"]
-    return expected
+    return expected, list(seen)
 
 
-RULES: Mapping[str, Callable[[Sequence[str]], Lines]] = {"transaction blocks are refused": _refuse_blocks}
+def _tell_of_pins(wanted: Sequence[str], seen: Sequence[str]) -> tuple[Lines, Lines]:
+    """One notice to each client that keeps its server; a second one would be seen."""
+    told: set[str] = set()
+    rest: Lines = []
+    for line in seen:
+        client = line[1]
+        if PIN_NOTICE.fullmatch(line) and client not in told:
+            told.add(client)
+        else:
+            rest.append(line)
+    return list(wanted), rest
+
+
+RuleOfLines = Callable[[Sequence[str], Sequence[str]], tuple[Lines, Lines]]
+RULES: Mapping[str, RuleOfLines] = {
+    "transaction blocks are refused": _refuse_blocks,
+    "who keeps a server is told so": _tell_of_pins,
+}
 
 
 # --- the list ---------------------------------------------------------------------------------------------------
@@ -97,13 +115,13 @@ def pending() -> frozenset[tuple[str, str]]:
 # --- judging ----------------------------------------------------------------------------------------------------
 
 
-def expected(direct: Sequence[str], mode: str) -> Lines:
-    """PostgreSQL's transcript as the rules of this pool mode change it."""
-    lines = list(direct)
+def apply_rules(wanted: Sequence[str], seen: Sequence[str], mode: str, *, but: str = "") -> tuple[Lines, Lines]:
+    """Both transcripts with what the rules of this pool mode mean taken out; `but` leaves one rule out."""
+    both = list(wanted), list(seen)
     for rule in listed()[0]:
-        if mode in rule.modes:
-            lines = RULES[rule.name](lines)
-    return lines
+        if mode in rule.modes and rule.name != but:
+            both = RULES[rule.name](*both)
+    return both
 
 
 def difference_of(script: str, variant: str) -> Difference | None:
