@@ -52,6 +52,7 @@ class Pool(Returns):
         self.refusal: TrunklineError | None = None
         self.tasks = Tasks()
         self.closed = False
+        self.vacant_until = 0.0  # until then no server is opened in advance
         self.reserved = 0  # servers that are being opened for one client alone
         self._next_host = 0
         self.settings: PoolSettings
@@ -106,7 +107,7 @@ class Pool(Returns):
             waiting=len(self.waiting),
             clients=len(self.clients),
             pool_size=settings.pool_size,
-            min_pool_size=settings.min_pool_size,
+            min_pool_size=settings.min_pool_size if now >= self.vacant_until else 0,
             reserve_pool_size=settings.reserve_pool_size,
             reserve_due=due,
             room=self.pools.room_for(self),

@@ -61,6 +61,10 @@ cdef int parse(Lessee client, Frame *frame) except -1:
     server.owner.client_parse_count += 1
     if not server.owner.tracks:
         server.owner.server_parse_count += 1
+        name = read_name(frame, HEADER_BYTES)
+        sight = see(client, frame, name.end) if name.end else 0
+        if sight & DOUBTFUL:
+            prepare_doubtful(client, frame, name.end, sight)
         return extended(client, frame, PARSE_UNNAMED, None)
     name = read_name(frame, HEADER_BYTES)
     if not name.end:
@@ -269,8 +273,10 @@ cdef bytes text_of(Frame *frame, Py_ssize_t start):
 cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1:
     """Before a text that may change the session is sent; 1 if the client has to wait first."""
     cdef int before
-    if not client.server.owner.exact:
-        return 0
+    cdef bytes text
+    if not client.server.owner.exact:  # what is left to find out is whether it needs a database for itself
+        text = text_of(frame, start)
+        return client.server.owner.before_doubtful(client, text, sight & AMBIGUOUS) if b"database" in text.lower() else 0
     before = client.server.owner.before_doubtful(client, text_of(frame, start), sight & AMBIGUOUS)
     if before & WAIT_FIRST:
         return 1

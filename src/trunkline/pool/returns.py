@@ -133,6 +133,9 @@ class Returns(Leases):
     # --- what sessions hold -------------------------------------------------------------------------------------
 
     def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int:
+        if not self.exact:
+            self.sessions.make_way(lessee, self.sessions.effects.of(text, ambiguous=ambiguous))
+            return 0
         return self.sessions.before(lessee, text, ambiguous)
 
     def on_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.pool.probe import Found, question, read
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.vacating import vacate
 from trunkline.protocol.messages import notice_response, query
 from trunkline.protocol.params import Difference, Params
 from trunkline.routing.session_effects import PROBED, Effects, EffectsCache, State
@@ -88,9 +89,15 @@ class SessionKeeper:
                 leaves &= ~State.SETTINGS
         if leaves & State.UNKNOWABLE:
             self.pin(lessee, lessee.pins | State.UNKNOWABLE)
+        self.make_way(lessee, effects)
         server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins) | (State.CODE if effects.changes_code else 0)
         if effects.resets:
             self._restore_after(lessee, server, effects)
+
+    def make_way(self, lessee: Lessee, effects: Effects) -> None:
+        """A statement is on its way that needs a database without connections."""
+        if effects.closes_database and lessee.server is not None:
+            vacate(self.pool.pools, lessee.server, effects.closes_database, self.pool.pools.now)
 
     def remember(self, names: Iterable[bytes]) -> None:
         """Settings with a dot, which the server lists only when it is asked for them by name."""

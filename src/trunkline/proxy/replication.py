@@ -13,7 +13,7 @@ from trunkline.net.inbox import ConnectionEnded, Inbox
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Opener, Target
 from trunkline.pool.pools import Pools
-from trunkline.pool.server import ServerLink
+from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.messages import parameter_status, ready_for_query
 from trunkline.protocol.startup import StartupMessage, backend_key_data
 from trunkline.proxy.client import ClientLink
@@ -46,6 +46,10 @@ class Dedicated(Leases):
         server.drop("replication client left")
         if isinstance(lessee, ClientLink) and lessee.opened:
             lessee.close_when_sent()
+
+    def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int:
+        """Nothing of its session is anybody's concern."""
+        return 0
 
     def on_lost(self, server: ServerLink, reason: str) -> None:
         """Its client has been told by `server_lost`."""

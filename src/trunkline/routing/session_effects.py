@@ -170,8 +170,9 @@ _NODES: dict[str, Reader] = {
     "DoStmt": _code,
     "CallStmt": _code,
     "FuncCall": _function,
+    "AlterDatabaseStmt": _database,  # of its tablespace
     "DropdbStmt": _database,
-    "CreatedbStmt": _database,
+    "CreatedbStmt": lambda node, text: _database(node, text) | Effects(closes_database=frozenset((b"template1",))),
     "RenameStmt": _rename,
 }
 

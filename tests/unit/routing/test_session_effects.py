@@ -95,7 +95,8 @@ def test_sql_that_speaks_of_prepared_statements() -> None:
 
 def test_databases_that_must_be_left() -> None:
     assert effects_of(b"DROP DATABASE a").closes_database == {b"a"}
-    assert effects_of(b"CREATE DATABASE a TEMPLATE b").closes_database == {b"a", b"b"}
+    assert effects_of(b"CREATE DATABASE a TEMPLATE b").closes_database >= {b"a", b"b"}
+    assert effects_of(b"CREATE DATABASE a").closes_database >= {b"template1"}
     assert effects_of(b"ALTER DATABASE a RENAME TO b").closes_database == {b"a"}
     assert not effects_of(b"ALTER TABLE a RENAME TO b").closes_database
 
