@@ -223,6 +223,41 @@ async def test_equal_texts_that_mean_different_things_are_different_statements(
             assert rows(await transact(two, bind("s"), execute(), SYNC)) == [[b"x", b"y"]]
 
 
+async def test_a_statement_keeps_the_meaning_that_it_was_prepared_with(postgres: Postgres) -> None:
+    async with (
+        Proxy(ROTATING, databases={"postgres": postgres}) as proxy,
+        session(proxy) as one,
+        session(proxy) as other,
+    ):
+        day = "SELECT extract(month FROM '01/02/2020'::date)"
+        for wire in (one, other):
+            await transact(wire, parse(day, "s"), SYNC)
+        await one.query("SET DateStyle = 'SQL, DMY'")
+        for _ in range(4):
+            assert rows(await transact(one, bind("s"), execute(), SYNC)) == [[b"1"]]
+            assert rows(await transact(other, bind("s"), execute(), SYNC)) == [[b"1"]]
+        await transact(one, parse(day, "new"), SYNC)
+        for _ in range(4):
+            assert rows(await transact(one, bind("new"), execute(), SYNC)) == [[b"2"]]
+            assert rows(await transact(other, bind("s"), execute(), SYNC)) == [[b"1"]]
+
+
+async def test_a_statement_looks_where_the_search_path_says_now(proxy: Proxy, postgres: Postgres) -> None:
+    for number, schema in enumerate(("here", "there")):
+        await postgres.fetch(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        await postgres.fetch(f"CREATE SCHEMA {schema}")
+        await postgres.fetch(f"CREATE TABLE {schema}.where_am_i AS SELECT {number} AS n")
+    async with session(proxy) as one, session(proxy) as other:
+        await one.query("SET search_path = here")
+        await other.query("SET search_path = here")
+        for wire in (one, other):
+            await transact(wire, parse("SELECT n FROM where_am_i", "s"), SYNC)
+        await one.query("SET search_path = there")
+        for _ in range(5):
+            assert rows(await transact(one, bind("s"), execute(), SYNC)) == [[b"1"]]
+            assert rows(await transact(other, bind("s"), execute(), SYNC)) == [[b"0"]]
+
+
 async def test_lastval_is_never_another_clients(postgres: Postgres) -> None:
     await postgres.fetch("DROP SEQUENCE IF EXISTS counter")
     await postgres.fetch("CREATE SEQUENCE counter START 100")

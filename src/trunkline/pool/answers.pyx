@@ -7,20 +7,21 @@ it pass, 1 to keep it from the client, or a negative number when the connection 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcmp
 
-from trunkline.pool.undo import client_name, in_client_words, take_back
+from trunkline.pool.undo import client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import parameter_status, parse_fields
 from trunkline.protocol.params import Params
 from trunkline.routing.session_effects import State
-from trunkline.protocol.statement import Statement, retire
+from trunkline.protocol.statement import Statement, begin_generation, retire
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.row_types cimport on_description
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport FORWARD, SYNC
 
 
-cdef int ENDS_UNASKED = ~(State.SEQUENCES | State.LARGE)   # by DISCARD ALL, of what no server can be asked about
+cdef int ENDS_UNASKED = ~(State.SEQUENCES | State.LARGE | State.MEANING)   # by DISCARD ALL, though nobody can ask
 
 
 cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
@@ -32,6 +33,8 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
         return on_parameter(server, frame, ours, run)
     if frame.type == c'C':
         return 0 if ours else on_tag(server, frame)
+    if frame.type == c'T' or frame.type == c'n':
+        return 0 if note is None else on_description(server, frame, note, ours)
     if frame.type == c'N':
         return on_notice(server, frame)
     if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
@@ -84,12 +87,12 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         return -2
     if type(note) is Statement and b"\0C0A000\0" in said:  # "cached plan must not change result type"
         retire(note)  # PostgreSQL goes on to refuse the name that is bound to it, but not the text under a new one
-    renamed = client_name(note, server.lessee.names) if server.lessee is not None else None
-    if renamed is not None and frame.have == frame.size:
+    words = client_words(note, server.lessee.names, said) if server.lessee is not None else None
+    if words is not None and frame.have == frame.size:
         server.lessee.gather(run[0], frame.data - run[0])
         server.lessee.flush()
         run[0] = frame.data + frame.have
-        server.lessee.write(in_client_words(said, *renamed))
+        server.lessee.write(words)
     server.said_fatal = last
     if server.said_fatal and server.lessee is None and server.session.count == 0:
         server._break_off(f"{server.setup_error['C']}: {server.setup_error['M']}")
@@ -136,11 +139,19 @@ cdef int on_parameter(ServerLink server, Frame *frame, bint ours, unsigned char 
     return 0
 
 
+cdef inline bint changes_results(const char *tag, Py_ssize_t n) noexcept:
+    """Whether this was DDL after which the result of a statement may have other columns."""
+    return (n > 6 and memcmp(tag, b"ALTER ", 6) == 0) or (n > 5 and memcmp(tag, b"DROP ", 5) == 0) \
+        or (n == 12 and memcmp(tag, b"CREATE VIEW", 12) == 0)
+
+
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
-    """DISCARD ALL and DEALLOCATE ALL end prepared statements; any RESET may end a setting that nobody reports."""
+    """DISCARD ALL and DEALLOCATE ALL end prepared statements, DDL spoils them; any RESET may end an unreported setting."""
     cdef const char *tag = <const char *>frame.data + HEADER_BYTES
     cdef Py_ssize_t n = frame.have - HEADER_BYTES
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
+    if changes_results(tag, n):
+        begin_generation(server.owner.database)
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

@@ -6,14 +6,32 @@ that inserts a thousand rows in one statement would take a server away from ever
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from trunkline.routing.session_effects import State
+
+from trunkline.pool.prepared cimport UNSEEN, current_unit, extended
 from trunkline.pool.server cimport Lessee
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
+from trunkline.protocol.server_session cimport PARSE_UNNAMED
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport glance
+
+cdef int LARGE = State.LARGE
 
 
 cdef class Assembly:
     """What is here so far of one Parse."""
+
+
+cdef int parse_too_large(Lessee client, Frame *frame, bint unnamed) except -1:
+    """Too large to remember: this server is the client's from now on, with whatever it holds."""
+    cdef bytes before = client.unnamed
+    client.sticky = True
+    client.pins |= LARGE
+    if unnamed:
+        client.server.unnamed_change = current_unit(client.server)
+        client.unnamed = client.server.unnamed = None
+        client.unnamed_sight = UNSEEN
+    return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
 
 
 cdef int assemble_named(Lessee client, Frame *frame, Py_ssize_t start, Statement statement) except -1:

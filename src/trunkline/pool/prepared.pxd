@@ -2,6 +2,7 @@
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport FORWARD, Request
+from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport AMBIGUOUS, COMMITS, DOUBTFUL, WRITES, Vocabulary, glance
 
 cdef enum:
@@ -35,6 +36,7 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
     return client.server.gather(frame.data, frame.have)
 
 
+cdef int ensure_prepared(ServerLink server, Statement statement) except -1
 cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept
 cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1
 cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1

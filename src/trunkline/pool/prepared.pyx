@@ -22,9 +22,10 @@ from trunkline.protocol.statement import intern, unshared
 from trunkline.routing.session_effects import State
 
 from trunkline.failpoints cimport failpoint
-from trunkline.pool.large cimport REMEMBERED_BYTES, assemble_named, assemble_unnamed, is_partial
+from trunkline.pool.large cimport REMEMBERED_BYTES, assemble_named, assemble_unnamed, is_partial, parse_too_large
 from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, of_statement, read_name, to_bytes
-from trunkline.pool.server cimport NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
+from trunkline.pool.row_types cimport ASKED, KEPT, Promise, is_doubtful, look_again
+from trunkline.pool.server cimport MEANING_FIRST, NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, write_u32
 from trunkline.protocol.server_session cimport (
     BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, SYNC, Request,
@@ -32,8 +33,8 @@ from trunkline.protocol.server_session cimport (
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport AMBIGUOUS, DOUBTFUL, ENDS_NAMES, Vocabulary, glance
 
-cdef int PREPARED = State.PREPARED, LARGE = State.LARGE
-cdef bytes SYNC_MESSAGE = SYNC_BYTES
+cdef int PREPARED = State.PREPARED
+cdef bytes SYNC_MESSAGE = SYNC_BYTES, NOBODYS_NAME = b"trunkline_nobodys"
 
 cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept:
     """Whether it uses a statement, and an error may yet take back what an earlier unit has done to statements."""
@@ -95,18 +96,6 @@ cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
     return 0
 
 
-cdef int parse_too_large(Lessee client, Frame *frame, bint unnamed) except -1:
-    """Too large to remember: this server is the client's from now on, with whatever it holds."""
-    cdef bytes before = client.unnamed
-    client.sticky = True
-    client.pins |= LARGE
-    if unnamed:
-        client.server.unnamed_change = current_unit(client.server)
-        client.unnamed = client.server.unnamed = None
-        client.unnamed_sight = UNSEEN
-    return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
-
-
 cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -1:
     cdef ServerLink server = client.server
     cdef Statement before, statement
@@ -122,7 +111,8 @@ cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -
         return pass_parse(client, before.server_name, frame, start)
     if is_partial(frame):
         return parse_partial(client, frame, name, start)
-    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning)
+    statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning,
+                       server.owner.database)
     statement.sight |= sight
     statement.words = server.owner.words
     client.names[name] = statement
@@ -227,6 +217,8 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
     """Bind or Describe of a named statement: our name for the client's, the rest as it is."""
     cdef ServerLink server = client.server
     cdef Statement statement = None
+    cdef Promise promise = KEPT
+    cdef bytes ours
     cdef Py_ssize_t size
     cdef unsigned char *head
     if client.names is not None:
@@ -236,20 +228,35 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
         if client.names_are_its_own and request == BIND:
             run_doubtful(client, b"", UNSEEN, frame)
         return extended(client, frame, request, None)  # PostgreSQL's own 26000
+    if statement.meaning is not client.params.meaning and statement not in server.prepared:
+        statement = as_meant_now(client, to_bytes(name), statement)
+    if is_doubtful(server, statement):
+        promise = look_again(client, statement)
+        if promise == ASKED:
+            return 1
     if request == BIND:
         bind_statement(client, statement, frame)
     begin(client)
     ensure_prepared(server, statement)
-    server.session.expect(request, FORWARD, statement if name.size <= NAME_BYTES else
-                          (as_said(name), None, statement, "said"))
-    size = PyBytes_GET_SIZE(statement.server_name)
+    server.session.expect(request, FORWARD, statement if name.size <= NAME_BYTES and promise == KEPT else
+                          (as_said(name), None, statement, "said" if promise == KEPT else "changed"))
+    ours = statement.server_name if promise == KEPT else NOBODYS_NAME
+    size = PyBytes_GET_SIZE(ours)
     head = server.scratch(start + size)
     memcpy(head, frame.data, start)
     write_u32(head + 1, <unsigned int>(frame.size - 1 + size - name.size))
-    memcpy(head + start, PyBytes_AS_STRING(statement.server_name), size)
+    memcpy(head + start, PyBytes_AS_STRING(ours), size)
     server.gather(head, start + size)
     client.passing = True
     return server.gather(frame.data + name.end - 1, frame.have - name.end + 1)
+
+
+cdef Statement as_meant_now(Lessee client, bytes name, Statement statement):
+    """A server that never knew the statement parses it in the session as it is now, which may mean something else."""
+    if statement.meaning is None or statement.meaning == client.params.meaning:
+        return statement
+    statement = client.names[name] = intern(statement.body, client.params.meaning)
+    return statement
 
 
 # --- what a text shows ------------------------------------------------------------------------------------------------
@@ -280,6 +287,10 @@ cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sig
     before = client.server.owner.before_doubtful(client, text_of(frame, start), sight & AMBIGUOUS)
     if before & WAIT_FIRST:
         return 1
+    if before & MEANING_FIRST and client.names:
+        begin(client)
+        for statement in client.names.values():
+            ensure_prepared(client.server, statement)
     return give_names(client) if before & NAMES_FIRST else 0
 
 

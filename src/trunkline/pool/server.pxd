@@ -7,6 +7,7 @@ from trunkline.routing.lexer cimport Vocabulary
 cdef enum Before:         # what has to be done before a statement may be parsed; bits
     WAIT_FIRST = 1        # the lessee is blocked, and asks again
     NAMES_FIRST = 2       # the server must know statements by the lessee's own names
+    MEANING_FIRST = 4     # the server must have parsed them all, before they would mean something else
 
 cdef class Lessee(Link):
     cdef readonly ServerLink server       # leased, or None
@@ -34,6 +35,7 @@ cdef class Lessee(Link):
     cpdef server_lost(self, ServerLink server, error, bint goes_on)
 
 cdef class Owner:
+    cdef public str database
     cdef readonly bint tracks             # statements and parameters follow clients from server to server
     cdef readonly bint one_statement      # statement pooling
     cdef readonly Py_ssize_t max_prepared

@@ -33,7 +33,8 @@ log = logging.getLogger("trunkline.pool")
 
 # Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front,
 # and of a notice what is here will do.
-SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE, "N": WATCH_NONE}
+SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE,
+           "T": WATCH_WHOLE, "n": WATCH_WHOLE, "N": WATCH_NONE}
 
 # Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
 LONG_REPLIES = "TDdVENASt"
@@ -217,7 +218,10 @@ cdef class ServerLink(Link):
             if run < data + at:
                 self.lessee.gather(run, data + at - run)
             self.lessee.flush()
-        self._after_chunk(at == n and self.left == 0)
+        if self.said_fatal:
+            self._break_off("the server has ended the session")  # not at its end of the connection: nobody may use it
+        else:
+            self._after_chunk(at == n and self.left == 0)
         return at
 
     cdef int _after_chunk(self, bint boundary) except -1:

@@ -19,7 +19,7 @@ from trunkline.pool.probe import Found, question, read
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.vacating import vacate
 from trunkline.protocol.messages import notice_response, query
-from trunkline.protocol.params import Difference, Params
+from trunkline.protocol.params import LITERALS, Difference, Params
 from trunkline.routing.session_effects import PROBED, Effects, EffectsCache, State
 from trunkline.routing.template import dotted_names
 
@@ -30,7 +30,7 @@ log = logging.getLogger("trunkline.pool")
 
 Fields = dict[str, str]
 
-WAIT_FIRST, NAMES_FIRST = 1, 2  # see Before in server.pxd
+WAIT_FIRST, NAMES_FIRST, MEANING_FIRST = 1, 2, 4  # see Before in server.pxd
 MAX_NAMES = 1000  # of settings with a dot, per pool
 
 REASONS = {
@@ -41,6 +41,7 @@ REASONS = {
     State.PREPARED: "statements prepared by SQL",
     State.LISTENING: "LISTEN",
     State.SEQUENCES: "lastval or currval",
+    State.MEANING: "statements prepared under other settings",
     State.LARGE: "a prepared statement above 4 MB",
     State.UNKNOWABLE: "state that cannot be read or reset",
 }
@@ -72,9 +73,14 @@ class SessionKeeper:
                 self.pool.hold(lessee)
                 server.ask(b"DISCARD SEQUENCES", partial(self._go_on, server, lessee))
                 return WAIT_FIRST
-        in_failed_block = server.session.status == ord("E")
+        if server.session.status == ord("E"):
+            return 0
+        first = 0
+        if lessee.names and not LITERALS.isdisjoint(effects.settings):
+            self.pin(lessee, lessee.pins | State.MEANING)
+            first |= MEANING_FIRST
         knows = lessee.names_are_its_own and not lessee.names
-        return NAMES_FIRST if effects.uses_prepared and not knows and not in_failed_block else 0
+        return first | (NAMES_FIRST if effects.uses_prepared and not knows else 0)
 
     def running(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> None:
         """A doubtful statement is about to run: note what may be left behind."""

@@ -9,7 +9,7 @@ counts on it. When an error ends or skips them, the session lists them in `undon
 - simple Query and Close of the unnamed statement, which end it: the client's unnamed Parse
 - Close answered by us: (client's name, statement); Close of our own: the statement
 - Bind and Describe: the statement, so that an error can be told under the client's name; where that is longer than
-  PostgreSQL keeps, (client's name, None, statement, "said")
+  PostgreSQL keeps, (client's name, None, statement, "said"); where it was made to fail, the same with "changed"
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 FORWARD, SWALLOW, FAKE = range(3)
 NOBODYS = b""  # an unnamed statement that may be there and belongs to no one
+# As PostgreSQL says it (RevalidateCachedQuery).
+RESULT_CHANGED = message(
+    b"E", b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0Fplancache.c\0RRevalidateCachedQuery\0\0"
+)
 
 
 def take_back(server: ServerLink, lessee: Lessee | None) -> None:
@@ -103,6 +107,14 @@ def client_name(note: Any, names: Mapping[bytes, Statement] | None) -> tuple[byt
         return None
     name = next((name for name, known in names.items() if known is note), None)
     return None if name is None else (note.server_name, name)
+
+
+def client_words(note: Any, names: Mapping[bytes, Statement] | None, body: bytes) -> bytes | None:
+    """The ErrorResponse that the client gets for the one with this body; None: the same."""
+    if type(note) is tuple and note[3] == "changed":
+        return RESULT_CHANGED if b"\0C26000\0" in body else None
+    renamed = client_name(note, names)
+    return None if renamed is None else in_client_words(body, *renamed)
 
 
 def in_client_words(body: bytes, ours: bytes, theirs: bytes) -> bytes:

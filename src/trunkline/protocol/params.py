@@ -48,8 +48,12 @@ MEANING = frozenset(
     )
 )
 
+# Of these, what only the first parse goes by: a change later does not reach a statement that is prepared already.
+LITERALS = MEANING - {b"search_path", b"role", b"session_authorization"}
+
 _LITERAL = frozenset(range(32, 127)) - {ord("\\")}  # bytes that mean themselves in E'...'
 
+_meanings: WeakValueDictionary[frozenset[tuple[bytes, bytes]], frozenset[tuple[bytes, bytes]]] = WeakValueDictionary()
 _interned: WeakValueDictionary[tuple[frozenset[tuple[bytes, bytes]], frozenset[tuple[bytes, bytes]]], Params]
 _interned = WeakValueDictionary()
 
@@ -63,7 +67,8 @@ class Params:
         self.reported = MappingProxyType(dict(reported))
         self.extra = MappingProxyType(dict(extra))
         every = [(name.lower(), value) for name, value in (*reported.items(), *extra.items())]
-        self.meaning = frozenset(item for item in every if item[0] in MEANING)
+        meaning = frozenset(item for item in every if item[0] in MEANING)
+        self.meaning = _meanings.setdefault(meaning, meaning)
 
     @staticmethod
     def of(reported: Mapping[bytes, bytes], extra: Mapping[bytes, bytes]) -> Params:

@@ -31,6 +31,7 @@ class State(IntFlag):
     LISTENING = 32
     SEQUENCES = 64  # what lastval and currval go by
     LARGE = 256  # a statement too large to be remembered for another server
+    MEANING = 1024  # statements that were prepared before a setting changed by which they were understood
     CODE = 512  # not a state: functions and the like may not be what they were
     UNKNOWABLE = 128  # what no query shows and nothing takes back: LOAD, setseed, a named dblink connection
 
