@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from tests.faults.guard import log_in
-from tests.faults.scripted_server import GREETING, Peer, ScriptedServer
+from tests.faults.scripted_server import GREETING, READY, Peer, ScriptedServer, answer, error
 from tests.integration.proxy import Proxy
-from tests.integration.wire import rows
+from tests.integration.wire import error_fields, frame, rows, text
+
+
+async def be_honest(peer: Peer, asked: bytes) -> None:
+    """Nothing is in the catalogue, and any other query is answered with its own text."""
+    nothing = b"pg_catalog" in asked or asked.startswith(b"SET")
+    await peer.send(frame("C", text("DONE")) + READY if nothing else answer(asked[:-1]))
 
 
 async def test_row_1_a_server_that_ends_as_soon_as_it_has_let_us_in_is_not_leased(
@@ -16,8 +22,33 @@ async def test_row_1_a_server_that_ends_as_soon_as_it_has_let_us_in_is_not_lease
     async def script(peer: Peer) -> None:
         await peer.startup()
         await peer.send(GREETING)
-        if peer.number:
-            await peer.serve()
+        while peer.number:
+            await be_honest(peer, (await peer.request()).body)
 
     async with ScriptedServer(hostile_port, script), await log_in(proxy, "ends at once") as wire:
         assert rows(await wire.query("SELECT 1")) == [[b"SELECT 1"]]
+
+
+FAREWELL = error(S="FATAL", V="FATAL", C="57P01", M="terminating connection due to administrator command")
+
+
+async def test_row_10_a_server_that_ends_while_it_is_asked_of_its_session_is_not_given_to_anyone(
+    proxy: Proxy, hostile_port: int
+) -> None:
+    """The farewell comes right behind the answer to our own question: no proof holds for such a server any more."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        while True:
+            asked = (await peer.request()).body
+            if b"pg_settings" in asked:
+                await peer.send(frame("C", text("SELECT 0")) + READY + FAREWELL)
+                await peer.closed()
+            else:
+                await be_honest(peer, asked)
+
+    async with ScriptedServer(hostile_port, script), await log_in(proxy, "ends in doubt") as wire:
+        await wire.query("SET work_mem = '5MB'")
+        await wire.send_query("SELECT 2")
+        frames = await wire.read_frames_to_end()
+        assert [error_fields(item)["C"] for item in frames] == ["57P01"], "nothing comes behind a farewell"
