@@ -54,7 +54,7 @@ async def _deliver(opener: Opener, owner: Leases, server: ServerLink, asked: int
     link, inbox = await opener.dial(owner, server.address, secure=server.is_tls)
     try:
         failpoint("cancel_opened")
-        if not server.opened or server.units_done != asked or not server.session.units:
+        if not server.opened or server.units_done != asked or not server.session.running:
             return  # it has ended by itself: there is nothing to stop, and nothing may be stopped instead
         link.write(cancel_request(server.pid, server.cancel_key))
         failpoint("cancel_sent")

@@ -157,7 +157,7 @@ class Returns(Leases):
     def abandon(self, server: ServerLink, reason: str) -> None:
         """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""
         failpoint("abandon")
-        if server.session.units and server.cancel_key:
+        if server.session.running and server.cancel_key:
             timeout = self.pools.config.settings.cancel_wait_timeout
             self.pools.tasks.spawn(cancel_blindly(self.pools.opener, self, server, timeout), "cancel")
         self.unlease(server)

@@ -41,10 +41,12 @@ cdef class ServerSession:
     cdef Py_ssize_t capacity, head
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t units          # ReadyForQuery messages still owed
+    cdef Py_ssize_t flushed                 # requests in front of the last Flush that are not answered yet
     cdef readonly unsigned long long dropped_units  # that were owed, and will never come
     cdef readonly unsigned char status      # of the last ReadyForQuery: I, T or E
     cdef readonly unsigned char copying
     cdef readonly bint copy_ended           # CopyDone or CopyFail went to the server
+    cdef readonly bint broke_copy           # the error of this unit came in the middle of a COPY
     cdef bint copy_fed                      # CopyData went to the server since the COPY began
     cdef readonly bint skipping             # the server ignores everything until Sync
     cdef readonly bint synced               # the last thing that happened was the last ReadyForQuery owed
@@ -70,6 +72,10 @@ cdef class ServerSession:
     cdef inline bint in_batch(self) noexcept:
         # an error may have the server skip what is sent now
         return self.count > 0 and self.ring[(self.head + self.count - 1) & (self.capacity - 1)].request > SYNC
+
+    cdef inline void flush_sent(self) noexcept:
+        # a Flush behind all that is owed: the server answers these without hearing more of us
+        self.flushed = self.count
 
     cdef inline void mark(self, int mark) noexcept:
         # of the request entered last; one that the server will skip was not entered

@@ -122,13 +122,14 @@ cdef class ServerSession:
 
     cdef void _on_ready(self, unsigned char status) noexcept:
         self.copying = COPY_NONE
-        self.failed = False
+        self.failed = self.broke_copy = False
         self.status = status
         self.units -= 1
         self._pop()
         self.synced = self.count == 0
 
     cdef Verdict _on_error(self, Owed *head, Verdict verdict) except *:
+        self.broke_copy |= self.mid_copy
         self.copying = COPY_NONE
         self.failed = True
         if head.request <= SYNC:
@@ -157,6 +158,7 @@ cdef class ServerSession:
             self.count -= 1
             self.units -= 1
             self.dropped_units += 1
+            self.flushed -= self.flushed > self.count
 
     cdef int _fail(self) except -1:
         """The head failed: it and all up to the next Sync are dropped, into `undone`."""
@@ -233,6 +235,7 @@ cdef class ServerSession:
         self.ring[self.head].note = NULL
         self.head = (self.head + 1) & (self.capacity - 1)
         self.count -= 1
+        self.flushed -= self.flushed > 0
         Py_XDECREF(note)
 
     cdef int _grow(self) except -1:
@@ -267,6 +270,15 @@ cdef class ServerSession:
     def copy_done(self):
         """CopyDone or CopyFail was sent."""
         self.end_copy()
+
+    def flush(self):
+        """Flush was sent."""
+        self.flush_sent()
+
+    @property
+    def running(self):
+        """The server owes something that it will say without hearing more of us: until then it is its turn."""
+        return self.units > 0 or self.flushed > 0
 
     @property
     def mid_copy(self):

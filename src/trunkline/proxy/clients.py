@@ -171,7 +171,7 @@ class Clients:
     def on_gone(self, link: ClientLink, error: str | None) -> None:
         """The client closed (error None, also by Terminate) or its connection broke."""
         server = link.server
-        if error is None and server is not None and server.session.units and link.session.kind == "client":
+        if error is None and server is not None and server.session.running and link.session.kind == "client":
             self.ending[link] = self.pools.now + GRACE_S
             return
         self._let_go(link, "client left")
@@ -248,7 +248,7 @@ class Clients:
         pool, server = link.pool, link.server
         if link.waiting_since and isinstance(pool, Pool):
             pool.refuse(link, QueryCanceled("canceling statement due to user request"))
-        elif pool is not None and server is not None and server.session.units and not (server.cancels or server.setup):
+        elif pool is not None and server is not None and _can_be_stopped(server):
             self.pools.cancel(pool, server)
 
     # --- timers -------------------------------------------------------------------------------------------------
@@ -302,6 +302,11 @@ class Clients:
                     self.end(link, IdleClientTimeout("client_idle_timeout"))
 
 
+def _can_be_stopped(server: ServerLink) -> bool:
+    """A query of the lessee's runs, and no request to stop it is under way."""
+    return server.session.running and not (server.cancels or server.setup)
+
+
 def _is_idle(link: Lessee) -> bool:
     """Session pooling: leased, with nothing running and no transaction open."""
     return link.server is not None and link.server.session.free
@@ -310,13 +315,13 @@ def _is_idle(link: Lessee) -> bool:
 def _overdue(pool: Pool, server: ServerLink, now: float) -> TrunklineError | None:
     """Which limit the client of an active server has passed, if any."""
     settings, session = pool.settings, server.session
-    if session.units and settings.query_timeout and now - server.request_at >= settings.query_timeout:
+    if session.running and settings.query_timeout and now - server.request_at >= settings.query_timeout:
         return QueryTimeout("query_timeout")
     if session.free:
         return None
     if settings.transaction_timeout and now - server.leased_at >= settings.transaction_timeout:
         return TransactionTimeout("transaction_timeout")
-    idle = not session.units and now - server.request_at >= settings.idle_transaction_timeout
+    idle = not session.running and now - server.request_at >= settings.idle_transaction_timeout
     if settings.idle_transaction_timeout and idle:
         return IdleTransactionTimeout("idle_transaction_timeout")
     return None
@@ -338,7 +343,7 @@ def lost_of(link: ClientLink, server: ServerLink) -> Lost:
         skipping=skipping,
         open_batch=not synced and not skipping,
         bound=link.bound,
-        copying=mid_copy,
+        copying=mid_copy or session.broke_copy,
         copy_syncs=link.copy_syncs,
         in_setup=link.blocked and link.kept is not None and server.in_setup,
         words=server.last_words if server.words_unit == server.units_done else None,

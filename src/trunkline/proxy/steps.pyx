@@ -178,7 +178,10 @@ cdef int step_sync(ClientLink client, Frame *frame) except -1:
 cdef int step_flush(ClientLink client, Frame *frame) except -1:
     if frame.size > HEADER_BYTES:
         return malformed_flush(client, frame)
-    return DONE if client.server is None else client._pass(frame)
+    if client.server is None:
+        return DONE
+    client.server.session.flush_sent()
+    return client._pass(frame)
 
 
 cdef int malformed_flush(ClientLink client, Frame *frame) except -1:

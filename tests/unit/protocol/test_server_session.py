@@ -714,3 +714,48 @@ def test_bursts_of_any_size_keep_their_order(bursts: list[int]) -> None:
     session.reply("E")
     undone = [note for _, _, note, _ in session.undone]
     assert undone == sent[len(sent) - waiting :]
+
+
+# --- whose turn it is -----------------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_the_clients_turn_until_it_is_synced_or_flushed() -> None:
+    session = ServerSession()
+    for request in ("parse", "bind", "execute"):
+        session.request(request)
+        assert not session.running
+    session.request("sync")
+    assert session.running
+    for reply in "12CZ":
+        session.reply(reply, "I")
+    assert not session.running
+
+
+def test_what_was_flushed_is_the_servers_turn_until_it_is_answered() -> None:
+    session = ServerSession()
+    session.request("parse")
+    session.request("bind")
+    session.flush()
+    session.request("execute")
+    assert session.running
+    session.reply("1")
+    assert session.running
+    session.reply("2")
+    assert not session.running
+    session.flush()
+    session.reply("E")
+    assert not session.running
+
+
+def test_an_error_in_the_middle_of_a_copy_is_remembered_until_its_unit_is_over() -> None:
+    session = ServerSession()
+    session.request("query")
+    session.reply("G")
+    assert not session.broke_copy
+    session.reply("E")
+    assert session.broke_copy
+    session.reply("Z", "I")
+    assert not session.broke_copy
+    session.request("query")
+    session.reply("E")
+    assert not session.broke_copy
