@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fuzz.both_ways import script
-from tests.fuzz.explore import BothWays, both_ways
+from tests.fuzz.conversations import BothWays, both_ways
 from tests.integration.postgres import Farm, flavours_to_run
 
 CONVERSATIONS = {
@@ -36,6 +36,13 @@ CONVERSATIONS = {
     ),
     "a batch behind the data of a COPY that has failed is answered": (
         *("0 Q copy in", "0 d bad", "0 S", "0 P  begin", "0 B   ", "0 E  0", "0 S"),
+    ),
+    "nobody runs the unnamed statement of another client that was to be closed": (
+        *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
+        *("0 B  missing ", "0 B   ", "0 S...", "0 B   ", "0 E  0", "0 S"),
+    ),
+    "an unnamed statement is there again in a transaction that has failed": (
+        *("0 Q begin", "0 P  fails late", "0 B   ", "0 E  0", "0 P  parameter", "0 S...", "0 B   1", "0 S"),
     ),
     "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
     "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),

@@ -37,6 +37,7 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
 
 
 cdef int ensure_prepared(ServerLink server, Statement statement) except -1
+cdef object unnamed_before(Lessee client)
 cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept
 cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1
 cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1

@@ -17,6 +17,7 @@ and this frame comes again.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
+from trunkline.pool.undo import NOBODYS, UnnamedBefore
 from trunkline.protocol.messages import SYNC as SYNC_BYTES
 from trunkline.protocol.statement import intern, unshared
 from trunkline.routing.session_effects import State
@@ -53,6 +54,11 @@ cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept:
     return change >= finished and change != current_unit(server)  # in its own unit both are done, or neither
 
 
+cdef object unnamed_before(Lessee client):
+    """What is there again if an error has the server skip what now ends it; the first request of a batch is not skipped."""
+    return UnnamedBefore(client.unnamed, client.server.unnamed) if client.server.session.in_batch() else None
+
+
 # --- Parse ------------------------------------------------------------------------------------------------------------
 
 cdef int parse(Lessee client, Frame *frame) except -1:
@@ -69,7 +75,7 @@ cdef int parse(Lessee client, Frame *frame) except -1:
         return extended(client, frame, PARSE_UNNAMED, None)
     name = read_name(frame, HEADER_BYTES)
     if not name.end:
-        return extended(client, frame, PARSE_UNNAMED, b"")  # malformed: PostgreSQL says so in its own words
+        return extended(client, frame, PARSE_UNNAMED, None)  # malformed: PostgreSQL says so in its own words
     sight = see(client, frame, name.end)
     if sight & DOUBTFUL and prepare_doubtful(client, frame, name.end, sight):
         return 1
@@ -85,9 +91,8 @@ cdef int parse(Lessee client, Frame *frame) except -1:
 
 
 cdef int parse_unnamed(Lessee client, Frame *frame, bint unnamed) except -1:
-    cdef bytes before = client.unnamed
     client.server.owner.server_parse_count += 1
-    extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
+    extended(client, frame, PARSE_UNNAMED, (unnamed_before(client) or NOBODYS) if unnamed else None)
     if unnamed:
         client.server.unnamed_change = current_unit(client.server)
         client.unnamed = client.server.unnamed = PyBytes_FromStringAndSize(<char *>frame.data, frame.have)
@@ -181,7 +186,7 @@ cdef int close(Lessee client, Frame *frame) except -1:
         return extended(client, frame, CLOSE, None)
     if name.size == 0:
         server.unnamed_change = current_unit(server)
-        extended(client, frame, CLOSE, client.unnamed)
+        extended(client, frame, CLOSE, unnamed_before(client))
         client.unnamed = server.unnamed = None
         return 0
     server.doubt |= PREPARED if client.names_are_its_own else 0
@@ -344,7 +349,7 @@ cdef int ensure_prepared(ServerLink server, Statement statement) except -1:
 cdef int ensure_unnamed(ServerLink server, bytes parse) except -1:
     """Have the server hold this unnamed statement, whoever used the connection in between."""
     server.unnamed_change = current_unit(server)
-    server.session.expect(PARSE_UNNAMED, SWALLOW, b"")
+    server.session.expect(PARSE_UNNAMED, SWALLOW, server.unnamed or NOBODYS)
     server.owner.server_parse_count += 1
     server.gather(<unsigned char *>PyBytes_AS_STRING(parse), PyBytes_GET_SIZE(parse))
     server.retain(parse)
@@ -391,7 +396,7 @@ cdef int make_room(ServerLink server, Py_ssize_t more) except -1:
 cdef int forget_unnamed(ServerLink server) except -1:
     """Another client's unnamed statement is still there: close it, so that 26000 is the answer."""
     server.unnamed_change = current_unit(server)
-    server.session.expect(CLOSE, SWALLOW, None)
+    server.session.expect(CLOSE, SWALLOW, NOBODYS)
     server.unnamed = None
     return send_close(server, b"")
 

@@ -5,8 +5,8 @@ counts on it. When an error ends or skips them, the session lists them in `undon
 
 - Parse of the client: (client's name, statement before, statement, "new" | "known" | "taken")
 - Parse of our own: the statement
-- unnamed Parse: the client's unnamed Parse before, b"" for none
-- simple Query and Close of the unnamed statement, which end it: the client's unnamed Parse
+- unnamed Parse: `UnnamedBefore`, or NOBODYS if only itself can fail, for then there is none; of our own: the server's
+- simple Query and Close of the unnamed statement, which end it: `UnnamedBefore`
 - Close answered by us: (client's name, statement); Close of our own: the statement
 - Bind and Describe: the statement, so that an error can be told under the client's name; where that is longer than
   PostgreSQL keeps, (client's name, None, statement, "said"); where it was made to fail, the same with "changed"
@@ -14,7 +14,7 @@ counts on it. When an error ends or skips them, the session lists them in `undon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trunkline.failpoints import failpoint
 from trunkline.protocol.messages import message
@@ -32,6 +32,13 @@ NOBODYS = b""  # an unnamed statement that may be there and belongs to no one
 RESULT_CHANGED = message(
     b"E", b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0Fplancache.c\0RRevalidateCachedQuery\0\0"
 )
+
+
+class UnnamedBefore(NamedTuple):
+    """The unnamed Parse of a client, and the one that its server held, before a request that an error may skip."""
+
+    client: bytes | None
+    server: bytes | None
 
 
 def take_back(server: ServerLink, lessee: Lessee | None) -> None:
@@ -62,23 +69,30 @@ def _parse_of_client(server: ServerLink, lessee: Lessee | None, note: Any, faile
 
 
 def _unnamed_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
+    if not failed:
+        _unnamed_again(server, lessee, note)
+        return
     server.unnamed = NOBODYS
     if lessee is not None:
-        lessee.unnamed = None if failed else (note or None)  # a failed Parse has ended the statement before it too
+        lessee.unnamed = None  # a failed Parse has ended the statement before it too
 
 
 def _unnamed_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
-    server.unnamed = NOBODYS
+    server.unnamed = NOBODYS if failed else note
 
 
-def _end_of_unnamed(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
-    server.unnamed = NOBODYS
-    if lessee is not None and not failed:
-        lessee.unnamed = note
+def _unnamed_again(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool = False) -> None:
+    if isinstance(note, UnnamedBefore) and not failed:
+        server.unnamed = note.server
+        if lessee is not None:
+            lessee.unnamed = note.client
 
 
 def _close_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
-    server.prepared[note] = None
+    if note == NOBODYS:
+        server.unnamed = NOBODYS
+    else:
+        server.prepared[note] = None
 
 
 def _close_of_client(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:
@@ -92,8 +106,8 @@ _HANDLERS = {
     ("parse", FAKE): _parse_of_client,
     ("parse_unnamed", FORWARD): _unnamed_of_client,
     ("parse_unnamed", SWALLOW): _unnamed_of_ours,
-    ("query", FORWARD): _end_of_unnamed,
-    ("close", FORWARD): _end_of_unnamed,
+    ("query", FORWARD): _unnamed_again,
+    ("close", FORWARD): _unnamed_again,
     ("close", SWALLOW): _close_of_ours,
     ("close", FAKE): _close_of_client,
 }

@@ -7,6 +7,7 @@ class ServerSession:
     units: int
     status: int
     copying: int
+    copy_ended: bool
     skipping: bool
     synced: bool
     tainted: bool

@@ -121,8 +121,9 @@ cdef class ClientLink(Lessee):
     cdef int _await_answers(self) except -1:
         """Keep this frame until the answers owed have come; those to an unfinished batch are asked for."""
         cdef bytes flush = FLUSH
-        self.server.session.flush_sent()
-        self.server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))
+        if self.server.session.in_batch():
+            self.server.session.flush_sent()
+            self.server.gather(<unsigned char *>PyBytes_AS_STRING(flush), PyBytes_GET_SIZE(flush))
         self.awaits_answers = self.blocked = True
         return WAIT
 

@@ -20,7 +20,7 @@ from trunkline.failpoints cimport failpoint
 from trunkline.pool.names cimport names_statement
 from trunkline.pool.prepared cimport (
     UNSEEN, begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, prepare_doubtful, run_doubtful,
-    see, text_of,
+    see, text_of, unnamed_before,
 )
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
@@ -79,7 +79,7 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
         run_doubtful(client, text_of(frame, HEADER_BYTES), sight, frame)
     if client.server.session.in_batch():
         client.server.unnamed_change = current_unit(client.server)
-    enter(client, QUERY, client.unnamed, sight)
+    enter(client, QUERY, unnamed_before(client), sight)
     client.unnamed = client.server.unnamed = None  # it ends the unnamed statement
     client.ends_names |= sight & ENDS_NAMES
     client._pass(frame)
@@ -88,7 +88,7 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
 
 cdef int step_function(ClientLink client, Frame *frame) except -1:
     client.server.doubt |= ANY_STATE if client.server.owner.exact else 0
-    enter(client, FUNCTION, client.unnamed, WRITES)
+    enter(client, FUNCTION, None, WRITES)
     return client._pass(frame)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.pool.undo import FAKE, FORWARD, NOBODYS, SWALLOW, client_name, in_client_words, take_back
+from trunkline.pool.undo import FAKE, FORWARD, NOBODYS, SWALLOW, UnnamedBefore, client_name, in_client_words, take_back
 from trunkline.protocol.messages import parse_fields
 from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement, intern
@@ -53,18 +53,29 @@ def test_several_changes_are_taken_back_last_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "note", "failed", "left"),
+    ("action", "note", "failed", "left", "at_server"),
     [
-        (FORWARD, b"before", True, None),  # PostgreSQL drops the old unnamed statement before it parses the new one
-        (FORWARD, b"before", False, b"before"),
-        (FORWARD, b"", False, None),
-        (SWALLOW, b"", True, b"theirs"),
+        # PostgreSQL drops the old unnamed statement before it parses the new one
+        (FORWARD, UnnamedBefore(b"before", b"there"), True, None, NOBODYS),
+        (FORWARD, NOBODYS, True, None, NOBODYS),
+        (FORWARD, UnnamedBefore(b"before", b"there"), False, b"before", b"there"),
+        (FORWARD, UnnamedBefore(None, None), False, None, None),
+        (SWALLOW, b"there", True, b"theirs", NOBODYS),
+        (SWALLOW, b"there", False, b"theirs", b"there"),
     ],
 )
-def test_an_unnamed_parse_that_did_not_happen(action: int, note: bytes, failed: bool, left: bytes | None) -> None:
+def test_an_unnamed_parse_that_did_not_happen(
+    action: int, note: object, failed: bool, left: bytes | None, at_server: bytes | None
+) -> None:
     server, lessee = play({}, [], (UNNAMED, action, note, failed))
     assert lessee.unnamed == left
+    assert server.unnamed == at_server
+
+
+def test_a_close_of_ours_that_did_not_happen_leaves_an_unnamed_statement_that_is_nobodys() -> None:
+    server, lessee = play({}, [], (CLOSE, SWALLOW, NOBODYS, False))
     assert server.unnamed == NOBODYS
+    assert lessee.unnamed == b"theirs"
 
 
 def test_our_own_requests_are_taken_back_on_the_server_only() -> None:
