@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import unharmed
+from tests.faults.guard import log_in
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors
-from tests.integration.wire import SYNC, Frame, Wire, bind, execute, parse, query, rows
+from tests.integration.waiting import wait_until
+from tests.integration.wire import FLUSH, SYNC, Frame, Wire, bind, execute, parse, query, rows
 
 ROUNDS = 2500
 LONG_S = 0.05
@@ -119,3 +121,36 @@ async def racer(proxy: Proxy, seed: int) -> Racer:
     wire = await Wire.connect(proxy.port)
     await wire.login("postgres", PASSWORD, database="one")
     return Racer(proxy, wire, random.Random(seed))
+
+
+async def test_row_57_a_query_that_was_only_flushed_is_stopped(proxy: Proxy, postgres: Postgres) -> None:
+    """Execute and Flush, as pipelines do: the query runs, though its Sync has not come."""
+    async with await log_in(proxy) as wire:
+        for _ in range(3):
+            await wire.send(parse("SELECT pg_sleep(60)") + bind() + execute() + FLUSH)
+            await wait_until(lambda: sleeps(postgres), what="it runs")
+            await Wire.cancel(proxy.port, wire.backend_pid, wire.cancel_key)
+            await wire.send(SYNC)
+            assert errors(await wire.read_until("Z")) == ["57014"]
+
+
+@pytest.mark.parametrize("how", ["reset", "closed"])
+async def test_row_38_a_query_that_was_only_flushed_stops_with_its_client(
+    proxy: Proxy, postgres: Postgres, how: str
+) -> None:
+    wire = await log_in(proxy)
+    await wire.send(parse("SELECT pg_sleep(60)") + bind() + execute() + FLUSH)
+    await wait_until(lambda: sleeps(postgres), what="it runs")
+    if how == "reset":
+        wire.abort()
+    await wire.close()
+
+    async def is_over() -> bool:
+        return not await sleeps(postgres)
+
+    await wait_until(is_over, what="it was stopped")
+
+
+async def sleeps(postgres: Postgres) -> bool:
+    found = await postgres.fetch("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    return bool(found[0][0])
