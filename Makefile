@@ -3,6 +3,7 @@
 # make check   lint, types, import layers, and the test of the tree
 # make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
 # make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
+# make fuzz    feed any bytes to what strangers reach first, and compare random conversations with PostgreSQL's (SECONDS=60)
 # make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control)
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
@@ -13,7 +14,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test check sanitize lab bench compat build clean
+.PHONY: demo test check sanitize fuzz lab bench compat build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -40,6 +41,10 @@ sanitize: $(VENV)/dev.stamp
 	cd $(SANITIZED) && PYTHONPATH=src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 \
 	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/fuzz $(ARGS)
+
+# Findings and the corpus are kept in build/fuzz. WRITE=1 writes tests/fuzz/RESULTS.md.
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(WRITE),--write) $(ARGS)
 
 lab: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)

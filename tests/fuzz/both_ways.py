@@ -138,11 +138,11 @@ def undecidable(said: Script, client: int) -> bool:
     """Whether this client sends a Sync amid the data of what may be a COPY.
 
     A server that still copies ignores it, one whose COPY has failed answers it, and nobody between the two can know
-    which it was when the next data goes by.
+    which it was when the next data goes by, or the client leaves.
     """
     fed = synced = False
     for kind in [*(spell(saying.name, client)[:1] for saying in said if saying.client == client), b"f"]:
-        if kind in (b"d", b"c", b"f"):
+        if kind in (b"d", b"c", b"f", b"X"):
             if synced:
                 return True
             fed = kind == b"d"

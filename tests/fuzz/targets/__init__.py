@@ -38,6 +38,7 @@ TARGETS = {
         Target("scram_client", 600),
         Target("scram_server", 1500),
         Target("session", 200, compiled=True),
+        Target("lexer", 200, compiled=True),
     )
 }
 
