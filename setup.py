@@ -29,6 +29,7 @@ COMPILED = (
     "trunkline.pool.answers",
     "trunkline.pool.large",
     "trunkline.pool.prepared",
+    "trunkline.pool.doubts",
     "trunkline.pool.row_types",
     "trunkline.pool.leases",
     "trunkline.proxy.client",

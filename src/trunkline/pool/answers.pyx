@@ -79,7 +79,8 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
     cdef bint last = server.session.tainted or b"\0VFATAL\0" in said or b"\0VPANIC\0" in said  # V is never translated
-    if last and server.lessee is not None and server.lessee.outlives():
+    cdef bint its_own_fault = b"\0C08P01\0" in said  # the client has broken the protocol: this is its end, as it is there
+    if last and not its_own_fault and server.lessee is not None and server.lessee.outlives():
         server.last_words = parse_fields(said)  # told as an ERROR: for the client it is not the end
         server.words_unit = server.units_done
         server.give_run(frame.data, run)

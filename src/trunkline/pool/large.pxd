@@ -18,7 +18,7 @@ cdef inline bint is_partial(Frame *frame) noexcept:
     return frame.have < frame.size
 
 
-cdef int assemble_named(Lessee client, Frame *frame, Py_ssize_t start, Statement statement) except -1
 cdef int assemble_unnamed(Lessee client, Frame *frame, bytes head) except -1
 cdef int go_on(Lessee client, const unsigned char *data, Py_ssize_t n, bint ends) except -1
+cdef int parse_partial(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1
 cdef int parse_too_large(Lessee client, Frame *frame, bint unnamed) except -1

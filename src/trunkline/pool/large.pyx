@@ -6,12 +6,13 @@ that inserts a thousand rows in one statement would take a server away from ever
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from trunkline.protocol.statement import unshared
 from trunkline.routing.session_effects import State
 
-from trunkline.pool.prepared cimport UNSEEN, current_unit, extended
-from trunkline.pool.server cimport Lessee
+from trunkline.pool.prepared cimport UNSEEN, current_unit, extended, make_room, pass_parse
+from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
-from trunkline.protocol.server_session cimport PARSE_UNNAMED
+from trunkline.protocol.server_session cimport FORWARD, PARSE, PARSE_UNNAMED
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport glance
 
@@ -32,6 +33,18 @@ cdef int parse_too_large(Lessee client, Frame *frame, bint unnamed) except -1:
         client.unnamed = client.server.unnamed = None
         client.unnamed_sight = UNSEEN
     return extended(client, frame, PARSE_UNNAMED, before if before is not None else b"")
+
+
+cdef int parse_partial(Lessee client, Frame *frame, bytes name, Py_ssize_t start) except -1:
+    """Too large to be here at once: shared with no other client, for it is sent before all of it is known."""
+    cdef ServerLink server = client.server
+    cdef Statement statement = unshared()
+    make_room(server, 1)  # now, for nothing can be sent between its pieces
+    client.names[name] = statement
+    server.prepared[statement] = None
+    server.session.expect(PARSE, FORWARD, (name, None, statement, "new"))
+    assemble_named(client, frame, start, statement)
+    return pass_parse(client, statement.server_name, frame, start)
 
 
 cdef int assemble_named(Lessee client, Frame *frame, Py_ssize_t start, Statement statement) except -1:

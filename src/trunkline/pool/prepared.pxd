@@ -37,11 +37,11 @@ cdef inline int extended(Lessee client, Frame *frame, Request request, object no
 
 
 cdef int ensure_prepared(ServerLink server, Statement statement) except -1
+cdef int send_parse(ServerLink server, bytes name, const unsigned char *body, Py_ssize_t n, Py_ssize_t rest=*) except -1
 cdef object unnamed_before(Lessee client)
+cdef int make_room(ServerLink server, Py_ssize_t more) except -1
+cdef int pass_parse(Lessee client, bytes name, Frame *frame, Py_ssize_t start) except -1
 cdef bint hangs_on_answers(ServerLink server, Frame *frame) noexcept
-cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sight) except -1
-cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1
-cdef bytes text_of(Frame *frame, Py_ssize_t start)
 cdef int parse(Lessee client, Frame *frame) except -1
 cdef int bind(Lessee client, Frame *frame) except -1
 cdef int describe(Lessee client, Frame *frame) except -1

@@ -73,6 +73,10 @@ cdef class ServerSession:
         # an error may have the server skip what is sent now
         return self.count > 0 and self.ring[(self.head + self.count - 1) & (self.capacity - 1)].request > SYNC
 
+    cdef inline bint batch_is_open(self) noexcept:
+        # a batch was begun, its answers may have been flushed, and no Sync has ended it
+        return self.in_batch() or (self.count == 0 and not self.synced)
+
     cdef inline void flush_sent(self) noexcept:
         # a Flush behind all that is owed: the server answers these without hearing more of us
         self.flushed = self.count

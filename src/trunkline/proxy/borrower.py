@@ -80,16 +80,20 @@ def _give_back(pool: Pool, borrower: Borrower) -> None:
 async def judge(pool: Pool, server: ServerLink, settings: tuple[tuple[bytes, bytes], ...]) -> Params:
     """What a session with these startup settings has, by a server's word; ServerRefused (FATAL) if it refuses them."""
     before = server.params
-    outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
     base = pool.base() or before
-    if not server.adjust(base.requested(settings), partial(_settle, outcome)):
-        return server.params
-    error = await outcome
+    # Half a DateStyle leaves the other half as it is: what the server had for somebody else has to go first.
+    error = await _adjust(server, base) or await _adjust(server, base.requested(settings))
     failpoint("profile_judged")
     if error is not None:
         server.params = Params.of(server.params.reported, before.extra)
         raise ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
     return server.params
+
+
+async def _adjust(server: ServerLink, params: Params) -> dict[str, str] | None:
+    """The error that the server answered with, if it did."""
+    outcome: asyncio.Future[dict[str, str] | None] = asyncio.get_running_loop().create_future()
+    return await outcome if server.adjust(params, partial(_settle, outcome)) else None
 
 
 def _settle(outcome: asyncio.Future[dict[str, str] | None], error: dict[str, str] | None) -> None:

@@ -17,10 +17,10 @@ from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.routing.session_effects import PROBED
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.doubts cimport prepare_doubtful, run_doubtful, text_of
 from trunkline.pool.names cimport names_statement
 from trunkline.pool.prepared cimport (
-    UNSEEN, begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, prepare_doubtful, run_doubtful,
-    see, text_of, unnamed_before,
+    UNSEEN, begin, bind, close, current_unit, describe, extended, hangs_on_answers, parse, see, unnamed_before,
 )
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
@@ -93,9 +93,14 @@ cdef int step_function(ClientLink client, Frame *frame) except -1:
 
 
 cdef inline int enter(ClientLink client, Request request, object note, int sight) except -1:
-    """A request of the simple protocol is about to go out: a transaction may end with it."""
+    """A request of the simple protocol is about to go out: a transaction may end with it.
+
+    In an open batch it leaves PostgreSQL 18 with a transaction behind its Sync's ReadyForQuery 'I' (StartTransactionCommand:
+    unexpected state STARTED), which the next one on the server would meet.
+    """
     cdef ServerLink server = client.server
     begin(client)
+    server.close_needed |= server.session.batch_is_open()
     server.session.expect(request, FORWARD, note)
     failpoint(b"query_owed")
     server.session.mark(sight & (COMMITS | WRITES))
