@@ -28,7 +28,8 @@ LEFT = {
 
 def audited(postgres: Postgres, **settings: object) -> Proxy:
     databases = {"one": {"primary": f"postgres://127.0.0.1:{postgres.port}/postgres", "pool_size": 1}}
-    return Proxy({"pool_mode": "transaction", **settings}, databases=databases, environ=environment(None))
+    options = {"pool_mode": "transaction", **settings}
+    return Proxy(options, databases=databases, environ=environment(None), audited=False)
 
 
 @pytest.mark.parametrize("sql", LEFT)

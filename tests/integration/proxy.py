@@ -10,6 +10,7 @@ a server (its database ``postgres`` is meant), a URL, or a mapping of that datab
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from urllib.parse import quote, urlencode
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.faults import audit
 from tests.integration.postgres import PASSWORD
 from tests.integration.waiting import wait_until
 from trunkline.demo.postgres_server import PostgresServer
@@ -36,6 +38,9 @@ DEFAULTS: Mapping[str, Any] = {
     "admin_users": [USER],
 }
 
+# What each session holds is examined at each release (tests.faults.audit); on demand, for it closes the compiled way.
+AUDIT = bool(os.environ.get("TRUNKLINE_TEST_AUDIT"))
+
 Database = PostgresServer | str | Mapping[str, Any]
 
 
@@ -49,12 +54,16 @@ class Proxy:
         databases: Mapping[str, Database] | None = None,
         users: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
+        audited: bool = True,
     ) -> None:
+        """``audited`` is False where the audit would be in the way: state is meant to stay, or order counts."""
         self._temporary = tempfile.TemporaryDirectory(prefix="trunkline-proxy-")
         self.directory = Path(self._temporary.name)
         self.users = {USER: PASSWORD} | dict(users or {})
         self.config_path = self.directory / "trunkline.toml"
-        self._process = Trunkline(self.config_path, self.directory / "trunkline.log", environ)
+        self._audited = AUDIT and audited
+        surroundings = audit.environment(environ) if self._audited else environ
+        self._process = Trunkline(self.config_path, self.directory / "trunkline.log", surroundings)
         self.write_config(config if config is not None else {}, databases)
 
     def __repr__(self) -> str:
@@ -71,8 +80,10 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
-        self._temporary.cleanup()
+        try:
+            await self.stop()
+        finally:
+            self._temporary.cleanup()
 
     # --- its files --------------------------------------------------------------------------------------------
 
@@ -96,7 +107,9 @@ class Proxy:
         await self._process.start()
 
     async def stop(self) -> int | None:
-        return await self._process.stop()
+        code = await self._process.stop()
+        assert not (self._audited and audit.complaints(self.log)), audit.complaints(self.log)
+        return code
 
     async def restart(self) -> None:
         await self.stop()

@@ -238,7 +238,7 @@ async def test_a_server_is_tested_before_its_next_use(
 
 @pytest.mark.parametrize("round_robin", [False, True])
 async def test_which_idle_server_is_taken(postgres: Postgres, start_proxy: ProxyFactory, round_robin: bool) -> None:
-    proxy = await start_proxy({"server_round_robin": round_robin}, databases={"postgres": postgres})
+    proxy = await start_proxy({"server_round_robin": round_robin}, databases={"postgres": postgres}, audited=False)
     async with held(proxy, 3) as wires:
         for wire in wires:
             await wire.query("COMMIT")

@@ -91,7 +91,7 @@ async def test_a_listener_hears_while_it_is_idle(session_pool: Proxy, postgres: 
 
 async def test_a_reset_query_of_ones_own_is_used(postgres: Postgres, start_proxy: ProxyFactory) -> None:
     config = {"pool_mode": "session", "default_pool_size": 1, "server_reset_query": "SET work_mem = '7MB'"}
-    proxy = await start_proxy(config, databases={"postgres": postgres})
+    proxy = await start_proxy(config, databases={"postgres": postgres}, audited=False)
     async with session(proxy) as wire:
         await wire.query("CREATE TEMP TABLE kept (n int)")
     async with session(proxy) as wire:

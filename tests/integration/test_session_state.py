@@ -273,7 +273,7 @@ async def test_lastval_is_never_another_clients(postgres: Postgres) -> None:
 async def test_pgbouncers_own_way_can_be_chosen(postgres: Postgres) -> None:
     settings = {**ONE, "session_state": "pgbouncer"}
     async with (
-        Proxy(settings, databases={"postgres": postgres}) as proxy,
+        Proxy(settings, databases={"postgres": postgres}, audited=False) as proxy,
         session(proxy) as one,
         session(proxy) as other,
     ):
