@@ -5,12 +5,14 @@ from __future__ import annotations
 from tests.faults.guard import log_in
 from tests.faults.scripted_server import GREETING, READY, Peer, ScriptedServer, answer, error
 from tests.integration.proxy import Proxy
-from tests.integration.wire import error_fields, frame, rows, text
+from tests.integration.transcript import errors
+from tests.integration.waiting import wait_until
+from tests.integration.wire import Wire, error_fields, frame, rows, text
 
 
 async def be_honest(peer: Peer, asked: bytes) -> None:
-    """Nothing is in the catalogue, and any other query is answered with its own text."""
-    nothing = b"pg_catalog" in asked or asked.startswith(b"SET")
+    """Nothing is in the catalogue but its fingerprint, and any other query is answered with its own text."""
+    nothing = (b"pg_catalog" in asked and b"md5" not in asked) or asked.startswith(b"SET")
     await peer.send(frame("C", text("DONE")) + READY if nothing else answer(asked[:-1]))
 
 
@@ -52,3 +54,27 @@ async def test_row_10_a_server_that_ends_while_it_is_asked_of_its_session_is_not
         await wire.send_query("SELECT 2")
         frames = await wire.read_frames_to_end()
         assert [error_fields(item)["C"] for item in frames] == ["57P01"], "nothing comes behind a farewell"
+
+
+async def test_row_2_a_server_that_dies_of_our_own_first_question_leaves_its_client_able_to_ask_again(
+    proxy: Proxy, hostile_port: int
+) -> None:
+    """The client hears one error for the statement that waited, and is listened to afterwards."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        while True:
+            asked = (await peer.request()).body
+            if b"set_config" in asked and peer.number == 1:
+                return
+            await be_honest(peer, asked)
+            if b"the last" in asked:
+                return
+
+    async with ScriptedServer(hostile_port, script) as server, await log_in(proxy, "dies first") as plain:
+        await plain.query("SELECT 'the last'")
+        await wait_until(lambda: server.ended == 1, what="the first server has gone")
+        async with await Wire.connect(proxy.port) as wire:
+            await wire.login("postgres", proxy.users["postgres"], database="dies first", application_name="another")
+            assert errors(await wire.query("SELECT 1")) == ["08006"]
+            assert rows(await wire.query("SELECT 2")) == [[b"SELECT 2"]]

@@ -211,7 +211,8 @@ class Clients:
             return
         lost = lost_of(link, server)
         if lost.in_setup and not server.units_done:  # it dies of our own question: asking the next one is no way out
-            link.refused(loss(lost.words, unknown=False))
+            assert link.pool is not None
+            link.pool.refuse(link, loss(lost.words, unknown=False))  # which also listens to it again
             return
         take_back(server, link)
         end = farewell(lost)
