@@ -190,9 +190,7 @@ class Judge:
         if not self._is_excused(said):
             self._fail(UNEXPECTED_ERROR, f"{said} where {self._wanted()} was due")
             return
-        if (
-            self.step is not None and not self.settled
-        ):  # otherwise the answer was complete, and this is about no request
+        if self.step is not None and self._is_open:  # otherwise the answer was complete, and this is about no request
             self._sqlstate = self._sqlstate or said["C"]
             self._skip_to_ready(self.step)
 
@@ -202,7 +200,12 @@ class Judge:
             return self.session.cancels > 0 or self.rules.canceled_by_others
         if self._sqlstate and code in CONSEQUENCES:
             return True
-        return code in self.rules.excused and (not self.settled or said.get("V") == "FATAL")
+        return code in self.rules.excused and (self._is_open or said.get("V") == "FATAL")
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the unit being answered has not ended, though its step may be over (in a COPY, after a Flush)."""
+        return not self.settled or (self.step is not None and self.step.replies[-1].kind != READY)
 
     def _skip_to_ready(self, step: Step) -> None:
         """The rest of the unit is not coming, but for its ReadyForQuery."""
