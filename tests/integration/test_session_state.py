@@ -13,6 +13,7 @@ import pytest
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors, session, shape, transact
+from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, Frame, Wire, bind, error_fields, execute, parse, rows
 
 ONE = {"default_pool_size": 1}
@@ -82,13 +83,13 @@ async def test_a_client_keeps_its_server_as_long_as_it_has_state_there(
 ) -> None:
     async with session(proxy) as one:
         await one.query(begin)
-        [pin] = await pins(proxy)
+        [pin] = await wait_until(lambda: pins(proxy))
         assert pin["database"] == "postgres"
         for _ in range(4):
             frames = await one.query(use)
             assert "E" not in shape(frames), frames
         await one.query(end)
-        assert not await pins(proxy)
+        await wait_until(lambda: nobody_is_pinned(proxy))
         async with session(proxy) as other:
             for _ in range(3):
                 assert await value(other, AUDIT) == b"0 0 0 0"
@@ -101,6 +102,10 @@ AUDIT = """SELECT concat_ws(' ', (SELECT count(*) FROM pg_prepared_statements WH
 
 async def pins(proxy: Proxy) -> list[dict[str, Any]]:
     return await proxy.admin("SHOW PINS")
+
+
+async def nobody_is_pinned(proxy: Proxy) -> bool:
+    return not await pins(proxy)
 
 
 async def test_a_pinned_client_is_told_once(proxy: Proxy) -> None:
@@ -182,7 +187,7 @@ async def test_sql_sees_statements_prepared_by_the_protocol_and_the_reverse(prox
         frames = await transact(one, bind("by_protocol"), SYNC)
         assert errors(frames) == ["26000"]
         await one.query("DEALLOCATE ALL")
-        assert not await pins(proxy)
+        await wait_until(lambda: nobody_is_pinned(proxy))
         frames = await transact(one, parse("SELECT 4", "by_sql"), bind("by_sql"), execute(), SYNC)
         assert rows(frames) == [[b"4"]]
 
