@@ -53,7 +53,8 @@ async def shared_proxy(farm: Farm, hostile_port: int) -> AsyncIterator[Proxy]:
     databases = {
         "one": {"primary": real, "pool_size": 1},
         "session": {"primary": real, "pool_size": 1, "pool_mode": "session"},
-        "*": {"host": "127.0.0.1", "port": hostile_port, "pool_size": 1},
+        # scripts know nothing of the questions that exact session state has for a server
+        "*": {"host": "127.0.0.1", "port": hostile_port, "pool_size": 1, "session_state": "pgbouncer"},
     }
     settings = {"pool_mode": "transaction", "server_login_retry": 1, "max_packet_size": 1 << 26, "verbose": 3}
     async with Proxy(settings, databases=databases) as started:

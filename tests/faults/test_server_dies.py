@@ -1,7 +1,7 @@
 """Servers that die: rows 1 to 10, 18 and 19 of section 3a.
 
-Whoever leases a server that is lost is closed with FATAL 08006, or with the server's own last word, once. Whoever
-leases none notices nothing.
+In transaction pooling whoever leases a server that is lost hears 08006, or the server's own last word, once, and stays;
+in session pooling it is the end, as it is directly. Whoever leases none notices nothing.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import signal
 
+import psycopg
 import pytest
 
 from tests.faults.guard import expect_own_answers, expect_refusal, log_in
 from tests.faults.scripted_server import Peer, ScriptedServer, answer
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
+from tests.integration.transcript import errors
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, bind, error_fields, execute, frame, parse, query, rows, split_frames
-
-DATABASES = ["one", "session"]
+from tests.integration.wire import SYNC, Wire, bind, describe, error_fields, execute, frame, parse, query, rows
 
 
 async def terminate(postgres: Postgres) -> None:
@@ -54,23 +54,53 @@ BUSY = {
 }
 
 
-@pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("name", BUSY)
-async def test_row_10_a_terminated_server_says_so_once(proxy, postgres, name: str, database: str) -> None:
-    """57P01 is passed on, as the only error."""
+async def lose_a_server(wire: Wire, postgres: Postgres, name: str) -> None:
+    """Be where `name` says, and have every server terminated."""
     requests, before = BUSY[name]
     await postgres.fetch("DROP TABLE IF EXISTS victims; CREATE TABLE victims (n int)")
-    async with await log_in(proxy, database) as wire:
-        await wire.send(requests)
-        for kind in before:
-            assert (await wire.read_frame()).type == kind
-        await wait_for_work(postgres, name)
-        await terminate(postgres)
+    await wire.send(requests)
+    for kind in before:
+        assert (await wire.read_frame()).type == kind
+    await wait_for_work(postgres, name)
+    await terminate(postgres)
+
+
+@pytest.mark.parametrize("name", BUSY)
+async def test_row_10_a_terminated_server_says_so_once(proxy: Proxy, postgres: Postgres, name: str) -> None:
+    """57P01 is passed on, as the only error, and the session with its server ends."""
+    async with await log_in(proxy, "session") as wire:
+        await lose_a_server(wire, postgres, name)
         frames = await wire.read_frames_to_end()
-        errors = [error_fields(item) for item in frames if item.type == "E"]
-        assert [fields["C"] for fields in errors] == ["57P01"]
+        assert errors(frames) == ["57P01"]
         assert frames[-1].type == "E"
-    await expect_own_answers(proxy, database)
+    await expect_own_answers(proxy, "session")
+
+
+@pytest.mark.parametrize("name", [name for name in BUSY if not name.startswith("row 8")])
+async def test_row_10_a_terminated_server_costs_a_client_what_it_had_there_under_way(proxy, postgres, name) -> None:
+    async with await log_in(proxy) as wire:
+        await lose_a_server(wire, postgres, name)
+        frames = await wire.read_until("Z")
+        if name.startswith("pipelined"):
+            rest = [frame for _ in range(100) for frame in await wire.read_until("Z")]
+            assert errors(rest) == ["08006"] * 100
+        assert errors(frames) == ["57P01"]
+        assert error_fields(next(item for item in frames if item.type == "E"))["S"] == "ERROR"
+        assert frames[-1].body == b"I"
+        if name.startswith("row 6"):
+            await wire.send(frame("d", b"2\n"), frame("c"))
+        assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]
+    await expect_own_answers(proxy)
+    assert await postgres.fetch("SELECT count(*) FROM victims") == [(0,)]
+
+
+async def test_row_8_a_statement_that_was_only_parsed_is_parsed_again(proxy: Proxy, postgres: Postgres) -> None:
+    async with await log_in(proxy) as wire:
+        await lose_a_server(wire, postgres, "row 8, between Parse and Bind")
+        await wait_until(lambda: gone(postgres))
+        await wire.send(bind("s"), execute(), SYNC)
+        frames = await wire.read_until("Z")
+        assert "".join(item.type for item in frames) == "2DCZ"
 
 
 async def wait_for_work(postgres: Postgres, name: str) -> None:
@@ -84,17 +114,53 @@ async def wait_for_work(postgres: Postgres, name: str) -> None:
     await wait_until(sleeps)
 
 
-@pytest.mark.parametrize("database", DATABASES)
-async def test_row_4_a_server_lost_in_an_idle_transaction(proxy: Proxy, postgres: Postgres, database: str) -> None:
-    async with await log_in(proxy, database) as wire:
+async def test_row_4_a_server_lost_in_an_idle_transaction_of_a_session(proxy: Proxy, postgres: Postgres) -> None:
+    async with await log_in(proxy, "session") as wire:
         await wire.query("BEGIN")
         await terminate(postgres)
         await expect_refusal(wire, "57P01")
-    await expect_own_answers(proxy, database)
+    await expect_own_answers(proxy, "session")
+
+
+@pytest.mark.parametrize("how", ["simple", "extended"])
+async def test_row_4_a_server_lost_in_an_idle_transaction(proxy: Proxy, postgres: Postgres, how: str) -> None:
+    """Told with the next statement; then 25P02 until the block ends; then all is well."""
+
+    def said(sql: str) -> bytes:
+        return query(sql) if how == "simple" else parse(sql) + bind() + describe("P") + execute() + SYNC
+
+    async with await log_in(proxy) as wire:
+        await wire.query("BEGIN")
+        await terminate(postgres)
+        await wait_until(lambda: gone(postgres))
+        heard = []
+        for sql in ("SELECT 1", "SELECT 2", "ROLLBACK", "SELECT 3"):
+            await wire.send(said(sql))
+            frames = await wire.read_until("Z")
+            heard.append((errors(frames), frames[-1].body))
+        assert heard == [(["57P01"], b"E"), (["25P02"], b"E"), ([], b"I"), ([], b"I")]
+    await expect_own_answers(proxy)
+
+
+async def test_row_4_a_driver_rolls_back_and_goes_on(proxy: Proxy, postgres: Postgres) -> None:
+    connection = await proxy.connect("one")
+    async with connection:
+        await connection.set_autocommit(False)
+        await connection.execute("SELECT 1")
+        await terminate(postgres)
+        await wait_until(lambda: gone(postgres))
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            await connection.execute("SELECT 2")
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            await connection.execute("SELECT 3")
+        await connection.rollback()
+        cursor = await connection.execute("SELECT 4")
+        assert await cursor.fetchone() == (4,)
+        await connection.commit()
 
 
 async def test_row_10_a_crash_of_the_server_ends_who_works_and_nobody_else(own_postgres, start_proxy) -> None:
-    """kill -9 of one backend: the siblings say 57P02, the victim nothing; idle clients are served after recovery."""
+    """kill -9 of one backend: the siblings say 57P02, the victim nothing; all are served after recovery."""
     databases = {"app": {"primary": own_postgres.dsn(), "pool_size": 5}}
     proxy = await start_proxy({"pool_mode": "transaction", "server_login_retry": 5}, databases=databases)
     idle, victim, sibling = [await log_in(proxy, "app") for _ in range(3)]
@@ -104,10 +170,12 @@ async def test_row_10_a_crash_of_the_server_ends_who_works_and_nobody_else(own_p
     [[pid]] = rows(await victim.query("SELECT pg_backend_pid()"))
     assert pid is not None
     os.kill(int(pid), signal.SIGKILL)
-    await expect_refusal(victim, "08006")
-    warning, end = await sibling.read_frames_to_end()
+    warning = await sibling.read_frame()
     assert (warning.type, error_fields(warning)["C"]) == ("N", "57P02")
-    assert (end.type, error_fields(end)["C"]) == ("E", "08006")
+    for wire, code in ((victim, "08006"), (sibling, "57P02")):
+        frames = await wire.query("SELECT 1")
+        assert (errors(frames), frames[-1].body) == ([code], b"E")
+        assert "".join(item.type for item in await wire.query("ROLLBACK")) == "CZ"
     assert rows(await idle.query("SELECT 'kept'")) == [[b"kept"]]
     for wire in (idle, victim, sibling):
         await wire.close()
@@ -146,14 +214,16 @@ async def test_row_5_a_commit_whose_answer_is_lost_has_no_known_outcome(proxy, h
     async with ScriptedServer(hostile_port, script), await log_in(proxy, f"commit {sql}") as wire:
         await wire.query("BEGIN")
         await wire.send_query(sql)
-        await expect_refusal(wire, COMMITS[sql])
+        frames = await wire.read_until("Z")
+        assert errors(frames) == [COMMITS[sql]]
+        assert frames[-1].body == (b"I" if COMMITS[sql] == "08007" else b"E")
 
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_row_18_and_19_a_server_dies_at_every_byte_of_its_answer(
     proxy: Proxy, hostile_port: int, how: str
 ) -> None:
-    """What came whole is delivered, then 08006; inside a frame nothing is said, for it would pass for its rest."""
+    """What came whole is delivered, then 08006. Frames of this size are never begun before they are whole."""
 
     async def script(peer: Peer) -> None:
         await peer.log_in()
@@ -167,20 +237,11 @@ async def test_row_18_and_19_a_server_dies_at_every_byte_of_its_answer(
         for size in range(len(REPLY)):
             async with await log_in(proxy, database) as wire:
                 await wire.send_query("SELECT 1")
-                said = await wire.read_to_end()
-                check_last_words(said, size)
-
-
-def check_last_words(said: bytes, size: int) -> None:
-    """Whole frames of the answer and one error; or exactly the bytes that came, when they end inside a frame."""
-    if REPLY.startswith(said):
-        return
-    frames = split_frames(said)
-    assert error_fields(frames[-1])["C"] == "08006"
-    whole = b"".join(frame(item.type, item.body) for item in frames[:-1])
-    assert REPLY.startswith(whole)
-    assert len(whole) <= size
-    assert not any(item.type == "Z" for item in frames)
+                frames = await wire.read_until("Z")
+                assert errors(frames) == ["08006"]
+                whole = b"".join(frame(item.type, item.body) for item in frames[:-2])
+                assert REPLY.startswith(whole)
+                assert len(whole) <= size < len(whole) + len(REPLY)
 
 
 async def test_row_3_a_torn_row_is_not_mended(proxy: Proxy, hostile_port: int) -> None:
@@ -203,6 +264,7 @@ async def test_row_9_killed_with_10000_pipelined_commands(proxy: Proxy, postgres
         for _ in range(5_000):
             assert "".join(item.type for item in await wire.read_until("Z")) == "TDCZ"
         await terminate(postgres)
-        frames = await wire.read_frames_to_end()
-        assert [error_fields(item)["C"] for item in frames if item.type == "E"] == ["57P01"]
-        assert not any(item.type == "Z" for item in frames)
+        frames = [item for _ in range(5_001) for item in await wire.read_until("Z")]
+        assert errors(frames) == ["57P01"] + ["08006"] * 5_000
+        assert "".join(item.type for item in frames) == "TEZ" + "EZ" * 5_000
+        assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]

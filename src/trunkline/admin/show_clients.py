@@ -99,6 +99,7 @@ def _servers(pool: Pool) -> Iterator[tuple[ServerLink, str]]:
         (pool.tested, "tested"),
         (pool.logging_in, "new"),
         (pool.canceled, "being_canceled"),
+        (pool.draining, "tested"),
     )
     for place, state in places:
         for server in place:

@@ -40,7 +40,7 @@ def _pool_row(pool: Pool, database: DatabaseSettings | None, now: float) -> Row:
         len(pool.canceled),
         len(pool.idle),
         0,
-        len(pool.tested),
+        len(pool.tested) + len(pool.draining),
         len(pool.tasks),
         maxwait_us // 1_000_000,
         maxwait_us % 1_000_000,

@@ -2,7 +2,7 @@ from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
 
 cdef class Leases(Owner):
-    cdef readonly Place idle, active, tested, logging_in, leaving, canceled      # of servers
+    cdef readonly Place idle, active, tested, logging_in, canceled, draining      # of servers
     cdef readonly Place clients, waiting                                         # of lessees
     cdef public bint paused
     cdef public bint newest_first

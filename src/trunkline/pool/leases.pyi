@@ -8,7 +8,7 @@ class Leases(Owner):
     active: Place[ServerLink]
     tested: Place[ServerLink]
     logging_in: Place[ServerLink]
-    leaving: Place[ServerLink]
+    draining: Place[ServerLink]
     canceled: Place[ServerLink]
     clients: Place[Lessee]
     waiting: Place[Lessee]

@@ -1,7 +1,7 @@
 """Leases: the compiled part of a pool, what happens once a query.
 
 A server connection is in exactly one place: idle, active (leased), tested (a query of ours runs), logging in, being
-canceled (its lease is over, a cancel request is not), leaving (closing). A lessee is in `clients` or, in line, in
+canceled (its lease is over, a cancel request is not), draining (its client left in the middle). A lessee is in `clients` or, in line, in
 `waiting`. Here is only what needs no decision: give an idle server, hand a free one to the next in line. Everything
 else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
 """
@@ -26,8 +26,8 @@ cdef class Leases(Owner):
         self.active = Place("active")
         self.tested = Place("tested")
         self.logging_in = Place("login")
-        self.leaving = Place("leaving")
         self.canceled = Place("being_canceled")
+        self.draining = Place("draining")
         self.clients = Place("clients")
         self.waiting = Place("waiting")
         self.newest_first = True

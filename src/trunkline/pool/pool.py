@@ -79,12 +79,12 @@ class Pool(Returns):
 
     @property
     def places(self) -> tuple[Place[ServerLink], ...]:
-        return (self.idle, self.active, self.tested, self.logging_in, self.canceled)
+        return (self.idle, self.active, self.tested, self.logging_in, self.canceled, self.draining)
 
     @property
     def connected(self) -> int:
         """Server connections that are logged in."""
-        return len(self.idle) + len(self.active) + len(self.tested) + len(self.canceled)
+        return len(self.idle) + len(self.active) + len(self.tested) + len(self.canceled) + len(self.draining)
 
     @property
     def servers(self) -> int:

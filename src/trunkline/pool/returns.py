@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from trunkline.config.settings import PoolSettings
 from trunkline.errors import ServerLost, ServerRefused
 from trunkline.failpoints import failpoint
-from trunkline.pool.cancel import cancel_blindly
 from trunkline.pool.code_watch import CodeWatch
+from trunkline.pool.draining import Drain, can_be_drained, close_and_cancel
 from trunkline.pool.leases import Leases
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.session_state import SessionKeeper
@@ -56,14 +56,21 @@ class Returns(Leases):
             self.pools.lessee_done(lessee)
         if not server.opened:
             return
-        reason = "state that nothing resets" if self.sessions.must_close(lessee) else self._close_reason(server)
+        if self.sessions.must_close(lessee):
+            server.drop("state that nothing resets")
+        else:
+            self.put_back(server, needs_reset=self._needs_reset(server, lessee))
+
+    def put_back(self, server: ServerLink, *, needs_reset: bool) -> None:
+        """A free server that nobody leases: reset it, close it, or hand it on."""
+        reason = self._close_reason(server)
         if reason is not None:
             server.drop(reason)
-        elif server.cancels and self._needs_reset(server, lessee):
+        elif server.cancels and needs_reset:
             server.drop("a cancel request is under way at the end of a session")  # it could hit the reset query
         elif server.cancels:
             self.place_server(server, self.canceled)
-        elif self._needs_reset(server, lessee):
+        elif needs_reset:
             self._run_on(server, self.settings.server_reset_query or "DISCARD ALL", self._on_reset)
         else:
             self.settle(server)
@@ -151,17 +158,25 @@ class Returns(Leases):
         """One cancel request of a server is over."""
         if server.opened and not server.cancels and server.place is self.canceled:
             self._back(server)
+        elif server.opened and server.drain is not None:
+            server.drain.step()
         elif server.opened and server.lessee is not None and server.doubt and server.session.free:
             self.free(server)
 
-    def abandon(self, server: ServerLink, reason: str) -> None:
-        """The lessee has gone in the middle: stop what runs, and close the connection, for nothing is proved."""
+    def abandon(self, server: ServerLink, reason: str, *, half_asked: bool = False) -> None:
+        """The lessee has gone in the middle, perhaps of a request: bring the server back, or close it."""
         failpoint("abandon")
-        if server.session.running and server.cancel_key:
-            timeout = self.pools.config.settings.cancel_wait_timeout
-            self.pools.tasks.spawn(cancel_blindly(self.pools.opener, self, server, timeout), "cancel")
+        lessee = server.lessee
+        unwanted = server.close_needed or server.single_use or self.closed or self.paused
+        lost = half_asked or unwanted or self.sessions.must_close(lessee)
+        needs_reset = self._needs_reset(server, lessee)
         self.unlease(server)
-        server.drop(reason)
+        if lost or not can_be_drained(server):
+            close_and_cancel(self, server, reason)
+            return
+        server.drain = Drain(self, server, needs_reset=needs_reset)
+        self.place_server(server, self.draining)
+        server.drain.step()
 
     # --- code of the database -----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from trunkline.config.address import ServerAddress
 from trunkline.errors import TrunklineError
 from trunkline.net.engine import Engine
 from trunkline.net.link import Link
+from trunkline.pool.draining import Drain
 from trunkline.protocol.params import Params
 from trunkline.protocol.server_session import ServerSession
 from trunkline.protocol.statement import Statement
@@ -64,6 +65,7 @@ class ServerLink(Link):
     words_unit: int
     torn: bool
     in_setup: bool
+    drain: Drain | None
     close_needed: bool
     doubt: int
     answer: list[bytes] | None

@@ -233,6 +233,9 @@ cdef class ServerLink(Link):
             lessee.resume()
         if lessee is not None and lessee.awaits_answers:
             return self._let_go_on(lessee)
+        if lessee is None and self.drain is not None and boundary:
+            self.drain.step()
+            return 0
         if not boundary or self.session.count:
             return 0
         if not self.session.synced:
@@ -299,7 +302,7 @@ cdef class ServerLink(Link):
 
     cdef inline int _after_frame(self, unsigned char *end, unsigned char **run) except -1:
         """What we answer ourselves comes behind a whole frame of the server's, never inside one."""
-        if self.left or not self.session.count or self.lessee is None:
+        if self.left or not self.session.count:
             return 0
         if self.session.ring[self.session.head].action == FAKE:
             self.give_run(end, run)
@@ -313,6 +316,8 @@ cdef class ServerLink(Link):
     cdef int _say_fakes(self) except -1:
         """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
         cdef bytes said = self._next_fake()
+        while said is not None and self.lessee is None:
+            said = self._next_fake()
         while said is not None:
             self.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
             said = self._next_fake()

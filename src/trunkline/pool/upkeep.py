@@ -21,6 +21,9 @@ def close_what_has_passed(pool: Pool, now: float) -> None:
     """Everything that a tick closes."""
     _close_expired(pool, now)
     _close_unanswering(pool, now)
+    for server in pool.draining:
+        if server.drain is not None:
+            server.drain.tick(now)
     _close_forgotten(pool)
 
 
@@ -48,6 +51,7 @@ def _close_forgotten(pool: Pool) -> None:
     forgotten = [server for server in pool.active if server.lessee is None]
     forgotten += [server for server in pool.tested if server.setup is None]
     forgotten += [server for server in pool.canceled if not server.cancels]
+    forgotten += [server for server in pool.draining if server.drain is None]
     forgotten += [] if pool.tasks or pool.reserved else pool.logging_in
     for server in forgotten:
         server.drop("forgotten after an internal error")

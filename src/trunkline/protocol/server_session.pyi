@@ -16,6 +16,9 @@ class ServerSession:
     undone: list[tuple[int, int, Any, bool]]
     mid_copy: bool
     running: bool
+    mid_copy_in: bool
+    copies_both_ways: bool
+    unsynced: bool
     free: bool
     def request(self, name: str, action: str = ..., note: Any = ...) -> bool: ...
     def reply(self, kind: str, status: str = ...) -> str: ...

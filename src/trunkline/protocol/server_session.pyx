@@ -286,5 +286,19 @@ cdef class ServerSession:
         return self.copying != COPY_NONE and not self.copy_ended
 
     @property
+    def mid_copy_in(self):
+        """The server waits for more data, or for their end."""
+        return self.copying == COPY_IN and not self.copy_ended
+
+    @property
+    def copies_both_ways(self):
+        return self.copying == COPY_BOTH
+
+    @property
+    def unsynced(self):
+        """A Sync has to come before the server says that it is ready."""
+        return self.skipping or (not self.synced and not self.count) or self.in_batch()
+
+    @property
     def free(self):
         return self.is_free()

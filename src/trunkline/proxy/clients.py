@@ -199,7 +199,7 @@ class Clients:
         elif proved and not link.blocked:
             pool.take_back(server)
         else:
-            pool.abandon(server, reason)
+            pool.abandon(server, reason, half_asked=link.mid_request)
 
     def on_server_lost(
         self, link: ClientLink, server: ServerLink | None, error: TrunklineError | None, *, goes_on: bool

@@ -91,11 +91,11 @@ async def test_a_cancel_that_never_ends_costs_the_server() -> None:
         assert not server.opened
 
 
-async def test_a_client_that_breaks_off_has_its_query_stopped_and_its_server_closed() -> None:
+async def test_a_client_that_breaks_off_inside_a_request_has_its_query_stopped_and_its_server_closed() -> None:
     async with relay() as made:
         link, _, server, _ = await running(made)
         pid, key = server.pid, server.cancel_key
-        made.pool.abandon(server, "client left")
+        made.pool.abandon(server, "client left", half_asked=True)
         await made.settle()
         assert not server.opened
         assert link.server is None

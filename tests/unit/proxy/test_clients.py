@@ -87,7 +87,8 @@ async def test_the_grace_is_short_and_then_the_query_is_stopped() -> None:
         assert link.opened
         made.clients.tick(made.pools.now + GRACE_S + 1)
         assert not link.opened
-        assert not server.opened
+        assert server.place is made.pool.draining
+        made.pool.tick(made.pools.now)
         await made.settle()
         assert len(made.opener.dialed) == 1
 
@@ -166,7 +167,7 @@ async def test_an_open_transaction_ends_with_its_limit(settings: dict[str, float
         assert client.bytes() == b""
         made.clients.tick(server.request_at + 5.1)
         assert sqlstates(client.frames()) == [sqlstate]
-        assert not server.opened
+        assert server.place is made.pool.draining
 
 
 async def test_a_query_ends_with_its_limit() -> None:
@@ -179,7 +180,7 @@ async def test_a_query_ends_with_its_limit() -> None:
         assert client.bytes() == b""
         made.clients.tick(server.request_at + 5.1)
         assert sqlstates(client.frames()) == ["57014"]
-        assert not server.opened
+        assert server.place is made.pool.draining
 
 
 async def test_a_running_query_is_not_an_idle_transaction() -> None:

@@ -461,7 +461,7 @@ async def test_requests_that_never_left_the_proxy_are_sent_to_the_next_server() 
         _, far = made.server()
         client.send(query(b"select 1"), message(b"d", b"early"), query(b"select 2"))
         made.turn()
-        assert far.bytes() == query(b"select 1") + FLUSH
+        assert far.bytes().removesuffix(FLUSH) == query(b"select 1")
         _, other = made.server()
         far.close()
         made.turn()
