@@ -1,8 +1,8 @@
 """The reviewed differences: what is meant to differ from PostgreSQL, and nothing besides.
 
-`differences.toml` has two kinds of entries. A `[[rule]]` is about many scripts and is carried out here, by a function of
-its name that makes both transcripts comparable. A `[[difference]]` is about one script and lists the
-very lines of the diff. Either says why in one sentence, and fails as soon as it is no longer true.
+`differences.toml` has two kinds of entries. A `[[rule]]` is about many scripts and is carried out here, by a function
+of its name that makes both transcripts comparable. A `[[difference]]` is about one script and lists the very lines of
+the diff. Either says why in one sentence, and fails as soon as it is no longer true.
 
 `pending.txt` is no such list: it names what does not agree yet and must, and is to be empty.
 """

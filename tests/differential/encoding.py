@@ -1,7 +1,8 @@
 """Lines of a message script as bytes: one entry a message letter, a pattern for its words and a function for its bytes.
 
 `LETTERS` is the whole table; `encode` finds the entry and says what the words should have been when they do not fit.
-Text is UTF-8, and `«...»` in it stands for bytes: pairs of hex digits, `t`, `n`, `r`, or a byte times a count (`78*1000`).
+Text is UTF-8, and `«...»` in it stands for bytes: pairs of hex digits, `t`, `n`, `r`, or a byte times a count, such as
+`78*1000`.
 """
 
 from __future__ import annotations
@@ -94,9 +95,9 @@ def _arguments(values: Sequence[bytes | None]) -> bytes:
 # --- messages ---------------------------------------------------------------------------------------------------
 
 
-def _parse(name: str, types: str | None, sql: str) -> bytes:
+def _parse(name: str, types: str | None, sql: str | None) -> bytes:
     oids = [_type_oid(word.strip()) for word in types.split(",") if word.strip()] if types else []
-    return frame("P", text(_name(name), expand(sql)) + struct.pack(f"!H{len(oids)}I", len(oids), *oids))
+    return frame("P", text(_name(name), expand(sql or "")) + struct.pack(f"!H{len(oids)}I", len(oids), *oids))
 
 
 def _bind(portal: str, statement: str, values: str | None, given: str | None, wanted: str | None) -> bytes:
@@ -137,7 +138,7 @@ _OPTIONS = r"(?: \[(.*)\])?(?: in=([\d,]+))?(?: out=([\d,]+))?"
 
 LETTERS: Mapping[str, Letter] = {
     "Q": _letter("(.*)", lambda sql: query(expand(sql)), "Q SELECT 1"),
-    "P": _letter(rf"{_NAME}(?: \(([^)]*)\))?(?: (.*)|$)", lambda n, t, s: _parse(n, t, s or ""), 'P "" (int4) SELECT $1'),
+    "P": _letter(rf"{_NAME}(?: \(([^)]*)\))?(?: (.*)|$)", _parse, 'P "" (int4) SELECT $1'),
     "B": _letter(f"{_NAME} {_NAME}{_OPTIONS}", _bind, 'B portal statement [1, NULL, "a, b"] in=0,1 out=1'),
     "D": _letter(f"([SP]) {_NAME}", lambda kind, name: _about("D", kind, name), "D S statement"),
     "E": _letter(rf"{_NAME}(?: (\d+))?", _execute, "E portal 10"),

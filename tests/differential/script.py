@@ -21,7 +21,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Send what was said, then read until `count` frames of the types in `until` have come (of any type if it is empty)."""
+    """Send what was said, then read until `count` frames of the type `until` have come; of any type if it is empty."""
 
     line: int
     client: int

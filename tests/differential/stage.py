@@ -1,4 +1,4 @@
-"""Where scripts are played: PostgreSQL itself, and pools of each mode in front of it, under conditions that find faults.
+"""Where scripts are played: PostgreSQL itself, and pools of each mode before it, under conditions that find faults.
 
 `VARIANTS` is the table. In transaction and statement pooling a session's next unit may find a server that others have
 used, so a script is played several times: behind somebody who left a mess (`used`), with somebody else taking the

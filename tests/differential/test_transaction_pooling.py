@@ -11,8 +11,6 @@ from tests.differential.stage import Stage
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize(
-    ("variant", "script"), cases("used", "shared", "rotating")
-)
+@pytest.mark.parametrize(("variant", "script"), cases("used", "shared", "rotating"))
 async def test_a_script_cannot_tell_the_pool_from_postgresql(stage: Stage, variant: str, script: Script) -> None:
     await compare(stage, variant, script)

@@ -81,8 +81,10 @@ async def judge(pool: Pool, server: ServerLink, settings: tuple[tuple[bytes, byt
     """What a session with these startup settings has, by a server's word; ServerRefused (FATAL) if it refuses them."""
     before = server.params
     base = pool.base() or before
-    # Half a DateStyle leaves the other half as it is: what the server had for somebody else has to go first.
-    error = await _adjust(server, base) or await _adjust(server, base.requested(settings))
+    error = None
+    if any(name.lower() == b"datestyle" for name, _ in settings):
+        error = await _adjust(server, base)  # half a DateStyle would leave the other half as somebody else had it
+    error = error or await _adjust(server, base.requested(settings))
     failpoint("profile_judged")
     if error is not None:
         server.params = Params.of(server.params.reported, before.extra)
