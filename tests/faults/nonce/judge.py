@@ -30,6 +30,7 @@ UNEXPECTED_ERROR = "unexpected error"
 # What only follows from an earlier error: a failed transaction, a statement that was not parsed, a COPY cut off.
 CONSEQUENCES = frozenset(("25P02", "26000", "34000", "08P01"))
 CANCELED = "57014"
+ABORTED = "25P02"
 BY_REQUEST = "due to user request"
 TRANSCRIPT = 60
 LAST_LINES = 8
@@ -200,6 +201,8 @@ class Judge:
             return self.session.cancels > 0 or self.rules.canceled_by_others
         if self._sqlstate and code in CONSEQUENCES:
             return True
+        if code == ABORTED and self.session.status == "E" and self.rules.excused:
+            return True  # a ROLLBACK whose server was lost; the client is told what it knows, and may ask again
         return code in self.rules.excused and (self._is_open or said.get("V") == "FATAL")
 
     @property
