@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.relay import READY, SYNC, FarEnd, Relay, bind, execute, parse, relay
-from trunkline.errors import ProtocolViolation
-from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, error_response, query
+from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, message, query
 
 DONE = command_complete("SELECT 1")
+REFUSED = message(b"E", b"SERROR\0VERROR\0C42601\0Mno\0\0")
 TEXT = b"select '" + b"x" * 200_000 + b"'"
 
 
@@ -59,7 +59,7 @@ async def test_one_that_fails_is_forgotten(name: bytes) -> None:
         server, far = made.server()
         send_in_pieces(made, client, parse(name, TEXT) + SYNC)
         read_in_pieces(made, far, "PS")
-        far.send(error_response(ProtocolViolation("no")), READY)
+        far.send(REFUSED, READY)
         made.turn()
         assert client.kinds() == "EZ"
         assert (link.unnamed, link.names or {}, list(server.prepared)) == (None, {}, [])
@@ -78,7 +78,7 @@ async def test_an_error_before_its_end_leaves_the_statement_before_it() -> None:
         large = bind(b"unknown") + parse(b"", TEXT)
         client.send(large[:100_000])
         read_in_pieces(made, far, "B")
-        far.send(error_response(ProtocolViolation("no")))
+        far.send(REFUSED)
         made.turn()
         send_in_pieces(made, client, large[100_000:] + SYNC)
         assert link.unnamed == before
