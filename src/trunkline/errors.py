@@ -264,6 +264,22 @@ class CommitOutcomeUnknown(TrunklineError):
     severity = "FATAL"
 
 
+class ListenerLost(TrunklineError):
+    """Notifications for this client may have been missed, as if the server that it listened at had been lost."""
+
+    code = "TL0404"
+    sqlstate = "08006"
+    severity = "FATAL"
+
+
+class SlowListener(TrunklineError):
+    """A client does not read its notifications, and more are not kept for it."""
+
+    code = "TL0405"
+    sqlstate = "53200"
+    severity = "FATAL"
+
+
 # --- operation --------------------------------------------------------------------------------------------------
 
 

@@ -37,6 +37,8 @@ PUBLISHED = {
     "TL0401": ("ServerLost", "08006"),
     "TL0402": ("ServerRefused", "XX000"),
     "TL0403": ("CommitOutcomeUnknown", "08007"),
+    "TL0404": ("ListenerLost", "08006"),
+    "TL0405": ("SlowListener", "53200"),
     "TL0500": ("ShuttingDown", "57P01"),
     "TL0501": ("DatabasePaused", "57P03"),
     "TL0600": ("AdminNotAllowed", "42501"),

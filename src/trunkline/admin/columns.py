@@ -57,6 +57,7 @@ SOCKETS = (
 )
 """SHOW CLIENTS and SHOW SERVERS."""
 
+LISTENERS = _of(TEXT, "database host") + _of(INT4, "port server_pid") + _of(TEXT, "channel") + _of(INT4, "clients")
 PINS = _of(TEXT, "database user addr") + _of(INT4, "port") + _of(TEXT, "reasons") + _of(INT4, "pinned_s server_pid id")
 PIN_COUNTS = _of(TEXT, "database user reason") + _of(NUMERIC, "pinned")
 

@@ -1,4 +1,7 @@
-"""SHOW PINS: which clients keep their server connection, and why; SHOW PIN_COUNTS: how often that began."""
+"""SHOW PINS: which clients keep their server connection, and why; SHOW PIN_COUNTS: how often that began.
+
+SHOW LISTENERS: the channels for which no client has to, and the connections that listen for all.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,13 @@ def show_pins(instance: Instance) -> Iterator[Row]:
                 link.server.pid if link.server is not None else 0,
                 link.id,
             )
+
+
+@show("LISTENERS", columns.LISTENERS)
+def show_listeners(instance: Instance) -> Iterator[Row]:
+    for (host, port, database, _), shared in instance.pools.listeners.shared.items():
+        for channel, clients in sorted(shared.subscribers.items()):
+            yield database, host, port, shared.link.pid, channel.decode(errors="replace"), len(clients)
 
 
 @show("PIN_COUNTS", columns.PIN_COUNTS)

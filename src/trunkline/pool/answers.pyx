@@ -37,6 +37,8 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
         return 0 if note is None else on_description(server, frame, note, ours)
     if frame.type == c'N':
         return on_notice(server, frame)
+    if frame.type == c'A':
+        return on_notification(server, frame)
     if type(note) is tuple and note[3] == "taken":  # '1': a name that must have been taken was free
         server.session.tainted = True
     return 0
@@ -98,6 +100,8 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     if server.said_fatal and server.lessee is None and server.session.count == 0:
         server._break_off(f"{server.setup_error['C']}: {server.setup_error['M']}")
         return -2
+    if server.lessee is not None and server.lessee.listening is not None and not ours:
+        server.lessee.listening.on_error(server.session.status != c'I')
     if server.session.undone:
         take_back(server, server.lessee)
     if server.lessee is not None and server.lessee.copy_syncs:
@@ -112,6 +116,14 @@ cdef int on_notice(ServerLink server, Frame *frame) except -1:
         server.last_words = parse_fields(said)
         server.words_unit = server.units_done
     return 0
+
+
+cdef int on_notification(ServerLink server, Frame *frame) except -1:
+    """One that its lessee gets by way of a shared connection too, or that is a mark of ours, is kept from it."""
+    if server.lessee is None or server.lessee.listening is None:
+        return 0
+    body = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    return 1 if server.lessee.listening.on_own(body) else 0
 
 
 cdef int sync_after_copy(ServerLink server) except -1:
@@ -150,6 +162,8 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     """DISCARD ALL and DEALLOCATE ALL end prepared statements, DDL spoils them; any RESET may end an unreported setting."""
     cdef const char *tag = <const char *>frame.data + HEADER_BYTES
     cdef Py_ssize_t n = frame.have - HEADER_BYTES
+    if server.lessee is not None and server.lessee.listening is not None:
+        server.lessee.listening.on_tag(PyBytes_FromStringAndSize(tag, n).rstrip(b"\0"))
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
     if changes_results(tag, n):
         begin_generation(server.owner.database)

@@ -15,6 +15,7 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool.cancel import cancel_query
 from trunkline.pool.code_watch import CodeWatch
 from trunkline.pool.leases import Leases
+from trunkline.pool.listening import Listeners
 from trunkline.pool.opening import Credentials, Opener, Target
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee, ServerLink
@@ -30,6 +31,7 @@ class Pools:
         self.engine = engine
         self.opener = opener
         self.tasks = Tasks()
+        self.listeners = Listeners(self)
         self.paused: set[str] = set()
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]

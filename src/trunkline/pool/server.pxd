@@ -23,6 +23,7 @@ cdef class Lessee(Link):
     cdef public bint names_are_its_own    # the server knows its statements by the names it gave them
     cdef int unnamed_sight, bound_sight   # of the unnamed statement, and of the one that was bound last
     cdef object unnamed_effects
+    cdef public object listening          # Subscriber: what it listens to by way of a shared connection, or None
     cdef public bytes restoring           # a query of ours to be run behind the one under way, or None
     cdef bint passing                     # the rest of its streamed frame goes to the server
     cdef object assembly                  # a Parse that is remembered while it streams by, or None

@@ -1,5 +1,6 @@
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from trunkline.config.address import ServerAddress
 from trunkline.errors import TrunklineError
@@ -24,6 +25,7 @@ class Lessee(Link):
     pinned_at: float
     names_are_its_own: bool
     restoring: bytes | None
+    listening: Any
     def granted(self) -> None: ...
     def refused(self, error: TrunklineError) -> None: ...
     def outlives(self) -> bool: ...

@@ -34,7 +34,7 @@ log = logging.getLogger("trunkline.pool")
 # Replies that are looked into; the others only pass. E and S must be whole, the rest have all that matters up front,
 # and of a notice what is here will do.
 SPECIAL = {"Z": WATCH_WHOLE, "E": WATCH_WHOLE, "S": WATCH_WHOLE, "C": WATCH_HEAD, "1": WATCH_WHOLE,
-           "T": WATCH_WHOLE, "n": WATCH_WHOLE, "N": WATCH_NONE}
+           "T": WATCH_WHOLE, "n": WATCH_WHOLE, "A": WATCH_WHOLE, "N": WATCH_NONE}
 
 # Replies that may be long; the others are never above SHORT_BYTES, by libpq's rule (fe-protocol3.c, pqParseInput3).
 LONG_REPLIES = "TDdVENASt"

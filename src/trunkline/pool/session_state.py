@@ -20,7 +20,7 @@ from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.vacating import vacate
 from trunkline.protocol.messages import notice_response, query
 from trunkline.protocol.params import LITERALS, Difference, Params
-from trunkline.routing.session_effects import PROBED, Effects, EffectsCache, State
+from trunkline.routing.session_effects import NO_STATE, PROBED, Effects, EffectsCache, State
 from trunkline.routing.template import dotted_names
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ class SessionKeeper:
         if leaves & State.UNKNOWABLE:
             self.pin(lessee, lessee.pins | State.UNKNOWABLE)
         self.make_way(lessee, effects)
+        if lessee.listening is not None and effects.unlistens:
+            lessee.listening.note_unlisten(effects.unlistens)
         server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins) | (State.CODE if effects.changes_code else 0)
         if effects.resets:
             self._restore_after(lessee, server, effects)
@@ -162,22 +164,39 @@ class SessionKeeper:
             self._follow(server, lessee, found)
         pins = (State(lessee.pins) & ~asked) | found.state
         if _may_have_changed(server, lessee, found):
-            server.ask(b"DEALLOCATE ALL", partial(self._on_deallocated, server, lessee, pins))
+            done = partial(self._on_deallocated, server, lessee, pins, found.channels)
+            server.ask(b"DEALLOCATE ALL", done)
         else:
-            self._settle(server, lessee, pins)
+            self._share_listening(server, lessee, pins, found.channels)
 
-    def _on_deallocated(self, server: ServerLink, lessee: Lessee, pins: State, error: Fields | None) -> None:
+    def _on_deallocated(
+        self, server: ServerLink, lessee: Lessee, pins: State, channels: list[bytes], error: Fields | None
+    ) -> None:
         if not server.opened or server.lessee is not lessee:
             return
         server.prepared.clear()
         lessee.names_are_its_own = False
-        self._settle(server, lessee, pins)
+        self._share_listening(server, lessee, pins, channels)
+
+    def _share_listening(self, server: ServerLink, lessee: Lessee, pins: State, channels: list[bytes]) -> None:
+        """Channels alone do not pin a client: a shared connection takes them over, if it can."""
+        if pins != State.LISTENING or not channels or lessee.eof:
+            self._settle(server, lessee, pins)
+            return
+        self.pool.pin(lessee, pins)  # and nobody is told: it is for a moment only
+        self.pool.pools.listeners.take_over(self.pool, lessee, channels, partial(self._on_taken_over, server, lessee))
+
+    def _on_taken_over(self, server: ServerLink, lessee: Lessee, succeeded: bool) -> None:
+        self.pool.pin(lessee, NO_STATE)
+        self._settle(server, lessee, NO_STATE if succeeded else State.LISTENING)
 
     def _settle(self, server: ServerLink, lessee: Lessee, pins: State) -> None:
         """Pinned or not, the lessee goes on; the lease of one that is not, or has gone, ends here."""
         self.pin(lessee, pins)
         if lessee.eof or not lessee.sticky:
             self.pool.free(server)
+        if lessee.listening is not None and not lessee.eof:
+            lessee.listening.unit_over()
         if not lessee.eof:
             self.pool.grant(lessee)
 

@@ -140,6 +140,8 @@ class Clients:
 
     def _forget(self, link: ClientLink, reason: str) -> None:
         identity: Identity = link.session
+        if link.listening is not None:
+            link.listening.end()
         if not self._unindex(link):
             return
         if identity.kind != "console":

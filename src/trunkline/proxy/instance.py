@@ -101,6 +101,7 @@ class Instance:
             for pool in self.pools:
                 self._on_time(pool.tick, now)
             self._on_time(self.clients.tick, now)
+            self._on_time(self.pools.listeners.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
                 self._on_time(self._turn_statistics, now)
@@ -161,6 +162,7 @@ class Instance:
         for pool in self.pools:
             await pool.close(error)
         await asyncio.gather(self.tasks.cancel(), self.clients.tasks.cancel(), self.pools.tasks.cancel())
+        await self.pools.listeners.close()
         self.derivation.close()
         self.engine.close()
 

@@ -52,6 +52,7 @@ class Effects:
     binds_names: bool = False  # a parameter of the statement is the name of a setting
     uses_prepared: bool = False  # speaks of prepared statements by SQL
     changes_code: bool = False  # functions, triggers and the like may not be what they were
+    unlistens: frozenset[bytes] = frozenset()  # channels; b"*" is all
     closes_database: frozenset[bytes] = frozenset()  # databases that nobody may be connected to while it runs
 
     def __bool__(self) -> bool:
@@ -67,6 +68,7 @@ class Effects:
             self.binds_names or other.binds_names,
             self.uses_prepared or other.uses_prepared,
             self.changes_code or other.changes_code,
+            self.unlistens | other.unlistens,
             self.closes_database | other.closes_database,
         )
 
@@ -120,7 +122,7 @@ def _declare(node: Node, text: bytes) -> Effects:
 
 
 def _unlisten(node: Node, text: bytes) -> Effects:
-    return Effects(ends=State.LISTENING)
+    return Effects(ends=State.LISTENING, unlistens=frozenset((node.get("conditionname", "*").encode(),)))
 
 
 def _code(node: Node, text: bytes) -> Effects:
