@@ -44,6 +44,12 @@ CONVERSATIONS = {
     "an unnamed statement is there again in a transaction that has failed": (
         *("0 Q begin", "0 P  fails late", "0 B   ", "0 E  0", "0 P  parameter", "0 S...", "0 B   1", "0 S"),
     ),
+    "statements that SQL may speak of are told to a server apart from what waits for answers": (
+        *("0 P a long name copy out", "0 Q begin", "0 Q commit inside", "0 Q prepare", "0 Q commit"),
+    ),
+    "an implicit transaction stays open behind a query that cut its batch": (
+        *("0 P b copy out", "0 B  b ", "0 E  0", "0 Q one", "0 Q prepare", "0 S"),
+    ),
     "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
     "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),
     "nobody runs the unnamed statement of another client": (

@@ -5,6 +5,7 @@ The compiled side of `pool.session_state`, which decides.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
+from trunkline.protocol.messages import FLUSH as FLUSH_BYTES
 from trunkline.protocol.messages import SYNC as SYNC_BYTES
 from trunkline.routing.session_effects import State
 
@@ -16,7 +17,7 @@ from trunkline.protocol.statement cimport Statement
 from trunkline.routing.lexer cimport AMBIGUOUS, DOUBTFUL, Vocabulary, glance
 
 cdef int PREPARED = State.PREPARED
-cdef bytes SYNC_MESSAGE = SYNC_BYTES
+cdef bytes SYNC_MESSAGE = SYNC_BYTES, FLUSH_MESSAGE = FLUSH_BYTES
 
 
 cdef int bind_statement(Lessee client, Statement statement, Frame *frame) except -1:
@@ -45,11 +46,36 @@ cdef int prepare_doubtful(Lessee client, Frame *frame, Py_ssize_t start, int sig
     before = client.server.owner.before_doubtful(client, text_of(frame, start), sight & AMBIGUOUS)
     if before & WAIT_FIRST:
         return 1
-    if before & MEANING_FIRST and client.names:
-        begin(client)
+    return tell_statements(client, before) if before & (NAMES_FIRST | MEANING_FIRST) else 0
+
+
+cdef int tell_statements(Lessee client, int before) except -1:
+    """Parses of ours come first: apart from all else, for an error there would have the server skip what the client says."""
+    cdef ServerLink server = client.server
+    cdef bint apart
+    if client.names and server.session.count:
+        return wait_for_answers(client)
+    server.batch_cut &= server.session.status != c'I'
+    apart = server.session.synced and not server.batch_cut
+    begin(client)
+    if before & MEANING_FIRST and client.names and server.session.status != c'E':
         for statement in client.names.values():
-            ensure_prepared(client.server, statement)
-    return give_names(client) if before & NAMES_FIRST else 0
+            ensure_prepared(server, statement)
+    if before & NAMES_FIRST:
+        give_names(client)
+    if apart and server.session.count:
+        server.session.expect(SYNC, SWALLOW, None)
+        server.gather(<unsigned char *>PyBytes_AS_STRING(SYNC_MESSAGE), PyBytes_GET_SIZE(SYNC_MESSAGE))
+    return 0
+
+
+cdef int wait_for_answers(Lessee client) except -1:
+    """Until those that are owed have come, nothing is known of the transaction; the text comes again."""
+    if client.server.session.in_batch():
+        client.server.session.flush_sent()
+        client.server.gather(<unsigned char *>PyBytes_AS_STRING(FLUSH_MESSAGE), PyBytes_GET_SIZE(FLUSH_MESSAGE))
+    client.awaits_answers = client.blocked = True
+    return 1
 
 
 cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1:
@@ -67,8 +93,6 @@ cdef int give_names(Lessee client) except -1:
     """SQL is about to speak of prepared statements: this server has to know them by the names the client gave them."""
     cdef ServerLink server = client.server
     cdef Statement statement
-    cdef bint alone = server.session.count == 0
-    begin(client)
     client.names_are_its_own = True
     server.doubt |= PREPARED
     if not client.names:
@@ -77,8 +101,5 @@ cdef int give_names(Lessee client) except -1:
         server.session.expect(PARSE, SWALLOW, None)
         server.retain(statement.body)
         send_parse(server, name, <unsigned char *>PyBytes_AS_STRING(statement.body), PyBytes_GET_SIZE(statement.body))
-    if alone:  # an error of one of them is none of what the client says next
-        server.session.expect(SYNC, SWALLOW, None)
-        server.gather(<unsigned char *>PyBytes_AS_STRING(SYNC_MESSAGE), PyBytes_GET_SIZE(SYNC_MESSAGE))
     client.names.clear()
     return 0

@@ -64,6 +64,7 @@ cdef class ServerLink(Link):
     cdef readonly list answer             # rows of a query of our own, if they are wanted
     cdef public int doubt                 # what may have been left in this session (State) by its lessee
     cdef public frozenset restored        # settings whose reports are of no interest, for we set them back
+    cdef bint batch_cut                   # by a simple query: until Sync, its implicit transaction stays open
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef readonly dict last_words         # the fields of what it said before it closed, or None

@@ -79,6 +79,7 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
         run_doubtful(client, text_of(frame, HEADER_BYTES), sight, frame)
     if client.server.session.in_batch():
         client.server.unnamed_change = current_unit(client.server)
+        client.server.batch_cut = True
     enter(client, QUERY, unnamed_before(client), sight)
     client.unnamed = client.server.unnamed = None  # it ends the unnamed statement
     client.ends_names |= sight & ENDS_NAMES
