@@ -20,8 +20,12 @@ USER = "postgres"
 TABLES = (
     "create table t{0} (id int primary key, body text)",
     "create table t{0}_deferred (id int unique deferrable initially deferred)",
+    "create sequence t{0}_numbers",
 )
-TIDYING = ("delete from t{0}; delete from t{0}_deferred; insert into t{0} values (1, 'a'), (2, 'b')",)
+TIDYING = (
+    "delete from t{0}; delete from t{0}_deferred; insert into t{0} values (1, 'a'), (2, 'b')",
+    "select setval('t{0}_numbers', 1); discard sequences",
+)
 BUSY = (
     "select count(*) from pg_stat_activity"
     " where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'"
@@ -112,11 +116,18 @@ class Side:
 
 def readable(heard: Heard) -> list[object]:
     """What has to be the same: not when a ParameterStatus came, nor numbers of tables and of lines in a source."""
-    lines = [_readable(frame) for frame in heard.frames if frame.type != "S"]
+    lines = [_readable(frame) for frame in heard.frames if frame.type != "S" and not is_told_pinned(frame)]
     return [*lines, "closed" if heard.ended else "silent" if heard.silent else "the end"]
 
 
+def is_told_pinned(frame: Frame) -> bool:
+    """A notice of the proxy's own: what this client holds cannot follow it to another server."""
+    return frame.type == "N" and "this client keeps its server connection" in error_fields(frame)["M"]
+
+
 def _readable(frame: Frame) -> object:
+    if frame.type == "A":
+        return frame.type, frame.body[4:]  # behind the process id
     if frame.type in "EN":
         return frame.type, {name: value for name, value in error_fields(frame).items() if name not in "FLR"}
     return (frame.type, _without_oids(frame.body)) if frame.type == "T" else tuple(frame)

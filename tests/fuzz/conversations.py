@@ -79,7 +79,9 @@ class BothWays:
 
 
 def is_meant(script: Script, client: int, said: list[object], shown: list[object]) -> bool:
-    """The two differences allowed: what nobody can decide in a COPY, and what is left unsaid to a client that left."""
+    """The differences that are allowed: PostgreSQL is at a loss, nobody can tell, or nobody is there to hear."""
+    if any(isinstance(line, tuple) and line[0] == "E" and line[1]["C"] == "XX000" for line in said):
+        return True  # a query inside a batch leaves an implicit transaction open, which ROLLBACK then stumbles over
     if "G" in kinds(said) and undecidable(script, client):
         return True
     return leaves(script, client) and finished(said) == finished(shown)
@@ -129,6 +131,7 @@ def explore(sides: BothWays, conversations: int, number: int) -> None:
     @seed(number)
     @settings(
         max_examples=conversations,
+        deadline=None,
         database=None,
         print_blob=True,
         suppress_health_check=list(HealthCheck),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from tests.fuzz.both_ways import CLIENTS, Saying, Script
-from tests.fuzz.vocabulary import COPY_DATA, MESSAGES, SQL
+from tests.fuzz.vocabulary import COPY_DATA, MESSAGES, SESSION, SQL
 
 MAX_PIECES = 6
 
@@ -63,10 +63,25 @@ def transaction(draw: st.DrawFn) -> list[str]:
     return [f"Q {draw(st.sampled_from(('begin', 'begin read only')))}", *inner, f"Q {draw(endings)}"]
 
 
+@st.composite
+def holding(draw: st.DrawFn) -> list[str]:
+    """Something that a session keeps, what else there may be in between, and what shows that it is there."""
+    said = []
+    for name in draw(st.lists(st.sampled_from(sorted(SESSION)), min_size=1, max_size=4)):
+        said += draw(st.sampled_from(([f"Q {name}"], [f"Q {name}"], [f"P  {name}", "B   ", "E  0", "S"])))
+    return [
+        *draw(st.sampled_from(([], [], ["Q begin"]))),
+        *said,
+        *draw(st.sampled_from(([], ["Q commit"], ["Q rollback"]))),
+    ]
+
+
 endings = st.sampled_from(("commit", "rollback", "end", "commit and chain"))
 queries = sql.map(lambda name: [f"Q {name}"])
 pieces = st.lists(
-    st.one_of(single, queries, everyday, batch(), reused(), copying(), transaction()), min_size=1, max_size=MAX_PIECES
+    st.one_of(single, queries, everyday, batch(), reused(), copying(), transaction(), holding(), holding()),
+    min_size=1,
+    max_size=MAX_PIECES,
 )
 
 

@@ -1,7 +1,7 @@
 """What the random conversations are made of: every message by a name, so that a failing example reads as a script.
 
 ``MESSAGES`` maps names such as ``Q select``, ``P a insert`` or ``E p 1`` to frames. In SQL, ``%t`` is the client's own
-table, so that what one client does never changes what another must be told.
+table and ``%n`` its number, so that what one client does never changes what another must be told.
 """
 
 from __future__ import annotations
@@ -71,6 +71,59 @@ SQL = {
     "two parameters": "select $1::int, $2::text",
     "insert parameter": "insert into %t values ($1, 'p') returning id",
 }
+# What a session keeps, and what shows it.
+SESSION = {
+    "set memory": "set work_mem to '12MB'",
+    "set memory otherwise": "set session work_mem = 3000",
+    "set memory locally": "set local work_mem to '34MB'",
+    "set memory by function": "select set_config('work_mem', '56MB', false)",
+    "set memory unseen": "do $$ begin perform set_config('work_mem', '78MB', false); end $$",
+    "set memory and fail": "set work_mem to '90MB'; select 1/0",
+    "reset memory": "reset work_mem",
+    "reset all": "reset all",
+    "show memory": "show work_mem",
+    "set path": "set search_path to pg_catalog, public",
+    "show path": "show search_path",
+    "set own": "select set_config('my.own', 'mine', false)",
+    "set own locally": "set local my.own to 'for a while'",
+    "show own": "select current_setting('my.own', true)",
+    "set encoding": "set client_encoding to 'LATIN1'",
+    "show encoding": "show client_encoding",
+    "set role": "set role pg_monitor",
+    "reset role": "reset role",
+    "show role": "select current_user, session_user",
+    "read only from now on": "set session characteristics as transaction read only",
+    "show read only": "show default_transaction_read_only",
+    "prepare": "prepare a as select 'prepared by SQL'",
+    "prepare otherwise": "prepare a as select 'prepared otherwise'",
+    "execute": "execute a",
+    "deallocate": "deallocate a",
+    "temporary": "create temp table v as select 1 as a",
+    "temporary to commit": "create temp table v (a int) on commit drop",
+    "show temporary": "select * from v",
+    "drop temporary": "drop table v",
+    "lock": "select pg_advisory_lock(%n)",
+    "try lock": "select pg_try_advisory_lock_shared(%n)",
+    "lock in transaction": "select pg_advisory_xact_lock(%n)",
+    "unlock": "select pg_advisory_unlock(%n)",
+    "unlock all": "select pg_advisory_unlock_all()",
+    "show locks": "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+    "declare with hold": "declare h cursor with hold for select g from generate_series(1, 5) g",
+    "fetch from held": "fetch 2 from h",
+    "close held": "close h",
+    "close all": "close all",
+    "next": "select nextval('%t_numbers')",
+    "current": "select currval('%t_numbers')",
+    "last": "select lastval()",
+    "listen": "listen c%n",
+    "notify": "notify c%n, 'heard'",
+    "unlisten": "unlisten *",
+    "show listening": "select * from pg_listening_channels()",
+    "discard temporary": "discard temp",
+    "discard sequences": "discard sequences",
+    "discard plans": "discard plans",
+}
+SQL |= SESSION
 NAMES = ("", "a", "b")
 LONG_NAME = "n" * 70
 PARAMETERS = {"": (), "1": (b"1",), "word": (b"word",), "null": (None,), "two": (b"4", b"four")}
@@ -154,5 +207,5 @@ MESSAGES = dict(_named())
 def spell(name: str, client: int) -> bytes:
     """The bytes of the message that a client sends under this name."""
     message = MESSAGES[name]
-    body = message[5:].replace(b"%t", b"t%d" % client)
+    body = message[5:].replace(b"%t", b"t%d" % client).replace(b"%n", b"%d" % client)
     return message[:1] + struct.pack("!I", len(body) + 4) + body if body != message[5:] else message
