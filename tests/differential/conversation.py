@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from typing import NamedTuple
 
 from tests.differential.rendering import notification, render
-from tests.differential.script import END, NOTHING, Cancel, Read, Say, Script, Step, Until, Vanish
+from tests.differential.script import END, NOTHING, Cancel, Elsewhere, Read, Say, Script, Step, Until, Vanish
 from tests.integration.postgres import PASSWORD
 from tests.integration.waiting import wait_until
 from tests.integration.wire import Frame, Wire
@@ -22,7 +22,7 @@ SILENCE_S = 2.0  # after which a peer that still owes something counts as silent
 SILENT = "nothing more came"
 CLOSED = "closed"
 
-Ask = Callable[[str], Awaitable[bool]]
+Ask = Callable[[str], Awaitable[bool]]  # runs SQL at the server, by itself; whether the answer is true
 Between = Callable[[], Awaitable[None]]
 ENDED = (asyncio.IncompleteReadError, ConnectionResetError, BrokenPipeError)
 
@@ -156,6 +156,8 @@ async def _take(step: Step, talker: Talker, place: Place, ask: Ask) -> None:
             talker.open = False
         case Until():
             await wait_until(lambda: ask(step.sql), what=f"line {step.line}: {step.sql}")
+        case Elsewhere():
+            await ask(step.sql)
 
 
 def _hidden(line: str, patterns: list[str]) -> str:

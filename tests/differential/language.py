@@ -13,7 +13,19 @@ from functools import cache
 from pathlib import Path
 
 from tests.differential.encoding import LETTERS, NotUnderstood, encode
-from tests.differential.script import COMPARISONS, END, NOTHING, Cancel, Read, Say, Script, Step, Until, Vanish
+from tests.differential.script import (
+    COMPARISONS,
+    END,
+    NOTHING,
+    Cancel,
+    Elsewhere,
+    Read,
+    Say,
+    Script,
+    Step,
+    Until,
+    Vanish,
+)
 
 SCRIPTS = Path(__file__).parent / "scripts"
 MODES = ("session", "transaction", "statement")
@@ -97,6 +109,7 @@ STEPS: Mapping[str, Callable[[int, int, str], Step]] = {
     "cancel": lambda line, client, words: Cancel(line, client),
     "vanish": lambda line, client, words: Vanish(line, client),
     "until": Until,
+    "elsewhere": Elsewhere,
 }
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -54,7 +54,16 @@ class Until:
     sql: str
 
 
-Step = Say | Read | Cancel | Vanish | Until
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A statement run at the server by somebody else."""
+
+    line: int
+    client: int
+    sql: str
+
+
+Step = Say | Read | Cancel | Vanish | Until | Elsewhere
 
 
 @dataclass(slots=True)

@@ -103,8 +103,9 @@ class Stage:
         await _warm(self.proxies[True])
 
     async def ask(self, question: str) -> bool:
-        """Whether the query is true, asked by none of the clients."""
-        row = await (await self.control.execute(sql.SQL(question))).fetchone()  # type: ignore[arg-type]
+        """Whether the query is true, asked by none of the clients; false if it has no rows."""
+        cursor = await self.control.execute(sql.SQL(question))  # type: ignore[arg-type]
+        row = await cursor.fetchone() if cursor.description else None
         return bool(row and row[0])
 
     async def _clear(self, script: Script) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.differential.encoding import NotUnderstood, encode, expand
 from tests.differential.language import ScriptError, corpus, parse
-from tests.differential.script import Cancel, Read, Say, Until, Vanish
+from tests.differential.script import Cancel, Elsewhere, Read, Say, Until, Vanish
 from tests.integration.wire import SYNC, bind, execute, frame, query
 from tests.integration.wire import parse as parse_message
 
@@ -66,6 +66,7 @@ Q SELECT 1,
 until SELECT true
 cancel
 @2 vanish
+elsewhere DROP TABLE t
 """
 
 
@@ -86,6 +87,7 @@ def test_a_script_is_headers_and_steps() -> None:
         Until(19, 1, "SELECT true"),
         Cancel(20, 1),
         Vanish(21, 2),
+        Elsewhere(22, 1, "DROP TABLE t"),
     ]
 
 
