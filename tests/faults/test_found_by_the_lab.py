@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.guard import log_in
 from tests.faults.scripted_server import GREETING, READY, Peer, ScriptedServer, answer, error
+from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors
 from tests.integration.waiting import wait_until
-from tests.integration.wire import Wire, error_fields, frame, rows, text
+from tests.integration.wire import FLUSH, Wire, bind, error_fields, execute, frame, parse, rows, text
 
 
 async def be_honest(peer: Peer, asked: bytes) -> None:
@@ -78,3 +81,18 @@ async def test_row_2_a_server_that_dies_of_our_own_first_question_leaves_its_cli
             await wire.login("postgres", proxy.users["postgres"], database="dies first", application_name="another")
             assert errors(await wire.query("SELECT 1")) == ["08006"]
             assert rows(await wire.query("SELECT 2")) == [[b"SELECT 2"]]
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+async def test_row_40_what_only_a_sync_would_have_committed_is_not_committed(
+    proxy: Proxy, postgres: Postgres, flushed: bool
+) -> None:
+    """PostgreSQL rolls back a batch whose client has gone; so must a server that is to be used again."""
+    await postgres.fetch("CREATE TABLE IF NOT EXISTS unsynced (n int); TRUNCATE unsynced")
+    async with await log_in(proxy) as wire:
+        await wire.send(parse("INSERT INTO unsynced VALUES (1)") + bind() + execute() + (FLUSH if flushed else b""))
+        if flushed:
+            assert [item.type for item in await wire.read_until("C")] == ["1", "2", "C"]
+    async with await log_in(proxy) as wire:
+        assert rows(await wire.query("SELECT count(*) FROM unsynced")) == [[b"0"]]
+    await postgres.fetch("DROP TABLE unsynced")

@@ -1,13 +1,14 @@
 """Servers whose client has left in the middle: what it had under way is ended, so that they can be used again.
 
-PostgreSQL is told what a client would tell it: a COPY fails, a batch gets its Sync, a query is cancelled, a transaction
-is rolled back. Its answers are nobody's. When the session proves that nothing is owed, the server goes back to its pool
+PostgreSQL is told what a client would tell it: a COPY fails, a batch fails too and gets its Sync, a query is cancelled,
+a transaction is rolled back. Its answers are nobody's. When the session proves that nothing is owed, the server goes back to its pool
 like any other; if that takes longer than LIMIT_S, it is closed.
 
 Rules:
 1. Nothing is guessed: after half a request, or inside a question of our own, the server is closed at once.
 2. A cancel request under way holds the server here, for it could hit what comes next.
-3. No task and no timer for each: replies, ends of cancels and the pool's tick call `step`.
+3. Nothing is committed that the client has not: a Sync alone would commit the batch that it ends.
+4. No task and no timer for each: replies, ends of cancels and the pool's tick call `step`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 LIMIT_S = 1.0
 COPY_FAIL = message(b"f", b"the client has left\0")
 ROLLBACK = query(b"ROLLBACK")
+NO_SUCH_PORTAL = message(b"E", b"the client has left\0\0\0\0\0")  # fails, and with it all since the last Sync
 
 
 class Drain:
@@ -46,10 +48,14 @@ class Drain:
             return
         while session.fake():
             pass  # nobody is there to hear it
+        fails = session.skipping or session.mid_copy_in
         if session.mid_copy_in:
             session.copy_done()
             server.write(COPY_FAIL)
         if session.unsynced:
+            if not fails:
+                session.request("execute", "swallow")
+                server.write(NO_SUCH_PORTAL)
             session.request("sync", "swallow")
             server.write(SYNC)
         if session.count or server.cancels:

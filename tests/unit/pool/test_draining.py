@@ -21,7 +21,7 @@ from tests.unit.relay import (
 )
 from trunkline.config.settings import PoolMode
 from trunkline.errors import ShuttingDown
-from trunkline.pool.draining import COPY_FAIL, LIMIT_S, ROLLBACK
+from trunkline.pool.draining import COPY_FAIL, LIMIT_S, NO_SUCH_PORTAL, ROLLBACK
 from trunkline.pool.server import ServerLink
 from trunkline.protocol.messages import (
     BIND_COMPLETE,
@@ -193,12 +193,13 @@ async def test_row_39_copy_out_is_drained() -> None:
         assert server.place is made.pool.idle
 
 
-async def test_row_40_a_batch_gets_the_sync_that_its_client_never_sent() -> None:
+async def test_row_40_a_batch_fails_and_gets_the_sync_that_its_client_never_sent() -> None:
+    """The Sync alone would commit what the client has not."""
     async with relay() as made:
         link, _, server, far = await busy(made, parse(b"s"))
         break_off(made, link)
-        assert far.bytes() == SYNC
-        far.send(PARSE_COMPLETE, READY)
+        assert far.bytes() == NO_SUCH_PORTAL + SYNC
+        far.send(PARSE_COMPLETE, error("34000"), READY)
         made.turn()
         assert server.place is made.pool.idle
         assert len(server.prepared) == 1
@@ -208,7 +209,7 @@ async def test_row_40_a_parse_that_fails_then_is_not_remembered() -> None:
     async with relay() as made:
         link, _, server, far = await busy(made, parse(b"s"), bind(b"s"), execute())
         break_off(made, link)
-        assert far.bytes() == SYNC
+        assert far.bytes() == NO_SUCH_PORTAL + SYNC
         far.send(error(), READY)
         made.turn()
         assert server.place is made.pool.idle
