@@ -15,8 +15,12 @@ from tests.integration.wire import FLUSH, Wire, bind, error_fields, execute, fra
 
 async def be_honest(peer: Peer, asked: bytes) -> None:
     """Nothing is in the catalogue but its fingerprint, and any other query is answered with its own text."""
-    nothing = (b"pg_catalog" in asked and b"md5" not in asked) or asked.startswith(b"SET")
-    await peer.send(frame("C", text("DONE")) + READY if nothing else answer(asked[:-1]))
+    if asked.startswith(b"SET"):
+        await peer.send(frame("C", text("SET")) + READY)
+    elif b"pg_catalog" in asked and b"md5" not in asked:
+        await peer.send(frame("C", text("SELECT 0")) + READY)
+    else:
+        await peer.send(answer(asked[:-1]))
 
 
 async def test_row_1_a_server_that_ends_as_soon_as_it_has_let_us_in_is_not_leased(

@@ -1,8 +1,8 @@
 """Servers whose client has left in the middle: what it had under way is ended, so that they can be used again.
 
 PostgreSQL is told what a client would tell it: a COPY fails, a batch fails too and gets its Sync, a query is cancelled,
-a transaction is rolled back. Its answers are nobody's. When the session proves that nothing is owed, the server goes back to its pool
-like any other; if that takes longer than LIMIT_S, it is closed.
+a transaction is rolled back. Its answers are nobody's. When the session proves that nothing is owed, the server goes
+back to its pool like any other; if that takes longer than LIMIT_S, it is closed.
 
 Rules:
 1. Nothing is guessed: after half a request, or inside a question of our own, the server is closed at once.
