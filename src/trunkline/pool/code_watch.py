@@ -11,7 +11,7 @@ from trunkline.pool.probe import columns
 from trunkline.pool.server import ServerLink
 from trunkline.routing.lexer import Vocabulary
 from trunkline.routing.session_effects import EffectsCache
-from trunkline.routing.unseen_code import FINGERPRINT, QUERY, UnseenCode, unseen_code
+from trunkline.routing.unseen_code import COLUMNS, FINGERPRINT, QUERY, UnseenCode, unseen_code
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool
@@ -55,9 +55,12 @@ class CodeWatch:
 
     def _on_code(self, server: ServerLink, fingerprint: bytes, done: Done, error: Fields | None) -> None:
         self.known |= server.opened
-        if error is None:
+        rows = [columns(body) for body in server.answer or ()]
+        if error is None and all(len(row) == COLUMNS for row in rows):
             self.fingerprint = fingerprint
-            self._learn(unseen_code(columns(body) for body in server.answer or ()))
+            self._learn(unseen_code(rows))
+        elif error is None:  # whoever answers is no PostgreSQL
+            error = {"M": "other columns came than were asked for"}
         self._report(server, error)
         done()
 

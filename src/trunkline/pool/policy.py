@@ -79,9 +79,10 @@ def after_failure(trouble: Trouble | None, sqlstate: str, now: float, longest_pa
     return Trouble(since, tries, now + pause, permanent)
 
 
-def asked_anew(trouble: Trouble | None, now: float) -> Trouble | None:
-    """The trouble when one more has come who wants a server."""
-    if trouble is None or not trouble.permanent:
+def asked_anew(trouble: Trouble | None, now: float, *, forced: bool) -> Trouble | None:
+    """The trouble when one more has come who wants a server: a client's own login is tried again at once, as a direct
+    connection would; one that was `forced` on all of them is not, or each would knock with the same wrong password."""
+    if trouble is None or not trouble.permanent or forced:
         return trouble
     return replace(trouble, retry_at=min(trouble.retry_at, now))
 

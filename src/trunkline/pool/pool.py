@@ -121,7 +121,7 @@ class Pool(Returns):
 
     def on_waiting(self) -> None:
         now = self.pools.now
-        self.trouble = policy.asked_anew(self.trouble, now)
+        self.trouble = policy.asked_anew(self.trouble, now, forced=self.pools.forces_user(self))
         self.open_more()
         if self.trouble is not None and self.trouble.permanent and self.tasks:
             return  # the server is being asked: what it says is for all who wait

@@ -86,6 +86,9 @@ class UnseenCode:
     settings: frozenset[bytes] = frozenset()
 
 
+COLUMNS = 5  # kind, oid, name, language, source
+
+
 def unseen_code(rows: Iterable[Row]) -> UnseenCode:
     """The doubtful names, from the answer to QUERY."""
     names: dict[bytes, bytes] = {}

@@ -68,3 +68,10 @@ async def test_all_pools_of_a_database_know_the_same() -> None:
         look(made, data((b"f1",)), data(SETS))
         assert sight(other.words, b"SELECT sets()") == {"doubtful"}
         assert sight(made.pools.pool("app", "third").words, b"SELECT sets()") == {"doubtful"}
+
+
+async def test_an_answer_of_another_shape_teaches_nothing_and_harms_nobody() -> None:
+    async with relay() as made:
+        code = look(made, data((b"f1",)), data((b"one column",)))
+        assert code.known and code.fingerprint is None
+        assert code.found.words == frozenset()

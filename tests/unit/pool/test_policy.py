@@ -17,6 +17,7 @@ from trunkline.pool.policy import (
     Demand,
     Trouble,
     after_failure,
+    asked_anew,
     expired,
     lacks_room,
     refuses,
@@ -356,3 +357,9 @@ def test_after_an_outage_the_pool_grows_in_parallel_again() -> None:
     pool.run(until=9.0)
     assert len(pool.served) == 20
     assert pool.most_opening > 10
+
+
+def test_a_login_that_is_the_clients_own_is_tried_for_each_who_comes_and_a_forced_one_is_not() -> None:
+    refused = Trouble(since=0.0, tries=1, retry_at=9.0, permanent=True)
+    assert asked_anew(refused, 1.0, forced=False) == Trouble(0.0, 1, 1.0, permanent=True)
+    assert asked_anew(refused, 1.0, forced=True) == refused
