@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.fault_proxy import FaultProxy, Rate, Rule, Stall
 from tests.faults.guard import expect_own_answers, log_in
-from tests.faults.scripted_server import GREETING, Peer, ScriptedServer
+from tests.faults.scripted_server import GREETING, Peer, ScriptedServer, answer
 from tests.integration.conftest import replica
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
@@ -121,9 +121,11 @@ async def test_row_32_a_server_of_another_version_is_reported_to_the_client(star
     async def script(peer: Peer) -> None:
         await peer.startup()
         await peer.send(GREETING if peer.number == 0 else upgraded)
-        if peer.number == 0:
-            await peer.request()
-            return
+        while peer.number == 0:
+            asked = await peer.request()
+            if b"the end" in asked.body:
+                return
+            await peer.send(answer(asked.body[:-1]))
         await peer.serve()
 
     port = free_port()
@@ -132,7 +134,7 @@ async def test_row_32_a_server_of_another_version_is_reported_to_the_client(star
     async with ScriptedServer(port, script) as server:
         async with await log_in(proxy) as wire, await log_in(proxy) as victim:
             assert wire.parameters["server_version"] == "18.0"
-            await victim.send_query("SELECT 1")
+            await victim.send_query("SELECT 'the end'")
             await victim.read_until("E")
             await wait_until(lambda: server.ended == 1)
             frames = await wire.query("SELECT 'after the upgrade'")
