@@ -25,12 +25,9 @@ cdef class Link(Sender):
     cpdef close(self)
     cpdef close_when_sent(self)
     cdef int _receive(self) except -1
-    cdef int _feed(self, unsigned char *data, Py_ssize_t n, bint whole) except -1
+    cdef int _feed(self, unsigned char *data, Py_ssize_t n) except -1
     cdef int _receive_tls(self) except -1
     cdef int _decrypt(self) except -1
     cdef int _finish(self) except -1
     cdef int _on_receive_error(self, Py_ssize_t n) except -1
     cdef int _keep_waiting(self, unsigned char *data, Py_ssize_t n) except -1
-
-    cdef inline bint is_open(self) noexcept:
-        return self.fd >= 0

@@ -163,7 +163,7 @@ cdef class Link(Sender):
             self.kept = None
         n = recv(self.fd, start + kept, BUFFER_BYTES, 0)
         if n > 0:
-            return self._feed(start, kept + n, n == BUFFER_BYTES)
+            return self._feed(start, kept + n)
         if kept:
             self.kept = PyBytes_FromStringAndSize(<char *>start, kept)
         return self._on_receive_error(n)
@@ -176,7 +176,7 @@ cdef class Link(Sender):
             return 0
         return self.on_end(strerror(errno))
 
-    cdef int _feed(self, unsigned char *data, Py_ssize_t n, bint whole) except -1:
+    cdef int _feed(self, unsigned char *data, Py_ssize_t n) except -1:
         cdef Py_ssize_t used
         if self.closing:
             return 0
@@ -282,7 +282,7 @@ cdef class Link(Sender):
                 return self.on_end(None)
             if self.kept is not None and not self.blocked and self.inbox is None:
                 plain, self.kept = self.kept + plain, None
-            self._feed(<unsigned char *>PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain), False)
+            self._feed(<unsigned char *>PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain))
         return self._write_tls() if self.tls is not None else 0  # key updates and alerts
 
     def _advance_handshake(self):

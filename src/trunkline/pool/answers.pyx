@@ -55,7 +55,7 @@ cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **ru
     server.request_at = now
     if server.session.status == c'I':
         server.owner.xact_count += 1
-        server.owner.xact_time += now - server.leased_at
+        server.owner.xact_time += now - server.begun_at
     return 0
 
 

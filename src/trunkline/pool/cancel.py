@@ -30,6 +30,7 @@ def cancel_query(opener: Opener, owner: Leases, server: ServerLink, timeout_s: f
     finish, and be somebody else's.
     """
     server.cancels += 1
+    server.cancel_unit = server.units_done
     return _cancel(opener, owner, server, server.units_done, timeout_s)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.config.settings import PoolMode, PoolSettings
 from trunkline.errors import (
+    DatabasePaused,
     PoolTimeout,
     ServerUnavailable,
     TransactionBlockRefused,
@@ -230,11 +231,16 @@ class Pool(Returns):
         for lessee in self.waiting:
             waited = now - lessee.waiting_since
             if limit and waited >= limit:
-                self.refuse(lessee, PoolTimeout(f"no server became free within query_wait_timeout ({limit:g} s)"))
+                self.refuse(lessee, self._wait_over(limit))
             elif self.settings.query_wait_notify and waited >= self.settings.query_wait_notify:
                 self.pools.notify_waiting(lessee)
             else:
                 return  # the line is in order of arrival
+
+    def _wait_over(self, limit_s: float) -> TrunklineError:
+        if self.paused:
+            return DatabasePaused(f"the database was paused for longer than query_wait_timeout ({limit_s:g} s)")
+        return PoolTimeout(f"no server became free within query_wait_timeout ({limit_s:g} s)")
 
     # --- operation ----------------------------------------------------------------------------------------------
 

@@ -158,10 +158,10 @@ class Pools:
             if other is not pool and other.waiting and (other.database == pool.database or other.user == pool.user):
                 self.soon(other.open_more)
 
-    def cancel(self, owner: Leases, server: ServerLink) -> None:
+    def cancel(self, owner: Leases, server: ServerLink) -> asyncio.Task[None]:
         """Stop the query that runs for the lessee; the server is held back until that is over."""
         timeout = self.config.settings.cancel_wait_timeout
-        self.tasks.spawn(cancel_query(self.opener, owner, server, timeout), "cancel")
+        return self.tasks.spawn(cancel_query(self.opener, owner, server, timeout), "cancel")
 
     # --- time and operation -------------------------------------------------------------------------------------
 

@@ -23,8 +23,11 @@ cdef inline long long current_unit(ServerLink server) noexcept:
 
 cdef inline int begin(Lessee client) except -1:
     """A request is about to go out: the clock of the query starts if none is under way."""
-    if client.server.session.count == 0:
-        client.server.request_at = client.engine.now
+    cdef ServerLink server = client.server
+    if server.session.count == 0:
+        server.request_at = client.engine.now
+        if client.sticky and server.session.is_free():
+            server.begun_at = server.request_at
     return 0
 
 

@@ -75,12 +75,14 @@ cdef class ServerLink(Link):
     cdef public bint close_needed
     cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over
+    cdef public unsigned long long cancel_unit    # what the last of them is for, as `units_done` was then
     cdef public int pid
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log
     cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
     cdef unsigned long long commit_unit   # the last that may have committed, by the number of its ReadyForQuery
-    cdef readonly double idle_since, leased_at, request_at
+    cdef readonly double idle_since, request_at
+    cdef readonly double begun_at         # when the lease began; of a sticky lessee, its transaction
     cdef public double opened_at
 
     cdef int lease_to(self, Lessee lessee) except -1

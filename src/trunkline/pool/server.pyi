@@ -74,12 +74,13 @@ class ServerLink(Link):
     restored: frozenset[bytes] | None
     single_use: bool
     cancels: int
+    cancel_unit: int
     pid: int
     cancel_key: bytes
     address: ServerAddress
     units_done: int
     idle_since: float
-    leased_at: float
+    begun_at: float
     request_at: float
     opened_at: float
     @property

@@ -132,7 +132,7 @@ cdef class ServerLink(Link):
     cdef int lease_to(self, Lessee lessee) except -1:
         self.lessee = lessee
         lessee.server = self
-        self.leased_at = self.engine.now
+        self.begun_at = self.engine.now
         self.owner.assignment_count += 1
         return 0
 

@@ -123,9 +123,10 @@ def _expect_bare(packet: bytes) -> None:
 
 
 def _read_cancel(packet: bytes) -> CancelRequest:
+    """One with a key that nobody was given is still a cancel request: closed without a word, as by PostgreSQL."""
     key = packet[_header.size + _pid.size :]
     if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-        raise errors.ProtocolViolation("invalid length of cancel key in cancel request packet")
+        return CancelRequest(0, b"")
     (pid,) = _pid.unpack_from(packet, _header.size)
     return CancelRequest(pid, key)
 

@@ -14,6 +14,7 @@ class ClientLink(Lessee):
     state: int
     session: Any
     lost: LostBlock | None
+    cancel_wanted: bool
     copy_syncs: int
     eof: bool
     bound: bool

@@ -161,6 +161,9 @@ cdef class ClientLink(Lessee):
 
     cpdef granted(self):
         self.run_kept()
+        if self.cancel_wanted and not self.blocked:
+            self.cancel_wanted = False
+            self.session.clients.cancels.stop_running(self)
         if not self.blocked:
             self.resume()
 

@@ -7,7 +7,6 @@ cancelled and the server connection closed, for nothing about it is proved.
 
 from __future__ import annotations
 
-import hmac
 import logging
 import secrets
 from collections import Counter
@@ -15,13 +14,8 @@ from collections.abc import Iterator
 
 from trunkline.config.settings import Config
 from trunkline.errors import (
-    IdleClientTimeout,
-    IdleTransactionTimeout,
     InternalError,
-    QueryCanceled,
-    QueryTimeout,
     TooManyConnections,
-    TransactionTimeout,
     TrunklineError,
     UnknownDatabase,
 )
@@ -34,10 +28,12 @@ from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.undo import take_back
 from trunkline.protocol.messages import notice_response
 from trunkline.proxy.borrower import Borrower
+from trunkline.proxy.cancels import Cancels
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Identity
 from trunkline.proxy.losses import Lost, farewell, final_loss, loss
 from trunkline.proxy.lost_block import LostBlock
+from trunkline.proxy.timers import idle_too_long, overdue, overdue_in_lost_block
 
 log = logging.getLogger("trunkline.client")
 
@@ -57,6 +53,7 @@ class Clients:
         self.logging_in: Place[ClientLink] = Place("login")
         self.consoles: Place[ClientLink] = Place("console")
         self.ending: dict[ClientLink, float] = {}  # until when
+        self.cancels = Cancels(self)
         self.bereft: set[ClientLink] = set()  # in a transaction block whose server is gone
         self.databases: Counter[str] = Counter()
         self.users: Counter[str] = Counter()
@@ -220,7 +217,7 @@ class Clients:
         end = farewell(lost)
         if end.error is not None and self.config.settings.log_pooler_errors:
             log.warning("%s: %s %s: %s", link.session, end.error.code, end.error.sqlstate, end.error.message)
-        block = LostBlock.after(link, end, server.leased_at)
+        block = LostBlock.after(link, end, server.begun_at)
         if block is not None and block.in_block:
             self.bereft.add(link)
         link.carry_on(end.said, block, end.skipping)
@@ -234,25 +231,6 @@ class Clients:
         incident = InternalError.incident()
         log.error("%s at %s: %s", incident.message, link.session, type(error).__name__)
         self.end(link, incident)
-
-    # --- cancel -------------------------------------------------------------------------------------------------
-
-    def cancel(self, pid: int, key: bytes) -> None:
-        """A CancelRequest: stop the query of exactly the client that has this key, or do nothing."""
-        others = (link for link in self.namesakes if link.session.pid == pid)
-        for link in (self.by_pid.get(pid), *others):
-            if link is not None and hmac.compare_digest(link.session.key, key):
-                self._cancel(link)
-
-    def _cancel(self, link: ClientLink) -> None:
-        if link.session.on_cancel is not None:
-            link.session.on_cancel()
-            return
-        pool, server = link.pool, link.server
-        if link.waiting_since and isinstance(pool, Pool):
-            pool.refuse(link, QueryCanceled("canceling statement due to user request"))
-        elif pool is not None and server is not None and _can_be_stopped(server):
-            self.pools.cancel(pool, server)
 
     # --- timers -------------------------------------------------------------------------------------------------
 
@@ -270,6 +248,7 @@ class Clients:
                 self._end_now(link)
         for pool in self.pools:
             self._tick_pool(pool, now)
+        self._tick_bereft(now)
 
     def send_away(self, pool: Pool, error: TrunklineError) -> None:
         """End the clients of a pool that have nothing under way; the others are asked again at the next tick."""
@@ -295,39 +274,23 @@ class Clients:
             self.pools.drop_empty(pool)
         if settings.query_timeout or settings.idle_transaction_timeout or settings.transaction_timeout:
             for server in pool.active:
-                error = _overdue(pool, server, now)
-                if error is not None and isinstance(server.lessee, ClientLink):
-                    self.end(server.lessee, error)
+                if isinstance(server.lessee, ClientLink):
+                    self._end_if(server.lessee, overdue(settings, server, now))
         if settings.client_idle_timeout:
             for link in pool.clients:
-                idle = (isinstance(link, ClientLink) and link.server is None) or _is_idle(link)
-                if idle and isinstance(link, ClientLink) and now - link.active_at >= settings.client_idle_timeout:
-                    self.end(link, IdleClientTimeout("client_idle_timeout"))
+                if isinstance(link, ClientLink):
+                    self._end_if(link, idle_too_long(settings, link, now))
 
+    def _tick_bereft(self, now: float) -> None:
+        for link in list(self.bereft):
+            if link.lost is None or not link.opened:
+                self.bereft.discard(link)
+            elif isinstance(link.pool, Pool):
+                self._end_if(link, overdue_in_lost_block(link.pool.settings, link, now))
 
-def _can_be_stopped(server: ServerLink) -> bool:
-    """A query of the lessee's runs, and no request to stop it is under way."""
-    return server.session.running and not (server.cancels or server.setup)
-
-
-def _is_idle(link: Lessee) -> bool:
-    """Session pooling: leased, with nothing running and no transaction open."""
-    return link.server is not None and link.server.session.free
-
-
-def _overdue(pool: Pool, server: ServerLink, now: float) -> TrunklineError | None:
-    """Which limit the client of an active server has passed, if any."""
-    settings, session = pool.settings, server.session
-    if session.running and settings.query_timeout and now - server.request_at >= settings.query_timeout:
-        return QueryTimeout("query_timeout")
-    if session.free:
-        return None
-    if settings.transaction_timeout and now - server.leased_at >= settings.transaction_timeout:
-        return TransactionTimeout("transaction_timeout")
-    idle = not session.running and now - server.request_at >= settings.idle_transaction_timeout
-    if settings.idle_transaction_timeout and idle:
-        return IdleTransactionTimeout("idle_transaction_timeout")
-    return None
+    def _end_if(self, link: ClientLink, error: TrunklineError | None) -> None:
+        if error is not None and not link.closing:
+            self.end(link, error)
 
 
 def _tls(link: ClientLink) -> str:

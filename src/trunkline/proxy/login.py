@@ -157,7 +157,9 @@ class _Login:
                 return request
             if answer is Answer.CANCEL:
                 assert isinstance(request, CancelRequest)
-                self.door.clients.cancel(request.pid, request.key)
+                heard = self.door.clients.cancels.request(request.pid, request.key, self.identity.peer.host)
+                if heard is not None:
+                    await asyncio.wait([heard])
                 self.link.close()
                 return None
             await self._answer(answer)

@@ -137,7 +137,7 @@ async def test_a_wait_that_is_too_long_is_refused_and_the_client_kept() -> None:
         made.pool.tick(link.waiting_since + 9.9)
         assert client.bytes() == b""
         made.pool.tick(link.waiting_since + 10.0)
-        assert sqlstate(client.frames()) == ["53300"]
+        assert sqlstate(client.frames()) == ["57P03"]
         assert link.opened
 
 

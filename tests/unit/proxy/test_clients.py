@@ -135,7 +135,7 @@ async def test_a_cancel_of_one_who_waits_ends_the_wait_and_keeps_the_client() ->
         link, client = made.client()
         client.send(query(b"select 1"))
         made.turn()
-        made.clients.cancel(link.session.pid, link.session.key)
+        made.clients.cancels.request(link.session.pid, link.session.key)
         assert sqlstates(client.frames()) == ["57014"]
         assert link.opened
         assert not made.opener.dialed
@@ -144,8 +144,8 @@ async def test_a_cancel_of_one_who_waits_ends_the_wait_and_keeps_the_client() ->
 async def test_a_cancel_of_one_who_does_nothing_does_nothing() -> None:
     async with relay() as made:
         link, client = made.client()
-        made.clients.cancel(link.session.pid, link.session.key)
-        made.clients.cancel(0, b"")
+        made.clients.cancels.request(link.session.pid, link.session.key)
+        made.clients.cancels.request(0, b"")
         await made.settle()
         assert client.bytes() == b""
         assert not made.opener.dialed
@@ -163,7 +163,7 @@ async def test_an_open_transaction_ends_with_its_limit(settings: dict[str, float
         _, client = made.client()
         server, far = made.server()
         begin(made, client, far)
-        made.clients.tick(server.leased_at + 4.9)
+        made.clients.tick(server.begun_at + 4.9)
         assert client.bytes() == b""
         made.clients.tick(server.request_at + 5.1)
         assert sqlstates(client.frames()) == [sqlstate]
@@ -241,7 +241,7 @@ async def test_a_server_is_held_back_from_the_moment_its_cancel_is_decided() -> 
         made.turn()
         far_other.send(query(b"select 2"))
         made.turn()
-        made.clients.cancel(victim.session.pid, victim.session.key)
+        made.clients.cancels.request(victim.session.pid, victim.session.key)
         far.send(rows(b"1"), READY)
         made.turn()
         assert server.place is made.pool.canceled

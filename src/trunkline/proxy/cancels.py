@@ -1,0 +1,94 @@
+"""Cancel requests of clients: from a process id and a key to the query that is stopped, or to nothing.
+
+Rules:
+1. Only the key decides, and nothing is ever answered. An address that guesses is not listened to for the rest of the
+   second; there are 2^63 and more keys to guess from.
+2. A request stops what its client has asked for and has not been answered: running, in line, or on its way.
+3. The requester's connection is closed when the request has reached the server, as PostgreSQL's is: who waits for that
+   knows that what he asks next is not hit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from trunkline.errors import QueryCanceled
+from trunkline.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from trunkline.pool.server import ServerLink
+    from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.clients import Clients
+
+WRONG_KEYS_A_SECOND = 100  # from one address; clients that come and go cancel late now and then
+
+
+class Guesses:
+    """How many wrong keys have come from whom in this second."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._wrong: Counter[str] = Counter()
+
+    def _turn(self, now: float) -> None:
+        if int(now) != self._second:
+            self._second = int(now)
+            self._wrong.clear()
+
+    def note(self, host: str, now: float) -> None:
+        """One more wrong key."""
+        self._turn(now)
+        self._wrong[host] += 1
+
+    def too_many(self, host: str, now: float) -> bool:
+        """Whether this address is not listened to now."""
+        self._turn(now)
+        return self._wrong[host] >= WRONG_KEYS_A_SECOND
+
+
+class Cancels:
+    """Finds the client that a cancel request is for, and stops what it has under way."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+        self._guesses = Guesses()
+
+    def request(self, pid: int, key: bytes, host: str = "") -> asyncio.Task[None] | None:
+        """Stop the query of exactly the client that has this key; the task, if any, ends when the server has heard."""
+        now = self._clients.pools.now
+        if self._guesses.too_many(host, now):
+            return None
+        others = (link for link in self._clients.namesakes if link.session.pid == pid)
+        for link in (self._clients.by_pid.get(pid), *others):
+            if link is not None and hmac.compare_digest(link.session.key, key):
+                return self._stop(link)
+        self._guesses.note(host, now)
+        return None
+
+    def _stop(self, link: ClientLink) -> asyncio.Task[None] | None:
+        if link.session.on_cancel is not None:
+            link.session.on_cancel()
+            return None
+        pool, server = link.pool, link.server
+        if link.waiting_since and isinstance(pool, Pool):
+            pool.refuse(link, QueryCanceled("canceling statement due to user request"))
+        elif server is not None and server.setup is not None and link.kept is not None:
+            link.cancel_wanted = True  # its server is being made ready: what it asked for has not been sent yet
+        else:
+            return self.stop_running(link)
+        return None
+
+    def stop_running(self, link: ClientLink) -> asyncio.Task[None] | None:
+        """Stop what runs for a client at its server, unless that is being done."""
+        pool, server = link.pool, link.server
+        if pool is None or server is None or server.setup is not None or not server.session.running:
+            return None
+        return None if _is_being_stopped(server) else self._clients.pools.cancel(pool, server)
+
+
+def _is_being_stopped(server: ServerLink) -> bool:
+    """A request for an earlier query of the same client may be under way too: that one stops nothing more."""
+    return bool(server.cancels) and server.cancel_unit == server.units_done

@@ -1,0 +1,58 @@
+"""What time does to clients: which limit one has passed, as a decision on what is known and `now`.
+
+Rules:
+1. A query runs while its server owes something that it will say without hearing more; nothing runs between queries.
+2. Who holds a server and is not running anything is idle in a transaction, also in a batch whose Sync has not come;
+   so is who has lost the server of its block and has not ended that.
+3. Only who holds nothing is idle.
+"""
+
+from __future__ import annotations
+
+from trunkline.config.settings import PoolSettings
+from trunkline.errors import (
+    IdleClientTimeout,
+    IdleTransactionTimeout,
+    QueryTimeout,
+    TransactionTimeout,
+    TrunklineError,
+)
+from trunkline.pool.server import Lessee, ServerLink
+from trunkline.proxy.client import ClientLink
+
+
+def overdue(settings: PoolSettings, server: ServerLink, now: float) -> TrunklineError | None:
+    """Which limit the client of an active server has passed, if any."""
+    session = server.session
+    running = session.running
+    if running and settings.query_timeout and now - server.request_at >= settings.query_timeout:
+        return QueryTimeout("query_timeout")
+    if session.free:
+        return None
+    if settings.transaction_timeout and now - server.begun_at >= settings.transaction_timeout:
+        return TransactionTimeout("transaction_timeout")
+    idle = not running and now - server.request_at >= settings.idle_transaction_timeout
+    if settings.idle_transaction_timeout and idle:
+        return IdleTransactionTimeout("idle_transaction_timeout")
+    return None
+
+
+def overdue_in_lost_block(settings: PoolSettings, link: ClientLink, now: float) -> TrunklineError | None:
+    """The same for a client whose transaction has lost its server."""
+    if link.lost is None or not link.lost.in_block:
+        return None
+    if settings.transaction_timeout and now - link.lost.began_at >= settings.transaction_timeout:
+        return TransactionTimeout("transaction_timeout")
+    if settings.idle_transaction_timeout and now - link.active_at >= settings.idle_transaction_timeout:
+        return IdleTransactionTimeout("idle_transaction_timeout")
+    return None
+
+
+def idle_too_long(settings: PoolSettings, link: Lessee, now: float) -> TrunklineError | None:
+    """For a client that is not in line."""
+    if not settings.client_idle_timeout or not isinstance(link, ClientLink) or link.lost is not None:
+        return None
+    holds = link.server is not None and not link.server.session.free  # in session pooling a server is held when idle
+    if not holds and now - link.active_at >= settings.client_idle_timeout:
+        return IdleClientTimeout("client_idle_timeout")
+    return None
