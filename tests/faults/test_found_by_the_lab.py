@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.guard import log_in
 from tests.faults.scripted_server import GREETING, READY, Peer, ScriptedServer, answer, error
+from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors
@@ -42,7 +43,7 @@ FAREWELL = error(S="FATAL", V="FATAL", C="57P01", M="terminating connection due 
 
 
 async def test_row_10_a_server_that_ends_while_it_is_asked_of_its_session_is_not_given_to_anyone(
-    proxy: Proxy, hostile_port: int
+    start_proxy: ProxyFactory, hostile_port: int
 ) -> None:
     """The farewell comes right behind the answer to our own question: no proof holds for such a server any more."""
 
@@ -56,6 +57,8 @@ async def test_row_10_a_server_that_ends_while_it_is_asked_of_its_session_is_not
             else:
                 await be_honest(peer, asked)
 
+    database = {"host": "127.0.0.1", "port": hostile_port, "pool_size": 1, "session_state": "exact"}
+    proxy = await start_proxy({"pool_mode": "transaction"}, databases={"ends in doubt": database})
     async with ScriptedServer(hostile_port, script), await log_in(proxy, "ends in doubt") as wire:
         await wire.query("SET work_mem = '5MB'")
         await wire.send_query("SELECT 2")
