@@ -64,7 +64,7 @@ class Bystander:
             frames: list[Frame] = []
             while not frames or frames[-1].type != "Z":
                 frames.append(await self.wire.read_frame())
-                if frames[-1].type == "E" and error_fields(frames[-1])["S"] == "FATAL":
+                if frames[-1].type == "E" and _is_an_end(error_fields(frames[-1])):
                     raise Closed([error_fields(frames[-1])["C"]])
         except (asyncio.IncompleteReadError, ConnectionError) as end:
             rest = getattr(end, "partial", b"")
@@ -138,6 +138,11 @@ class Closed(Exception):
     def __init__(self, sqlstates: list[str]) -> None:
         super().__init__(*sqlstates)
         self.sqlstates = sqlstates
+
+
+def _is_an_end(fields: dict[str, str]) -> bool:
+    """Of the connection, or of its server's: drivers, too, take class 08 for an end."""
+    return fields["S"] == "FATAL" or fields["C"].startswith("08")
 
 
 class Crowd:

@@ -119,6 +119,18 @@ async def reach_a_server_over_tls(stage: Stage) -> None:
         await stage.expect_own_answer(wire)
 
 
+async def keep_a_server(stage: Stage) -> None:
+    """Session pooling: a server is leased at the login."""
+    async with stage.client("kept", DateStyle="German") as wire:
+        await stage.expect_own_answer(wire)
+
+
+async def have_a_server_of_ones_own(stage: Stage) -> None:
+    """A setting that PostgreSQL takes from a startup packet only."""
+    async with stage.client(options="-c ignore_system_indexes=on") as wire:
+        await stage.expect_own_answer(wire)
+
+
 async def have_no_server(stage: Stage) -> None:
     async with stage.client("scripted"):
         raise AssertionError("nobody listens there")
@@ -161,7 +173,15 @@ async def cancel(stage: Stage) -> None:
 
 
 async def vanish(stage: Stage) -> None:
-    async with stage.client() as wire:
+    await vanish_from(stage)
+
+
+async def vanish_from_ones_own_server(stage: Stage) -> None:
+    await vanish_from(stage, options="-c ignore_system_indexes=on")
+
+
+async def vanish_from(stage: Stage, **parameters: str) -> None:
+    async with stage.client(**parameters) as wire:
         await wire.send(query("SELECT pg_sleep(0.5)"))
         await sleeping(stage)
         wire.abort()
@@ -281,10 +301,13 @@ SCENARIOS: dict[str, Scenario] = {
         wait_in_line_for_a_profile,
         reach_a_server_over_tls,
         reach_a_server_in_small_steps,
+        keep_a_server,
+        have_a_server_of_ones_own,
         have_no_server,
         replicate,
         cancel,
         vanish,
+        vanish_from_ones_own_server,
         look_at_the_console,
         read_the_console_slowly,
         pause_by_the_console,
@@ -296,18 +319,13 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "reach_a_server_in_small_steps": {"server_tls_sslmode": "allow"},
+    "reach_a_server_in_small_steps": {"server_tls_sslmode": "allow", "session_state": "pgbouncer"},
     "read_the_console_slowly": {"tcp_socket_buffer": 4096},
 }
 
 # Points that nothing is ever suspended at, and why; each was looked at.
-_NO_WAIT = "asyncio.timeout neither waits when it is entered nor when it is left"
 REVIEWED: dict[str, str] = {
     "net/sockets.py connect: await _connect_one(socket.AF_UNIX, name, settings)": (
         "a socket file is connected to at once, or not at all (unix(7): EAGAIN, never EINPROGRESS)"
     ),
-    "pool/cancel.py _cancel: async with asyncio.timeout(timeout_s or None)": _NO_WAIT,
-    "pool/cancel.py cancel_blindly: async with asyncio.timeout(timeout_s or None)": _NO_WAIT,
-    "pool/opening.py Opener.open: async with asyncio.timeout(self.settings.server_connect_timeout or None)": _NO_WAIT,
-    "proxy/login.py log_in: async with asyncio.timeout(door.config.settings.client_login_timeout or None)": _NO_WAIT,
 }

@@ -59,6 +59,7 @@ class Stage:
             "named": {"host": "localhost", "port": port, "dbname": "postgres"},
             "local": {"host": str(self.postgres.socket_directory), "port": port, "dbname": "postgres"},
             "asking": {"host": "127.0.0.1", "port": port, "dbname": "postgres", "connect_query": "SELECT 1"},
+            "kept": {"host": "127.0.0.1", "port": port, "dbname": "postgres", "pool_mode": "session"},
             "sealed": {"host": "127.0.0.1", "port": self.sealed.port, "dbname": "postgres"},
             "scripted": {"host": "127.0.0.1", "port": self.scripted_port},
         }

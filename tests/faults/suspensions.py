@@ -23,6 +23,8 @@ import trunkline
 SOURCE = Path(trunkline.__file__).parent
 NOT_SERVING = ("demo/", "cli.py", "__main__.py")
 
+NO_WAIT = "async with asyncio.timeout("  # which waits neither when it is entered nor when it is left
+
 Stack = tuple[str, ...]
 Suspension = ast.Await | ast.AsyncWith | ast.AsyncFor
 
@@ -64,6 +66,8 @@ def points_of(path: Path) -> tuple[Point, ...]:
     names: set[str] = set()
     for function, node in _suspensions(ast.parse(path.read_text()), ""):
         first, last, text = _header(node)
+        if text.startswith(NO_WAIT):
+            continue
         plain = f"{inside(path)} {function}: {text}"
         name = next(n for n in _numbered(plain) if n not in names)
         names.add(name)

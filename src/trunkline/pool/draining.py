@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trunkline.failpoints import failpoint
 from trunkline.pool.cancel import cancel_blindly
 from trunkline.protocol.messages import SYNC, message, query
 
@@ -66,6 +67,7 @@ class Drain:
             server.unnamed = None  # a simple query ends it
             server.write(ROLLBACK)
         elif session.free:
+            failpoint("drained")
             server.drain = None
             self.pool.put_back(server, needs_reset=self.needs_reset)
         else:
