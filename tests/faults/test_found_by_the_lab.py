@@ -103,3 +103,18 @@ async def test_row_40_what_only_a_sync_would_have_committed_is_not_committed(
     async with await log_in(proxy) as wire:
         assert rows(await wire.query("SELECT count(*) FROM unsynced")) == [[b"0"]]
     await postgres.fetch("DROP TABLE unsynced")
+
+
+async def test_row_4_a_lost_transaction_takes_its_settings_with_it(proxy: Proxy, postgres: Postgres) -> None:
+    """A SET in it was rolled back, and the client is told so as it was told of the SET."""
+    async with await log_in(proxy) as wire:
+        before = wire.parameters["TimeZone"]
+        await wire.query("BEGIN")
+        frames = await wire.query("SET TimeZone = 'Asia/Tokyo'")
+        assert ("S", b"TimeZone\0Asia/Tokyo\0") in frames
+        await postgres.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        )
+        frames = await wire.query("SELECT 1") + await wire.query("ROLLBACK")
+        assert ("S", b"TimeZone\0%b\0" % before.encode()) in frames
+        assert rows(await wire.query("SHOW TimeZone")) == [[before.encode()]]

@@ -56,6 +56,8 @@ cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **ru
     if server.session.status == c'I':
         server.owner.xact_count += 1
         server.owner.xact_time += now - server.begun_at
+        if server.lessee is not None:
+            server.lessee.before_block = None
     return 0
 
 
@@ -148,6 +150,8 @@ cdef int on_parameter(ServerLink server, Frame *frame, bint ours, unsigned char 
     same = server.lessee is not None and server.lessee.params is server.params
     server.params = server.params.with_reported(name, value)
     if server.lessee is not None and not ours and server.lessee.params is not None:
+        if server.lessee.before_block is None:
+            server.lessee.before_block = server.lessee.params
         server.lessee.params = server.params if same else server.lessee.params.with_reported(name, value)
     return 0
 

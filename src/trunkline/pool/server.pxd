@@ -12,6 +12,7 @@ cdef enum Before:         # what has to be done before a statement may be parsed
 cdef class Lessee(Link):
     cdef readonly ServerLink server       # leased, or None
     cdef public object params             # Params that this session must see; None: whatever is there
+    cdef public object before_block       # its params before a change that may yet be rolled back; None: no such change
     cdef readonly dict names              # its own statement names -> Statement; None until the first
     cdef public bytes unnamed             # its last unnamed Parse, whole; None when there is none
     cdef readonly double waiting_since    # 0 when not waiting

@@ -15,6 +15,7 @@ from trunkline.routing.lexer import Vocabulary
 class Lessee(Link):
     server: ServerLink | None
     params: Params | None
+    before_block: Params | None
     names: dict[bytes, Statement] | None
     unnamed: bytes | None
     waiting_since: float

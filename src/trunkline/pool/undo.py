@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trunkline.failpoints import failpoint
-from trunkline.protocol.messages import message
+from trunkline.protocol.messages import message, parameter_status
 from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement
 
@@ -50,6 +50,19 @@ def take_back(server: ServerLink, lessee: Lessee | None) -> None:
         handle = _HANDLERS.get((REQUEST_NAMES[request], action))
         if handle is not None:
             handle(server, lessee, note, failed)
+
+
+def settings_before(lessee: Lessee) -> bytes:
+    """A server is lost, and with it what had not been committed: the settings of before are in force again.
+
+    The ParameterStatus messages that say so.
+    """
+    before, after, lessee.before_block = lessee.before_block, lessee.params, None
+    if before is None or after is None:
+        return b""
+    lessee.params = before
+    changed = ((name, value) for name, value in before.reported.items() if after.reported.get(name) != value)
+    return b"".join(parameter_status(name, value) for name, value in changed)
 
 
 def _parse_of_ours(server: ServerLink, lessee: Lessee | None, note: Any, failed: bool) -> None:

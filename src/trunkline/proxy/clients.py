@@ -25,7 +25,7 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import Lessee, ServerLink
-from trunkline.pool.undo import take_back
+from trunkline.pool.undo import settings_before, take_back
 from trunkline.protocol.messages import notice_response
 from trunkline.proxy.borrower import Borrower
 from trunkline.proxy.cancels import Cancels
@@ -220,7 +220,7 @@ class Clients:
         block = LostBlock.after(link, end, server.begun_at)
         if block is not None and block.in_block:
             self.bereft.add(link)
-        link.carry_on(end.said, block, end.skipping)
+        link.carry_on(settings_before(link) + end.said, block, end.skipping)
 
     def _on_lessee_done(self, lessee: Lessee) -> None:
         """A pool ended the lease of a client that had already gone."""
