@@ -1,5 +1,6 @@
 # make demo    a real PostgreSQL with a replica, and Trunkline in front of it (ARGS=--smoke, ARGS="--port 6433")
 # make test    install what the tests need, and run all of them
+# make audit   the integration tests, with every session examined at each release
 # make check   lint, types, import layers, and the test of the tree
 # make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
 # make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
@@ -14,7 +15,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test check sanitize fuzz lab bench compat build clean
+.PHONY: demo test audit check sanitize fuzz lab bench compat build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -22,6 +23,9 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	$(PYTEST) $(ARGS)
+
+audit: $(VENV)/dev.stamp
+	TRUNKLINE_TEST_AUDIT=1 $(PYTEST) tests/integration $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check src tests bench setup.py

@@ -28,6 +28,8 @@ from tests.faults.guard import Guard, expect_own_answers
 from tests.integration.postgres import Farm, Postgres, flavours_to_run
 from tests.integration.waiting import wait_until
 
+pytestmark = pytest.mark.timeout(300)  # whoever comes first builds
+
 CROWD = 4
 
 

@@ -22,6 +22,8 @@ from tests.integration.postgres import Farm, Postgres, flavours_to_run
 from tests.integration.waiting import wait_until
 from trunkline.failpoints import CRASH_EXIT_CODE
 
+pytestmark = pytest.mark.timeout(300)  # whoever comes first builds
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def mortal(farm: Farm) -> AsyncIterator[Faulty]:
