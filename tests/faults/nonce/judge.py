@@ -27,8 +27,8 @@ WRONG_STATUS = "wrong status"
 WRONG_SETTINGS = "wrong settings"
 UNEXPECTED_ERROR = "unexpected error"
 
-# What only follows from an earlier error: a failed transaction, a statement that was not parsed, a COPY cut off.
-CONSEQUENCES = frozenset(("25P02", "26000", "34000", "08P01"))
+# What only follows from an earlier error: a failed transaction, a Parse or Close that was not done, a COPY cut off.
+CONSEQUENCES = frozenset(("25P02", "26000", "34000", "42P05", "08P01"))
 CANCELED = "57014"
 ABORTED = "25P02"
 BY_REQUEST = "due to user request"
