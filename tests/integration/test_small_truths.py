@@ -235,40 +235,38 @@ async def test_such_clients_keep_to_the_size_of_the_pool(server: Postgres, start
 
 # --- how it ends ----------------------------------------------------------------------------------------------------
 
-ENDS = {
-    "idle in a session": ("session", "SELECT 1"),
-    "idle in a transaction": ("transaction", "BEGIN"),
-    "in a failed transaction": ("transaction", "BEGIN; SELECT 1/0"),
-}
+STATES = {"idle": "SELECT 1", "in a transaction": "BEGIN", "in a failed transaction": "BEGIN; SELECT 1/0"}
+TERMINATE = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'doomed'"
 
 
-@pytest.mark.parametrize("state", ENDS)
-async def test_a_server_that_is_terminated_tells_the_client_itself(
+@pytest.mark.parametrize("state", STATES)
+async def test_a_session_whose_server_is_terminated_hears_it_from_the_server(
     server: Postgres, start_proxy: ProxyFactory, state: str
 ) -> None:
-    mode, sql = ENDS[state]
-    proxy = await start_proxy({"pool_mode": mode}, databases={"postgres": server})
+    proxy = await start_proxy({"pool_mode": "session"}, databases={"postgres": server})
     heard = []
     for where in (server, proxy):
         async with session(where, application_name="doomed") as wire:
-            await wire.query(sql)
-            await server.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                               " WHERE application_name = 'doomed'")  # fmt: skip
-            heard.append([(frame.type, frame.body) for frame in await wire.read_frames_to_end()])
+            await wire.query(STATES[state])
+            await server.fetch(TERMINATE)
+            heard.append(await wire.read_frames_to_end())
     assert heard[0] == heard[1]
-    assert [error_fields(Frame(*frame))["C"] for frame in heard[1]] == ["57P01"]
+    assert errors(heard[1]) == ["57P01"]
 
 
-async def test_a_server_that_is_terminated_at_work_tells_the_client_itself(
+async def test_a_client_that_outlives_its_server_hears_the_servers_words(
     server: Postgres, start_proxy: ProxyFactory
 ) -> None:
+    """In transaction pooling what the server said is no longer the client's end, but it is still what it said."""
     proxy = await start_proxy({}, databases={"postgres": server})
     heard = []
     for where in (server, proxy):
         async with session(where) as wire:
-            frames = []
             await wire.send_query("SELECT pg_terminate_backend(pg_backend_pid())")
-            frames = await wire.read_frames_to_end()
-            heard.append([error_fields(frame) for frame in frames if frame.type == "E"])
-    assert heard[0] == heard[1]
-    assert [fields["C"] for fields in heard[1]] == ["57P01"]
+            frames = [await wire.read_frame()]
+            while frames[-1].type != "E":
+                frames.append(await wire.read_frame())
+            heard.append(error_fields(frames[-1]))
+    direct, through = heard
+    assert (through["C"], through["M"]) == (direct["C"], direct["M"]) == ("57P01", through["M"])
+    assert (direct["S"], through["S"]) == ("FATAL", "ERROR")
