@@ -35,7 +35,7 @@ async def compare(stage: Stage, variant: str, script: Script) -> None:
     direct = await stage.direct(script)
     before = stage.played.get(variant)
     seen = diff(*apply_rules(direct, await stage.pooled(script, variant), mode))
-    listed = difference_of(script.id, variant)
+    listed = difference_of(script.id, variant, stage.major)
     meant = list(listed.lines) if listed is not None else []
     if seen != meant:
         await stage.renew()

@@ -33,12 +33,13 @@ Lines = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What one script shows in some variants in place of PostgreSQL's lines."""
+    """What one script shows in some variants in place of PostgreSQL's lines, from a major version on."""
 
     script: str
     variants: tuple[str, ...]
     lines: tuple[str, ...]
     why: str
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +125,9 @@ def apply_rules(wanted: Sequence[str], seen: Sequence[str], mode: str, *, but: s
     return both
 
 
-def difference_of(script: str, variant: str) -> Difference | None:
-    found = [entry for entry in listed()[1] if entry.script == script and variant in entry.variants]
+def difference_of(script: str, variant: str, major: int) -> Difference | None:
+    entries = (entry for entry in listed()[1] if entry.since <= major)
+    found = [entry for entry in entries if entry.script == script and variant in entry.variants]
     assert len(found) <= 1, f"listed twice: {script} in {variant}"
     return found[0] if found else None
 

@@ -97,9 +97,11 @@ class Stage:
 
     async def renew(self) -> None:
         """New servers for the pools: what went wrong in one script is not to be seen in the next."""
-        others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        await self.control.execute(f"SELECT pg_terminate_backend(pid) {others}")
-        await wait_until(lambda: self.ask(f"SELECT count(*) = 0 {others}"), what="the servers of all pools have gone")
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        query = f"SELECT pid FROM pg_stat_activity WHERE {others} AND pg_terminate_backend(pid)"
+        pids = [pid for (pid,) in await (await self.control.execute(query)).fetchall()]
+        gone = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY ('{{{','.join(map(str, pids))}}}')"
+        await wait_until(lambda: self.ask(gone), what="the servers of all pools have gone")
         await _warm(self.proxies[True])
 
     async def ask(self, question: str) -> bool:
