@@ -86,7 +86,7 @@ SESSION = {
     "show path": "show search_path",
     "set own": "select set_config('my.own', 'mine', false)",
     "set own locally": "set local my.own to 'for a while'",
-    "show own": "select current_setting('my.own', true)",
+    "show own": "select nullif(current_setting('my.own', true), '')",  # "" once it was ever known to the session
     "set encoding": "set client_encoding to 'LATIN1'",
     "show encoding": "show client_encoding",
     "set role": "set role pg_monitor",
