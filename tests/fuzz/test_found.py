@@ -50,6 +50,9 @@ CONVERSATIONS = {
     "an implicit transaction stays open behind a query that cut its batch": (
         *("0 P b copy out", "0 B  b ", "0 E  0", "0 Q one", "0 Q prepare", "0 S"),
     ),
+    "what SQL speaks of is told once the transaction that failed is over": (
+        *("0 P a begin", "0 Q begin", "0 Q parameter", "0 Q execute", "0 Q commit", "0 Q execute"),
+    ),
     "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
     "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),
     "nobody runs the unnamed statement of another client": (

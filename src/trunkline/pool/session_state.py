@@ -73,7 +73,7 @@ class SessionKeeper:
                 self.pool.hold(lessee)
                 server.ask(b"DISCARD SEQUENCES", partial(self._go_on, server, lessee))
                 return WAIT_FIRST
-        if server.session.status == ord("E"):
+        if server.session.status == ord("E") and not server.session.count:
             return 0
         first = 0
         if lessee.names and not LITERALS.isdisjoint(effects.settings):
