@@ -20,6 +20,7 @@ from tests.integration.wire import split_frames
 
 DIRECT, POOLED = "direct", "pooled"
 SERVERS = 2
+TRIES = 3
 SETTINGS = {"pool_mode": "transaction", "default_pool_size": SERVERS, "server_round_robin": 1}
 
 
@@ -45,20 +46,34 @@ class BothWays:
     count: Count = field(default_factory=Count)
 
     def hold(self, script: Script) -> None:
-        """One conversation; AssertionError with the transcripts where they differ."""
-        sides = (self.direct, self.pooled)
-        for side in sides:
-            side.begin()
-        for side in sides:
-            side.say(script)
-        answers = [side.hear() for side in sides]
-        wanted, heard = [[readable(one) for one in answer] for answer in answers]
-        self._count(script, wanted)
+        """One conversation; AssertionError with the transcripts where they differ.
+
+        When a peer closes while there is something that it has not read, the kernel may drop its last words (RST): a
+        difference that comes with an end has to show again.
+        """
+        for _ in range(TRIES):
+            answers = [self._hear(side, script) for side in (self.direct, self.pooled)]
+            difference = self._compare(script, *answers)
+            if difference is None or not any(heard.ended for side in answers for heard in side):
+                break
+        if difference is not None:
+            raise AssertionError(f"{difference}\n{self.proxy.log[-2000:]}")
+        self._count(script, answers[0])
         self._judge(script, answers[0])
-        for client, (said, shown) in enumerate(zip(wanted, heard, strict=True)):
+
+    @staticmethod
+    def _hear(side: Side, script: Script) -> list[Heard]:
+        side.begin()
+        side.say(script)
+        return side.hear()
+
+    @staticmethod
+    def _compare(script: Script, direct: list[Heard], pooled: list[Heard]) -> str | None:
+        for client, (wanted, heard) in enumerate(zip(direct, pooled, strict=True)):
+            said, shown = readable(wanted), readable(heard)
             if said != shown and not is_meant(script, client, said, shown):
-                log = self.proxy.log[-2000:]
-                raise AssertionError(f"client {client} heard something else:\n{diff(said, shown)}\n{log}")
+                return f"client {client} heard something else:\n{diff(said, shown)}"
+        return None
 
     def _judge(self, script: Script, answers: list[Heard]) -> None:
         """What PostgreSQL said is no surprise to the proxy's own session."""
@@ -69,8 +84,8 @@ class BothWays:
             judge(split_frames(said + self.direct.fences[client]), heard)
             self.count.judged += 1
 
-    def _count(self, script: Script, transcripts: list[list[object]]) -> None:
-        lines = [line for transcript in transcripts for line in transcript]
+    def _count(self, script: Script, answers: list[Heard]) -> None:
+        lines = [line for heard in answers for line in readable(heard)]
         self.count.conversations += 1
         self.count.messages += len(script)
         self.count.frames += len(lines)
