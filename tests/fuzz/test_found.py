@@ -53,6 +53,10 @@ CONVERSATIONS = {
     "what SQL speaks of is told once the transaction that failed is over": (
         *("0 P a begin", "0 Q begin", "0 Q parameter", "0 Q execute", "0 Q commit", "0 Q execute"),
     ),
+    "a failed batch takes back nothing of the next": (
+        *("0 Q begin", "0 Q fails", "0 P  rows", "0 B   ", "0 E  0", "0 S", "0 Q commit"),
+        *("0 P  parameter", "0 B   1", "0 E  0", "0 S", "0 B   1", "0 E  0", "0 S"),
+    ),
     "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
     "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),
     "nobody runs the unnamed statement of another client": (

@@ -80,6 +80,7 @@ cdef int on_restored(ServerLink server, Frame *frame, unsigned char **run) excep
 
 cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
     cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
+    cdef long long finished
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
     cdef bint last = server.session.tainted or b"\0VFATAL\0" in said or b"\0VPANIC\0" in said  # V is never translated
@@ -105,7 +106,8 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     if server.lessee is not None and server.lessee.listening is not None and not ours:
         server.lessee.listening.on_error(server.session.status != c'I')
     if server.session.undone:
-        take_back(server, server.lessee)
+        finished = server.units_done + server.session.dropped_units
+        take_back(server, server.lessee, unnamed_is_newer=server.unnamed_change > finished)
     if server.lessee is not None and server.lessee.copy_syncs:
         sync_after_copy(server)
     return 0

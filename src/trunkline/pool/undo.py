@@ -41,14 +41,17 @@ class UnnamedBefore(NamedTuple):
     server: bytes | None
 
 
-def take_back(server: ServerLink, lessee: Lessee | None) -> None:
-    """Undo, last first, what was noted for requests that an error ended or skipped."""
+def take_back(server: ServerLink, lessee: Lessee | None, *, unnamed_is_newer: bool = False) -> None:
+    """Undo, last first, what was noted for requests that an error ended or skipped.
+
+    ``unnamed_is_newer``: a later batch has made, or ended, the unnamed statement that there is now.
+    """
     undone = server.session.undone[::-1]
     failpoint("undoing")
     server.session.undone.clear()
     for request, action, note, failed in undone:
         handle = _HANDLERS.get((REQUEST_NAMES[request], action))
-        if handle is not None:
+        if handle is not None and not (unnamed_is_newer and isinstance(note, UnnamedBefore | bytes)):
             handle(server, lessee, note, failed)
 
 
