@@ -35,7 +35,7 @@ from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool.leases import Leases
 from trunkline.pool.server import Lessee, ServerLink
-from trunkline.pool.subscriber import Mark, Subscriber, end
+from trunkline.pool.subscriber import Mark, Subscriber, end, quote_channel
 from trunkline.protocol.messages import message, parse_fields, query
 
 if TYPE_CHECKING:
@@ -245,10 +245,6 @@ class Listeners:
 
     async def close(self) -> None:
         await self.tasks.cancel()
-
-
-def quote_channel(name: bytes) -> bytes:
-    return b'"%b"' % name.replace(b'"', b'""')
 
 
 def _settle(asked: asyncio.Future[None], error: TrunklineError | None) -> None:

@@ -67,6 +67,12 @@ class SessionKeeper:
         """What must come before a doubtful text is sent to the server."""
         effects, server = self.effects.of(text, ambiguous=ambiguous), lessee.server
         assert server is not None
+        if effects.reads_channels and lessee.listening is not None and server.session.free:
+            listen = lessee.listening.come_home()
+            if listen:
+                self.pool.hold(lessee)
+                server.ask(listen, partial(self._go_on, server, lessee))
+                return WAIT_FIRST
         if effects.leaves & State.SEQUENCES and not lessee.pins & State.SEQUENCES:
             self.pin(lessee, lessee.pins | State.SEQUENCES)
             if server.session.free:  # what it would read now is another client's

@@ -30,6 +30,7 @@ class Subscriber:
     """What one client listens to by way of a shared connection, and what waits for it."""
 
     __slots__ = (
+        "_at_home",
         "_ended",
         "_in_transaction",
         "_mark",
@@ -45,6 +46,7 @@ class Subscriber:
         self.lessee = lessee
         self.shared = shared
         self.live: set[bytes] = set()
+        self._at_home = False  # its server listens too, until the lease ends
         self._mark: Mark | None = None  # of the takeover under way
         self._waiting: deque[tuple[bytes, bytes]] = deque()  # channel and frame
         self._waiting_bytes = 0
@@ -92,6 +94,13 @@ class Subscriber:
             return True
         return channel in self.live or (mark is not None and mark.own.is_set())
 
+    def come_home(self) -> bytes:
+        """Have its server listen to what it listens to, for a statement that asks; b"" if it does already."""
+        if self._at_home or not self.live:
+            return b""
+        self._at_home = True
+        return b"; ".join(b"LISTEN " + quote_channel(channel) for channel in sorted(self.live))
+
     def note_unlisten(self, channels: frozenset[bytes]) -> None:
         """UNLISTEN is on its way to the server."""
         self._noted |= channels
@@ -120,6 +129,7 @@ class Subscriber:
         self._noted.clear()
         self._in_transaction.clear()
         self._ended.clear()
+        self._at_home = False
         self.deliver()
 
     # --- what it listens to ---------------------------------------------------------------------------------------
@@ -163,3 +173,7 @@ def end(lessee: Any, error: TrunklineError) -> None:
     """Close a client whose notifications cannot be delivered."""
     if lessee.opened and not lessee.eof:
         lessee.end(error)
+
+
+def quote_channel(name: bytes) -> bytes:
+    return b'"%b"' % name.replace(b'"', b'""')

@@ -22,7 +22,7 @@ DOUBTFUL_WORDS = frozenset((
     "set_config", "setseed", "temp", "temporary", "hold", "lastval", "currval", "execute",
     "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared",
     "pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all", "pg_temp",
-    "dblink_connect", "dblink_connect_u", "pg_create_logical_replication_slot", "pg_create_physical_replication_slot",
+    "dblink_connect", "dblink_connect_u", "pg_listening_channels", "pg_create_logical_replication_slot", "pg_create_physical_replication_slot",
 ))
 
 # The first word of a statement: "read" writes nothing (by itself: a function may), "doubtful" is looked at with a parser.

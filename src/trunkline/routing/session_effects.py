@@ -52,6 +52,7 @@ class Effects:
     binds_names: bool = False  # a parameter of the statement is the name of a setting
     uses_prepared: bool = False  # speaks of prepared statements by SQL
     changes_code: bool = False  # functions, triggers and the like may not be what they were
+    reads_channels: bool = False  # asks what the session listens to
     unlistens: frozenset[bytes] = frozenset()  # channels; b"*" is all
     closes_database: frozenset[bytes] = frozenset()  # databases that nobody may be connected to while it runs
 
@@ -68,6 +69,7 @@ class Effects:
             self.binds_names or other.binds_names,
             self.uses_prepared or other.uses_prepared,
             self.changes_code or other.changes_code,
+            self.reads_channels or other.reads_channels,
             self.unlistens | other.unlistens,
             self.closes_database | other.closes_database,
         )
@@ -203,6 +205,7 @@ def _lock(node: Node, text: bytes) -> Effects:
 _FUNCTIONS: dict[str, Reader] = (
     {
         "set_config": _set_config,
+        "pg_listening_channels": lambda node, text: Effects(State.LISTENING, reads_channels=True),
         "pg_advisory_lock": _lock,
         "pg_advisory_lock_shared": _lock,
         "pg_try_advisory_lock": _lock,

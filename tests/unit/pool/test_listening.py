@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.unit.relay import READY, FarEnd, Relay, relay
-from trunkline.pool.listening import quote_channel
 from trunkline.pool.server import ServerLink
+from trunkline.pool.subscriber import quote_channel
 from trunkline.protocol.messages import message
 
 
