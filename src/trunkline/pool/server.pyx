@@ -23,7 +23,9 @@ from trunkline.net.link cimport Link
 from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
 from trunkline.protocol.params import Params
 from trunkline.pool.answers cimport look_into
-from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_NONE, WATCH_WHOLE, Cut, Frame, cut
+from trunkline.protocol.scanner cimport (
+    CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_NONE, WATCH_WHOLE, Cut, Frame, cut, read_u32,
+)
 from trunkline.protocol.server_session cimport (
     BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
 )
@@ -205,7 +207,9 @@ cdef class ServerLink(Link):
         while at < n:
             verdict = cut(&WATCH[0] if self.answer is None else &WATCH_ANSWER[0], data + at, n - at, 0x7fffffff, &frame)
             if verdict == CUT_MORE:
-                break
+                if n - at < HEADER_BYTES or LONG[data[at]] or read_u32(data + at + 1) <= SHORT_BYTES:
+                    break
+                verdict = CUT_BAD  # its end is not waited for
             if verdict == CUT_BAD:
                 self.give_run(data + at, &run)
                 return self._break_off("a message of impossible length")
