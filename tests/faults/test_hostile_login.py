@@ -18,7 +18,12 @@ from tests.faults.scripted_server import AUTH_OK, GREETING, Peer, ScriptedServer
 from tests.integration.proxy import Proxy
 from tests.integration.wire import SSL_REQUEST, Wire, error_fields, frame, rows, text
 
-QUICK = {"server_connect_timeout": 0.5, "server_login_retry": 0.3, "pool_mode": "transaction"}
+QUICK = {
+    "server_connect_timeout": 0.5,
+    "server_login_retry": 0.3,
+    "pool_mode": "transaction",
+    "session_state": "pgbouncer",  # scripts know nothing of the questions that exact state has for a server
+}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
