@@ -56,8 +56,6 @@ def main() -> int:
 
 
 def fuzz(targets: list[Target], seconds: int, seed: int, jobs: int) -> list[Outcome]:
-    compiled = environment_of_compiled()
-
     def run(target: Target) -> Outcome:
         outcome = campaign.run(
             target,
@@ -65,7 +63,7 @@ def fuzz(targets: list[Target], seconds: int, seed: int, jobs: int) -> list[Outc
             seed=seed,
             corpus=CORPUS / target.name,
             findings=FINDINGS,
-            environment=compiled if target.compiled else {},
+            environment=environment_of_compiled() if target.compiled else {},
         )
         print(results.of_target(outcome) + (f"\n{outcome.output[-4000:]}" if outcome.failed else ""), flush=True)
         return outcome
@@ -78,6 +76,7 @@ def fuzz(targets: list[Target], seconds: int, seed: int, jobs: int) -> list[Outc
 
 
 def environment_of_compiled() -> Mapping[str, str]:
+    """The build, if one is needed, takes place while targets of pure Python run already."""
     if instrumented.compiler() is None:
         print("no clang: compiled modules are fuzzed without their coverage and without a sanitizer")
         return {}
