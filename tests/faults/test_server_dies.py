@@ -6,6 +6,7 @@ in session pooling it is the end, as it is directly. Whoever leases none notices
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -18,7 +19,7 @@ from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.transcript import errors
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, Wire, bind, describe, error_fields, execute, frame, parse, query, rows
+from tests.integration.wire import FLUSH, SYNC, Wire, bind, describe, error_fields, execute, frame, parse, query, rows
 
 
 async def terminate(postgres: Postgres) -> None:
@@ -267,4 +268,36 @@ async def test_row_9_killed_with_10000_pipelined_commands(proxy: Proxy, postgres
         frames = [item for _ in range(5_001) for item in await wire.read_until("Z")]
         assert errors(frames) == ["57P01"] + ["08006"] * 5_000
         assert "".join(item.type for item in frames) == "TEZ" + "EZ" * 5_000
+        assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]
+
+
+EXTENDED = parse("SELECT 'extended'") + bind() + execute()
+UNITS = {
+    "simple": query("SELECT 'simple'"),
+    "extended": EXTENDED + SYNC,
+    "flushed": parse("SELECT 'flushed'") + FLUSH + bind() + FLUSH + execute() + FLUSH + SYNC,
+    "two in a batch": EXTENDED + EXTENDED + SYNC,
+    "failing": EXTENDED + parse("SELEKT") + EXTENDED + SYNC,
+    "failing simple": query("SELECT 1/0"),
+    "nothing": SYNC,
+    "transaction": query("BEGIN; SELECT 1; COMMIT"),
+}
+END = query("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.parametrize("at", [0, 1, 1_000, 2_499])
+async def test_row_9_a_pipeline_of_everything_has_one_ready_for_query_for_each_unit(proxy: Proxy, at: int) -> None:
+    """The server ends itself in the middle: what it has answered stands, each unit behind has an error of its own."""
+    units = [*UNITS.values()] * 313
+    units[at] = END
+    async with await log_in(proxy) as wire:
+        writing = asyncio.create_task(wire.send(b"".join(units)))
+        answers = [await wire.read_until("Z") for _ in units]
+        await writing
+        assert all(len(errors(frames)) <= 1 for frames in answers)
+        assert errors(answers[at]) == ["57P01"]
+        for sent, frames in zip(units[:at], answers[:at], strict=True):
+            assert errors(frames) == (["42601"] if b"SELEKT" in sent else ["22012"] if b"1/0" in sent else [])
+        told = {sqlstate for frames in answers[at + 1 :] for sqlstate in errors(frames)}
+        assert told <= {"08006", "08007", "42601", "22012"}
         assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]
