@@ -160,11 +160,14 @@ class SessionKeeper:
     def _on_answer(self, server: ServerLink, lessee: Lessee, asked: State, error: Fields | None) -> None:
         if not server.opened or server.lessee is not lessee:
             return  # lost: what its session held is lost with it, and its lessee hears of that
+        try:
+            found = read(server.answer or []) if error is None else Found()
+        except (ValueError, KeyError):  # whoever says this is no PostgreSQL
+            error = {"M": "other columns came than were asked for"}
         if error is not None:
             log.info("%r: the state of a session could not be read: %s", server, error["M"])
             self._settle(server, lessee, State(lessee.pins) | asked)
             return
-        found = read(server.answer or [])
         server.doubt = 0
         if asked & State.SETTINGS:
             self._follow(server, lessee, found)
