@@ -76,6 +76,24 @@ async def test_row_22_a_server_that_breaks_the_protocol_is_closed(proxy: Proxy, 
         assert server.accepted == 2
 
 
+async def test_row_22_an_odd_answer_to_a_question_of_our_own_is_no_fault_of_ours(start_proxy, hostile_port) -> None:
+    """What a session holds is asked for after a SET; this server answers everything with the text of the question."""
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.serve()
+
+    databases = {"odd": {"host": "127.0.0.1", "port": hostile_port, "pool_size": 1}}
+    async with ScriptedServer(hostile_port, script):
+        proxy = await start_proxy({"pool_mode": "transaction", "session_state": "exact"}, databases=databases)
+        async with await log_in(proxy, "odd") as wire:
+            for _ in range(3):
+                assert rows(await wire.query("SET work_mem = '1MB'")) == [[b"SET work_mem = '1MB'"]]
+                assert rows(await wire.query("the next")) == [[b"the next"]]
+        assert "Traceback" not in proxy.log
+        await proxy.stop()
+
+
 async def expect_fresh(proxy: Proxy, database: str) -> None:
     """The next client gets its own query's text back and nothing else."""
     async with await log_in(proxy, database) as wire:
