@@ -98,8 +98,8 @@ class Stage:
     async def renew(self) -> None:
         """New servers for the pools: what went wrong in one script is not to be seen in the next."""
         others = "datname = current_database() AND pid <> pg_backend_pid()"
-        query = f"SELECT pid FROM pg_stat_activity WHERE {others} AND pg_terminate_backend(pid)"
-        pids = [pid for (pid,) in await (await self.control.execute(query)).fetchall()]
+        query = f"SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"
+        pids = [pid for pid, _ in await (await self.control.execute(query)).fetchall()]
         gone = f"SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY ('{{{','.join(map(str, pids))}}}')"
         await wait_until(lambda: self.ask(gone), what="the servers of all pools have gone")
         await _warm(self.proxies[True])

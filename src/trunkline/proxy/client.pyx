@@ -31,6 +31,7 @@ for _kind, _seen in SEEN.items():
 cdef enum:
     OWED_LIMIT = 65536   # requests in flight before it is no longer read
     UNREAD_LIMIT = 131072
+    LONGEST_BYTES = 0x3ffffffe   # PostgreSQL's own limit (libpq.h, PQ_LARGE_MESSAGE_LIMIT): it would only hang up
 
 
 cdef class ClientLink(Lessee):
@@ -44,7 +45,7 @@ cdef class ClientLink(Lessee):
         self.pool = pool
         self.params = self.start = params
         self.sticky = sticky
-        self.max_bytes = max_bytes
+        self.max_bytes = min(max_bytes, LONGEST_BYTES)
         self.active_at = self.engine.now
 
     @property
@@ -152,7 +153,7 @@ cdef class ClientLink(Lessee):
 
     def _bad_length(self, unsigned int length):
         self._flush_requests()
-        if 4 <= length <= 0x7fffffff:
+        if 4 <= length <= LONGEST_BYTES:
             self.end(MessageTooLarge(f"message of {length} bytes is larger than max_packet_size"))
         else:
             self._violation("invalid message length")
