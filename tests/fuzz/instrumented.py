@@ -24,6 +24,11 @@ SANITIZERS = "fuzzer-no-link,address"
 PURE = ("trunkline.protocol", "trunkline.routing")  # what most targets need; the whole takes a minute to compile
 
 
+def is_sanitized() -> bool:
+    """Whether this very process runs under a sanitizer (`make sanitize`), which its children would inherit."""
+    return "asan" in os.environ.get("LD_PRELOAD", "")
+
+
 def compiler() -> str | None:
     return shutil.which("clang")
 

@@ -9,7 +9,10 @@ import pytest_asyncio
 
 from tests.fuzz.both_ways import script
 from tests.fuzz.conversations import BothWays, both_ways
+from tests.fuzz.instrumented import is_sanitized
 from tests.integration.postgres import Farm, flavours_to_run
+
+pytestmark = pytest.mark.skipif(is_sanitized(), reason="PostgreSQL would be run under the sanitizer too")
 
 CONVERSATIONS = {
     "a Sync before the data of a COPY is ignored for good": (

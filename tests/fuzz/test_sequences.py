@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from tests.fuzz.conversations import hold_random_conversations
+from tests.fuzz.instrumented import is_sanitized
 from tests.integration.postgres import Postgres
 
 CONVERSATIONS = 1500
 
 
+@pytest.mark.skipif(is_sanitized(), reason="PostgreSQL would be run under the sanitizer too")
+@pytest.mark.timeout(600)
 async def test_any_conversation_goes_as_it_does_with_postgresql_itself(postgres: Postgres) -> None:
     """`make fuzz` holds more of them; ARGS="--targets --seed N" holds the same ones again."""
     seed = random.randrange(1 << 31)
