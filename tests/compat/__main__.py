@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.compat.clients import CLIENTS, Client
 from tests.compat.ecosystems import NotInstalled, install
 from tests.compat.report import Outcome, document, table
-from tests.compat.sections import differences, passed
+from tests.compat.sections import differences, failed_by_itself, passed
 from tests.compat.targets import THROUGH, run_everywhere
 from tests.integration.postgres import Farm, Postgres, flavours_to_run
 from trunkline.demo.cluster import Workspace
@@ -44,8 +44,8 @@ async def _try_out(postgres: Postgres, client: Client) -> Outcome:
         return Outcome(client.name, missing=str(refusal))
     direct, others = await run_everywhere(postgres, client, command)
     outcome = Outcome(client.name, direct.printed.version, len(direct.printed.steps))
-    if not direct.printed.steps:
-        _say(f"{client.name} does not run:\n{direct.complaints}")
+    if failed_by_itself(direct.printed.steps["ends"]):
+        _say(f"{client.name} does not come to its end:\n{direct.complaints}")
     for name, run in others.items():
         good = passed(direct.printed, run.printed)
         outcome.passed[name] = len(good)

@@ -20,6 +20,11 @@ class Printed:
     steps: Mapping[str, tuple[str, ...]]
 
 
+def end(exit_code: int | None) -> str:
+    """A last step, which only a script that has come to its own end passes."""
+    return f"\n{HEADING}ends\n{'' if exit_code == 0 else f'{FAILED} with exit code {exit_code}'}\n"
+
+
 def parse(output: str) -> Printed:
     version, steps, lines = "unknown", dict[str, list[str]](), list[str]()
     for line in output.splitlines():
@@ -27,7 +32,7 @@ def parse(output: str) -> Printed:
             lines = steps.setdefault(line.removeprefix(HEADING), [])
         elif line.startswith(VERSION) and not steps:
             version = line.removeprefix(VERSION)
-        else:
+        elif line:
             lines.append(line)
     return Printed(version, {name: tuple(lines) for name, lines in steps.items()})
 

@@ -17,7 +17,7 @@ import psycopg
 
 from tests.compat.clients import Client
 from tests.compat.ecosystems import Command
-from tests.compat.sections import Printed, parse
+from tests.compat.sections import Printed, end, parse
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import HOST, USER, Proxy
 from trunkline.demo.serving import child_environment
@@ -99,7 +99,7 @@ async def _run_script(command: Command, port: int, database: str) -> tuple[str, 
         if process.returncode is None:
             process.kill()
             await process.wait()
-    return output.decode(errors="replace"), errors.decode(errors="replace")
+    return output.decode(errors="replace") + end(process.returncode), errors.decode(errors="replace")
 
 
 def _end_of(errors: str) -> list[str]:

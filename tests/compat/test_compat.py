@@ -10,7 +10,7 @@ import pytest
 from tests.compat.clients import CLIENTS, SCRIPTS
 from tests.compat.ecosystems import ECOSYSTEMS, python_command
 from tests.compat.report import Outcome, document, table
-from tests.compat.sections import Printed, differences, parse, passed
+from tests.compat.sections import Printed, differences, end, parse, passed
 from tests.compat.targets import THROUGH, run_everywhere
 from tests.integration.postgres import Postgres
 
@@ -33,6 +33,13 @@ def test_the_output_of_a_script_is_its_version_and_the_lines_of_each_step() -> N
     read = parse(OUTPUT)
     assert read.version == "1.2 (of the driver)"
     assert read.steps == {"connects": ("fine",), "fails": ("FAILED ValueError: it does",), "differs": ("# 1",)}
+
+
+def test_a_script_that_does_not_come_to_its_end_has_failed() -> None:
+    well, stuck = parse(OUTPUT + end(0)), parse(OUTPUT + end(1))
+    assert (well.steps["ends"], stuck.steps["ends"]) == ((), ("FAILED with exit code 1",))
+    assert "ends" in passed(well, well)
+    assert "ends" not in passed(stuck, stuck)
 
 
 def test_a_script_that_said_nothing_has_no_steps() -> None:
