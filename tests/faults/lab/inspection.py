@@ -68,8 +68,9 @@ def _finding(kind: str, text: str, database: str = "") -> Finding:
 async def inspect(stage: Stage, before: Before, warm_rss: int, entries: Mapping[str, Entry]) -> list[Finding]:
     """All that is wrong, after the clients have gone."""
     if not stage.target.is_running:
-        return [_finding(INTERNAL, f"it has ended: {stage.target.log[-3000:]}")]
-    found = await _waiters(stage.target)
+        await stage.target.revive()
+    found = [_finding(INTERNAL, f"it ended by itself: {words}") for words in stage.target.crashes]
+    found += await _waiters(stage.target)
     for database in AUDITED:
         found += await _audit(stage.target, database)
     found += await _descriptors(stage.target, before.held)

@@ -88,7 +88,9 @@ class Course:
             while not self._enough() and time.monotonic() - started < self.options.seconds:
                 await asyncio.sleep(POLL_S)
                 self._measure((time.monotonic() - started) / self.options.seconds)
-                if blowing.done() or not self.stage.target.is_running:
+                if not self.stage.target.is_running:
+                    await self.stage.target.revive()
+                if blowing.done():
                     break
                 if time.monotonic() - said >= SAY_EVERY_S:
                     said = time.monotonic()

@@ -32,6 +32,7 @@ POOL_SIZE = 5
 QUERY_TIMEOUT_S = 10
 IDLE_TRANSACTION_TIMEOUT_S = 8
 QUERY_WAIT_TIMEOUT_S = 20
+LAST_WORDS = 1500
 
 # The server is lost or unknown, cannot be reached, terminated or shutting down; a pool is full; a timer of ours has run
 # out (57014 by request of a client is another matter: see the judge).
@@ -47,6 +48,9 @@ class Target(Protocol):
     ours: str
     """LIKE pattern of the names under which it prepares statements of its own accord."""
 
+    crashes: list[str]
+    """The last words of each time that it ended by itself."""
+
     @property
     def version(self) -> str: ...
     @property
@@ -58,6 +62,9 @@ class Target(Protocol):
     @property
     def log(self) -> str: ...
     async def admin(self, sql: str) -> list[dict[str, Any]]: ...
+    async def revive(self) -> None:
+        """Start it again after it has ended by itself."""
+
     async def __aenter__(self) -> Self: ...
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -88,6 +95,13 @@ class TrunklineTarget(Proxy):
         }
         databases = {name: f"postgres://{HOST}:{port}/postgres" for name, port in ports.items()}
         super().__init__(settings, databases=databases)
+        self.crashes: list[str] = []
+
+    async def revive(self) -> None:
+        self.crashes.append(self.log[-LAST_WORDS:])
+        config = self.config_path.read_text()  # on the same port, where its clients look for it
+        self.config_path.write_text(config.replace("listen_port = 0\n", f"listen_port = {self.port}\n"))
+        await self.start()
 
 
 class PgBouncerTarget:
@@ -105,6 +119,7 @@ class PgBouncerTarget:
         self._temporary = tempfile.TemporaryDirectory(prefix="trunkline-pgbouncer-")
         self._binary, self._ports, self._launcher = binary, ports, postgres.launcher
         self.port = free_port()
+        self.crashes: list[str] = []
         directory = Path(self._temporary.name)
         self._process = ChildProcess(
             [binary, str(directory / "pgbouncer.ini")], directory / "pgbouncer.log", **postgres.launcher.options()
@@ -148,6 +163,11 @@ class PgBouncerTarget:
         self._process.start()
         await wait_until(self._answers, what="PgBouncer answers")
         return self
+
+    async def revive(self) -> None:
+        self.crashes.append(self.log[-LAST_WORDS:])
+        self._process.start()
+        await wait_until(self._answers, what="PgBouncer answers again")
 
     async def _answers(self) -> bool:
         assert self.is_running, self.log

@@ -203,7 +203,7 @@ class Judge:
             return True
         if code == ABORTED and self.session.status == "E" and self.rules.excused:
             return True  # a ROLLBACK whose server was lost; the client is told what it knows, and may ask again
-        return code in self.rules.excused and (self._is_open or said.get("V") == "FATAL")
+        return code in self.rules.excused and (self._is_open or said.get("V", said.get("S")) == "FATAL")
 
     @property
     def _is_open(self) -> bool:
