@@ -134,8 +134,9 @@ async def test_a_startup_parameter_means_what_it_means_to_postgresql(
     ids=str,
 )
 async def test_the_server_judges_what_is_invalid(
-    postgres: Postgres, pool_of_one: Proxy, parameters: dict[str, str]
+    postgres: Postgres, start_proxy: ProxyFactory, parameters: dict[str, str]
 ) -> None:
+    pool_of_one = await start_proxy({"default_pool_size": 1}, databases={"postgres": postgres}, audited=False)
     refusals = []
     for server in (postgres, pool_of_one):
         async with await Wire.connect(server.port) as wire:

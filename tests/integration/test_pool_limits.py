@@ -230,7 +230,7 @@ async def test_a_server_is_tested_before_its_next_use(
     postgres: Postgres, start_proxy: ProxyFactory, check: str, same: bool
 ) -> None:
     config = {"default_pool_size": 1, "server_check_query": check, "server_check_delay": 0}
-    proxy = await start_proxy(config, databases={"postgres": postgres})
+    proxy = await start_proxy(config, databases={"postgres": postgres}, audited=False)
     async with session(proxy) as wire:
         pids = {await pid_of(wire) for _ in range(4)}
     assert (len(pids) == 1) == same

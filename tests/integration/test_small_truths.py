@@ -224,7 +224,7 @@ async def test_settings_for_the_startup_packet_only_are_in_force(
 
 
 async def test_such_clients_keep_to_the_size_of_the_pool(server: Postgres, start_proxy: ProxyFactory) -> None:
-    proxy = await start_proxy({"default_pool_size": 1}, databases={"postgres": server})
+    proxy = await start_proxy({"default_pool_size": 1}, databases={"postgres": server}, audited=False)
     async with session(proxy, options="-P") as wire, await Wire.connect(proxy.port) as late:
         assert await server.server_connections("postgres") == 1
         await late.send_startup({"user": "postgres", "database": "postgres", "options": "-P"})
