@@ -99,6 +99,14 @@ async def newcomer(stage: Stage, style: str) -> None:
             await stage.expect_own_answer(wire)
 
 
+async def listen(stage: Stage) -> None:
+    """Two clients listen at once, so that one of them waits for the other's shared connection."""
+    async with stage.client() as first, stage.client("asking") as second:
+        await asyncio.gather(*(stage.ask(wire, query("LISTEN news")) for wire in (first, second)))
+        await stage.ask(second, query("UNLISTEN *"))
+        await stage.expect_own_answer(first)
+
+
 async def log_in_over_tls(stage: Stage) -> None:
     async with await stage.connect() as wire:
         assert await wire.request_tls() == b"S"
@@ -286,12 +294,21 @@ async def stop_while_all_is_under_way(stage: Stage) -> None:
         await knocking
 
 
+async def stop_while_a_client_listens(stage: Stage) -> None:
+    async with stage.client() as wire:
+        await stage.ask(wire, query("LISTEN news"))
+        stage.instance.stop()
+        await wire.read_to_end()
+        await asyncio.wait([stage.serving])
+
+
 # --- the tables ---------------------------------------------------------------------------------------------------
 
 SCENARIOS: dict[str, Scenario] = {
     function.__name__: function
     for function in (
         log_in_and_ask,
+        listen,
         log_in_over_tls,
         log_in_over_direct_tls,
         piece_of_a_password,
@@ -315,6 +332,7 @@ SCENARIOS: dict[str, Scenario] = {
         pause_by_signal,
         drain,
         stop_while_all_is_under_way,
+        stop_while_a_client_listens,
     )
 }
 
@@ -325,6 +343,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 # Points that nothing is ever suspended at, and why; each was looked at.
 REVIEWED: dict[str, str] = {
+    "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (
+        "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"
+    ),
     "net/sockets.py connect: await _connect_one(socket.AF_UNIX, name, settings)": (
         "a socket file is connected to at once, or not at all (unix(7): EAGAIN, never EINPROGRESS)"
     ),

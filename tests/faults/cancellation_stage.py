@@ -161,7 +161,7 @@ class Stage:
     def left_over(self) -> dict[str, int]:
         """What should be gone by now."""
         instance, pools = self.instance, list(self.instance.pools)
-        idle = 0 if self.serving.done() else sum(len(pool.idle) for pool in pools)
+        idle = 0 if self.serving.done() else sum(len(pool.idle) for pool in pools) + self._unused_listeners()
         counts = {
             "clients": len(instance.clients),
             "closing": len(instance.clients.ending),
@@ -175,10 +175,15 @@ class Stage:
         }
         return {name: count for name, count in counts.items() if count}
 
+    def _unused_listeners(self) -> int:
+        """Connections that listened for clients, and for nobody now: they are kept for a while."""
+        return sum(not shared.subscribers for shared in self.instance.pools.listeners.shared.values())
+
     async def _is_alone(self) -> bool:
         idle = Counter[bool]()
         for pool in [] if self.serving.done() else self.instance.pools:
             idle[pool.database == "sealed"] += len(pool.idle) if pool.database != "scripted" else 0
+        idle[False] += 0 if self.serving.done() else self._unused_listeners()
         counts = [await server.server_connections() for server in (self.postgres, self.sealed)]
         return counts == [idle[False], idle[True]]
 

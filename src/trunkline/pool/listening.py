@@ -243,9 +243,6 @@ class Listeners:
             elif idle_timeout and now - shared.unused_since >= idle_timeout:
                 shared.link.close()
 
-    async def close(self) -> None:
-        await self.tasks.cancel()
-
 
 def _settle(asked: asyncio.Future[None], error: TrunklineError | None) -> None:
     if asked.done():

@@ -161,8 +161,8 @@ class Instance:
             self.clients.end(link, error)
         for pool in self.pools:
             await pool.close(error)
-        await asyncio.gather(self.tasks.cancel(), self.clients.tasks.cancel(), self.pools.tasks.cancel())
-        await self.pools.listeners.close()
+        owners = (self.tasks, self.clients.tasks, self.pools.tasks, self.pools.listeners.tasks)
+        await asyncio.gather(*(tasks.cancel() for tasks in owners))
         self.derivation.close()
         self.engine.close()
 
