@@ -21,7 +21,7 @@ from tests.faults.nonce.tally import Finding
 POLL_S = 0.5
 SAY_EVERY_S = 10.0
 WARM_AFTER = 0.25  # of the time or of the replies: what it has grown until then is no leak
-RUSH = 1.3  # faults are made a little faster than asked for, so that they are done before the time is over
+RUSH = 1.6  # faults are made a little faster than asked for, so that they are done before the time is over
 WORKERS = 1
 MISCHIEF_S = 6.0  # how often each client misbehaves
 
