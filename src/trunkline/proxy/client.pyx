@@ -153,7 +153,7 @@ cdef class ClientLink(Lessee):
 
     def _bad_length(self, unsigned int length):
         self._flush_requests()
-        if 4 <= length <= LONGEST_BYTES:
+        if 4 <= length <= 0x7fffffff:
             self.end(MessageTooLarge(f"message of {length} bytes is larger than max_packet_size"))
         else:
             self._violation("invalid message length")
