@@ -20,7 +20,7 @@ from tests.integration.postgres import Postgres
 HARMS = ("cancel", "late cancel", "raise")
 
 ENDS = (Ended, OSError, EOFError)  # OSError has the ends by TLS in it, EOFError those in the middle of a message
-TRIES = 5
+TRIES = 10
 
 _seen: dict[Stack, str] = {}
 
