@@ -174,6 +174,18 @@ async def test_reset_goes_back_to_what_the_startup_packet_said(proxy: Proxy) -> 
                 assert await value(one, "SHOW DateStyle") == b"SQL, DMY"
 
 
+async def test_a_reset_goes_there_in_session_pooling_too(postgres: Postgres) -> None:
+    settings = {"pool_mode": "session"}
+    async with (
+        Proxy(settings, databases={"postgres": postgres}) as proxy,
+        session(proxy, TimeZone="Asia/Tokyo") as one,
+    ):
+        await one.query("SET TimeZone = 'Europe/Berlin'")
+        for reset in ("RESET TimeZone", "DISCARD ALL", "SET TimeZone TO DEFAULT"):
+            await one.query(reset)
+            assert await value(one, "SHOW TimeZone") == b"Asia/Tokyo"
+
+
 async def test_sql_sees_statements_prepared_by_the_protocol_and_the_reverse(proxy: Proxy) -> None:
     async with session(proxy) as one:
         await transact(one, parse("SELECT 1", "by_protocol"), SYNC)

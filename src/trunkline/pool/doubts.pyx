@@ -78,11 +78,20 @@ cdef int wait_for_answers(Lessee client) except -1:
     return 1
 
 
+cdef bint may_reset(Owner owner, bytes text):
+    """In session pooling a reset has to go back to the startup packet too; the rest is the server's business."""
+    cdef bytes lower
+    if owner.tracks:
+        return False
+    lower = text.lower()
+    return b"reset" in lower or b"discard" in lower or b"default" in lower
+
+
 cdef int run_doubtful(Lessee client, bytes text, int sight, Frame *frame) except -1:
     """A statement with this text is about to run; it may change the session."""
     cdef Owner owner = client.server.owner
     cdef bytes bound = b""
-    if not (sight & DOUBTFUL and owner.exact):
+    if not sight & DOUBTFUL or not (owner.exact or may_reset(owner, text)):
         return 0
     if frame.type == c'B':
         bound = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)

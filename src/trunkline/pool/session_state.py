@@ -92,6 +92,10 @@ class SessionKeeper:
         """A doubtful statement is about to run: note what may be left behind."""
         effects, server = self.effects.of(text, ambiguous=ambiguous), lessee.server
         assert server is not None
+        if effects.resets:
+            self._restore_after(lessee, server, effects)
+        if not self.pool.exact:
+            return
         leaves = effects.leaves & ~State.SEQUENCES
         if leaves & State.SETTINGS:
             self.remember(effects.settings)
@@ -105,8 +109,6 @@ class SessionKeeper:
         if lessee.listening is not None and effects.unlistens:
             lessee.listening.note_unlisten(effects.unlistens)
         server.doubt |= (leaves & PROBED) | (effects.ends & lessee.pins) | (State.CODE if effects.changes_code else 0)
-        if effects.resets:
-            self._restore_after(lessee, server, effects)
 
     def make_way(self, lessee: Lessee, effects: Effects) -> None:
         """A statement is on its way that needs a database without connections."""

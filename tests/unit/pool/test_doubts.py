@@ -39,7 +39,7 @@ async def test_statements_are_prepared_before_what_they_mean_is_changed() -> Non
         server.forget_session()  # as if this were another server
         client.send(query(b"SET DateStyle = 'German'"))
         made.turn()
-        assert [kind for kind, _ in far.frames()] == ["P", "Q"]
+        assert [kind for kind, _ in far.frames()] == ["P", "S", "Q"]
         assert link.pins & State.MEANING
 
 
