@@ -8,10 +8,9 @@ is taken to have them all.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import Any
 
 from trunkline.routing.sql import Node, only, parse, walk
 from trunkline.routing.template import dotted_names, template, words_of
@@ -91,6 +90,22 @@ _CHANGE_CODE = frozenset(
         "CreateTrigStmt",
         "RenameStmt",
         "RuleStmt",
+        "ViewStmt",
+    )
+)
+
+# Statements that make something in pg_temp if that comes first in the search_path.
+_CREATE = frozenset(
+    (
+        "CompositeTypeStmt",
+        "CreateDomainStmt",
+        "CreateEnumStmt",
+        "CreateFunctionStmt",
+        "CreateRangeStmt",
+        "CreateSeqStmt",
+        "CreateStmt",
+        "CreateTableAsStmt",
+        "DefineStmt",
         "ViewStmt",
     )
 )
@@ -245,10 +260,10 @@ def effects_of(text: bytes, foreign: frozenset[bytes] = frozenset()) -> Effects:
 
 
 def _of_statement(name: str, node: Node, text: bytes) -> Effects:
+    leaves = State.TEMPORARY if name in _CREATE else NO_STATE
     if name == "CreateFunctionStmt":  # its body runs later
-        leaves = State.TEMPORARY if _is_temporary(node.get("funcname", ())) else NO_STATE
         return Effects(leaves, changes_code=True)
-    found = Effects(changes_code=name in _CHANGE_CODE and not _makes_temporary(node))
+    found = Effects(leaves, changes_code=name in _CHANGE_CODE and not _makes_temporary(node))
     for key, value in [(name, node), *walk(node)]:
         if key in _NODES:
             found |= _NODES[key](value, text)
@@ -262,10 +277,6 @@ _TEMPORARY = (("relpersistence", "t"), ("schemaname", "pg_temp"))
 
 def _makes_temporary(node: Node) -> bool:
     return any(node.get(key, {}).get("relpersistence") == "t" for key in ("relation", "view"))
-
-
-def _is_temporary(names: Iterable[Any]) -> bool:
-    return any(only(name)[1].get("sval") == "pg_temp" for name in names)
 
 
 @dataclass(slots=True)
