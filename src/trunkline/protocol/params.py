@@ -148,7 +148,8 @@ class Difference:
         """As a literal, or, beyond ASCII, as its bytes: the session may still be in another encoding."""
         if value.isascii():
             return quote(value)
-        return b"pg_catalog.convert_from('\\x%b', %b)" % (value.hex().encode(), quote(self.encoding))
+        decoded = b"pg_catalog.decode('%b', 'hex')" % value.hex().encode()  # whatever a backslash means
+        return b"pg_catalog.convert_from(%b, %b)" % (decoded, quote(self.encoding))
 
 
 def _is_not_role(name: bytes) -> bool:

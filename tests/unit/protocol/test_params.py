@@ -156,11 +156,11 @@ def test_hostile_settings_make_no_second_statement(name: bytes, value: bytes) ->
     if value.isascii():
         read_value, rest = read_literal(rest, standard=True)
     else:
-        convert = b", pg_catalog.convert_from("
-        assert rest.startswith(convert)
-        digits, rest = read_literal(rest[len(convert) - 2 :], standard=True)
-        read_value = bytes.fromhex(digits.removeprefix(b"\\x").decode())
-        rest = rest.removeprefix(b", 'UTF8')")
+        convert = b"pg_catalog.convert_from(pg_catalog.decode("
+        assert rest.startswith(b", " + convert)
+        digits, rest = read_literal(rest[len(convert) :], standard=True)
+        read_value = bytes.fromhex(digits.decode())
+        rest = rest.removeprefix(b", 'hex'), 'UTF8')")
     assert (read_name, read_value, rest) == (name, value, b", false)")
 
 
