@@ -351,6 +351,7 @@ async def test_code_that_is_made_through_the_proxy_is_known_at_once(postgres: Po
     async with Proxy(ROTATING, databases={"postgres": postgres}) as proxy, session(proxy) as one:
         await one.query("DROP FUNCTION IF EXISTS made_now; CREATE FUNCTION made_now() RETURNS void LANGUAGE plpgsql AS"
                         " $$ BEGIN SET work_mem = '6MB'; END $$")  # fmt: skip
+        await one.query("SELECT 1")  # behind the look at what is new
         async with session(proxy) as other:
             await other.query("SELECT made_now()")
             for _ in range(4):

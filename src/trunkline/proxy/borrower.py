@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from trunkline.errors import ServerRefused, TrunklineError
+from trunkline.errors import ServerLost, ServerRefused, TrunklineError
 from trunkline.failpoints import failpoint
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import ConnectionEnded, Inbox
@@ -56,7 +56,8 @@ async def borrow(pool: Pool, engine: Engine, asker: Inbox | None = None) -> Asyn
         if server is None:
             await borrower.outcome
             server = borrower.server
-        assert server is not None
+        if server is None:  # lost between the grant and our turn
+            raise ServerLost("server closed the connection unexpectedly")
         yield server
     finally:
         if asker is not None:
