@@ -1,9 +1,9 @@
 """Leases: the compiled part of a pool, what happens once a query.
 
 A server connection is in exactly one place: idle, active (leased), tested (a query of ours runs), logging in, being
-canceled (its lease is over, a cancel request is not), draining (its client left in the middle). A lessee is in `clients` or, in line, in
-`waiting`. Here is only what needs no decision: give an idle server, hand a free one to the next in line. Everything
-else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
+canceled (its lease is over, a cancel request is not), draining (its client left in the middle). A lessee is in `clients`
+or, in line, in `waiting`. Here is only what needs no decision: give an idle server, hand a free one to the next in line.
+Everything else (open, wait, refuse, close, check) is asked of the Python subclass, `pool.pool.Pool`, and its policy.
 """
 
 import logging

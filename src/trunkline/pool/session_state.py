@@ -229,12 +229,18 @@ class SessionKeeper:
         for state in State:
             if new & state:
                 self.pin_counts[state] += 1
-        if new and not lessee.told_pinned:
-            lessee.told_pinned = True
-            lessee.write(notice_response("01000", f"this client keeps its server connection: {reasons(new)}"))
         if new and not lessee.pins:
             lessee.pinned_at = self.pool.pools.now
         self.pool.pin(lessee, pins)
+        self._tell(lessee)
+
+    def _tell(self, lessee: Lessee) -> None:
+        """Once, and never inside a message of the server's: then it is told with the next reason, or not at all."""
+        within = lessee.server is not None and lessee.server.mid_reply
+        if lessee.pins and not lessee.told_pinned and not within:
+            lessee.told_pinned = True
+            text = f"this client keeps its server connection: {reasons(lessee.pins)}"
+            lessee.write(notice_response("01000", text))
 
 
 def _may_have_changed(server: ServerLink, lessee: Lessee, found: Found) -> bool:

@@ -80,7 +80,7 @@ class Subscriber:
 
     def _between_transactions(self) -> bool:
         server = self.lessee.server
-        return server is None or server.session.free
+        return server is None or (server.session.free and not server.mid_reply)
 
     # --- what its own server says ---------------------------------------------------------------------------------
 

@@ -55,9 +55,6 @@ class Effects:
     unlistens: frozenset[bytes] = frozenset()  # channels; b"*" is all
     closes_database: frozenset[bytes] = frozenset()  # databases that nobody may be connected to while it runs
 
-    def __bool__(self) -> bool:
-        return self is not NOTHING and self != NOTHING
-
     def __or__(self, other: Effects) -> Effects:
         return Effects(
             self.leaves | other.leaves,

@@ -208,6 +208,27 @@ async def test_pgbouncers_way_asks_nothing() -> None:
         assert link.server is None
 
 
+async def test_no_notice_is_written_into_a_message_of_the_servers() -> None:
+    async with relay() as made:
+        link, client = made.client()
+        _, far = made.server()
+        client.send(query(b"select 'long'"))
+        made.turn()
+        answered = message(b"D", row(b"x" * 100_000)) + command_complete("SELECT 1") + READY
+        far.send(answered[:70_000])
+        made.turn()
+        client.send(query(b"SELECT setseed(0.5)"))
+        made.turn()
+        assert State(link.pins) == State.UNKNOWABLE
+        far.send(answered[70_000:])
+        made.turn()
+        received = b""
+        while piece := client.bytes():
+            received += piece
+            made.turn()
+        assert received == answered
+
+
 def test_reasons_are_words() -> None:
     assert reasons(State.LOCKS | State.TEMPORARY) == "advisory locks of the session, temporary tables"
     assert reasons(0) == ""
