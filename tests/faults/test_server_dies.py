@@ -287,7 +287,10 @@ END = query("SELECT pg_terminate_backend(pg_backend_pid())")
 
 @pytest.mark.parametrize("at", [0, 1, 1_000, 2_499])
 async def test_row_9_a_pipeline_of_everything_has_one_ready_for_query_for_each_unit(proxy: Proxy, at: int) -> None:
-    """The server ends itself in the middle: what it has answered stands, each unit behind has an error of its own."""
+    """The server ends itself in the middle: what it has answered stands, each unit behind has an error of its own.
+
+    What it had answered and TCP had not yet delivered goes with it: its end, with more to read, is a reset.
+    """
     units = [*UNITS.values()] * 313
     units[at] = END
     async with await log_in(proxy) as wire:
@@ -295,9 +298,11 @@ async def test_row_9_a_pipeline_of_everything_has_one_ready_for_query_for_each_u
         answers = [await wire.read_until("Z") for _ in units]
         await writing
         assert all(len(errors(frames)) <= 1 for frames in answers)
-        assert errors(answers[at]) == ["57P01"]
-        for sent, frames in zip(units[:at], answers[:at], strict=True):
+        lost = next(number for number, frames in enumerate(answers) if {*errors(frames)} & {"57P01", "08006", "08007"})
+        assert lost == at or errors(answers[lost]) != ["57P01"]
+        assert lost <= at
+        for sent, frames in zip(units[:lost], answers[:lost], strict=True):
             assert errors(frames) == (["42601"] if b"SELEKT" in sent else ["22012"] if b"1/0" in sent else [])
-        told = {sqlstate for frames in answers[at + 1 :] for sqlstate in errors(frames)}
+        told = {sqlstate for frames in answers[lost + 1 :] for sqlstate in errors(frames)}
         assert told <= {"08006", "08007", "42601", "22012"}
         assert rows(await wire.query("SELECT 'kept'")) == [[b"kept"]]

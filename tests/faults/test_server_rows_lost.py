@@ -336,9 +336,10 @@ async def test_row_10_a_crash_of_a_sibling_is_told_once_and_who_waits_is_served(
         proxy = await start_proxy({"pool_mode": "transaction", "server_login_retry": 10}, databases=databases)
         idle, victim, sibling = [await log_in(proxy) for _ in range(3)]
         await sibling.query("BEGIN")
+        await sibling.send_query("SELECT pg_sleep(60)")
         faults.add(Rule("fe", "Q", re="victim", bytes=WHOLE), Kill())
         one_error(await victim.query("SELECT 'victim' FROM pg_sleep(60)"), "08006")
-        one_error(await sibling.query("SELECT 1"), "57P02", "08006")
+        one_error(await sibling.read_until("Z"), "57P02", "08006")
         await sibling.query("ROLLBACK")
         for wire in (idle, victim, sibling):
             await expect_kept(wire)

@@ -232,7 +232,10 @@ async def test_row_35_a_role_that_was_dropped_gets_no_new_servers(postgres: Post
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name <> ''"
             " OR (backend_type = 'client backend' AND pid <> pg_backend_pid())"
         )
-        assert await last_error(wire, "SELECT 1") in ("08001", "28000", "28P01")
+        told = await last_error(wire, "SELECT pg_sleep(60)")  # 57P01, if the signal came later than the statement
+        if told in ("57P01", "08006"):
+            told = await last_error(wire, "SELECT 1")
+        assert told in ("08001", "28000", "28P01")
     assert "28P01" in proxy.log or "28000" in proxy.log
     await postgres.create_role("shortlived", "secret")
     await wait_until(lambda: is_served(proxy), what="the role is there again")

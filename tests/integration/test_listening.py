@@ -176,10 +176,10 @@ async def test_a_listener_that_leaves_is_forgotten(postgres: Postgres, pool_of_o
     async with session(pool_of_one) as witness:
         await witness.query("LISTEN other")
         async with session(pool_of_one) as wire:
-            await wire.query("LISTEN news")
+            await wire.query("LISTEN leaving")
 
         async def unlistened() -> bool:
-            last = await postgres.fetch("SELECT query FROM pg_stat_activity WHERE query = 'UNLISTEN \"news\"'")
+            last = await postgres.fetch("SELECT query FROM pg_stat_activity WHERE query = 'UNLISTEN \"leaving\"'")
             return len(last) == 1
 
         await wait_until(unlistened)

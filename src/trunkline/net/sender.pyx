@@ -12,7 +12,7 @@ Rules:
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, ECONNRESET, EINTR, EPIPE, errno
 from libc.string cimport memset
 
 import ssl
@@ -182,7 +182,10 @@ cdef class Sender(Placed):
         if sent < 0:
             if errno == EAGAIN or errno == EINTR:
                 return 0
-            return self.on_end(strerror(errno))
+            if errno != EPIPE and errno != ECONNRESET:
+                return self.on_end(strerror(errno))
+            self.unsent = None  # the peer reads no more; what it said before that is still to be read, and then its end
+            return self.on_sent()
         self.unsent_start += sent
         if sent < n:
             if self.unsent_start > SENT_BYTES:

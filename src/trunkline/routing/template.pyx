@@ -13,7 +13,9 @@ from trunkline.routing.lexer cimport (
 
 cdef uint64_t SET_CONFIG = hash_of(b"set_config", 10)
 
-_dotted = re.compile(rb"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)+")
+# What could be a name with dots is found first, whole, and judged then: in one step it would be quadratic.
+_run = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$.\x80-\xff]*")
+_dotted = re.compile(rb"[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*(?:\.[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)+")
 
 
 def template(bytes sql):
@@ -75,5 +77,13 @@ def words_of(bytes sql):
 
 
 def dotted_names(bytes sql):
-    """Everything of the form a.b, wherever it stands, in lower case: it may be the name of a setting."""
-    return frozenset(name.lower() for name in _dotted.findall(sql))
+    """Everything of the form a.b, wherever it stands, in lower case: it may be the name of a setting.
+
+    A dollar belongs to a name and to the quotes about one, so that of `$$a.b$$` both a.b and a.b$$ are found.
+    """
+    found = set()
+    for run in _run.findall(sql):
+        if b"." in run:
+            for part in run.split(b".."):
+                found.update((part.strip(b"."), *(piece.strip(b".") for piece in part.split(b"$"))))
+    return frozenset(name.lower() for name in found if _dotted.fullmatch(name))

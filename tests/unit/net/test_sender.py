@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.relay import READY, SYNC, bind, execute, parse, query, relay
+from tests.unit.relay import READY, SYNC, bind, error, execute, parse, query, relay
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete
 
 
@@ -61,6 +61,21 @@ async def test_our_own_pieces_and_the_servers_reach_the_client_in_order() -> Non
         other.send(PARSE_COMPLETE, BIND_COMPLETE, done, PARSE_COMPLETE, BIND_COMPLETE, done, READY)
         made.turn()
         assert client.kinds() == "2C2CZ"
+
+
+async def test_last_words_are_heard_while_the_peer_takes_nothing_more() -> None:
+    """A server says why it ends and leaves, with much of the query unread: sending fails, reading does not."""
+    async with relay() as made:
+        _, client = made.client()
+        _, far = made.server()
+        asked = query(b"SELECT '%s'" % (b"x" * 1_000)) * 240
+        for start in range(0, len(asked), 50_000):
+            client.send(asked[start : start + 50_000])
+            made.turn()
+        far.send(error("57P01", "terminating connection", "FATAL"))
+        far.close()
+        made.turn()
+        assert client.frames()[0] == ("E", error("57P01", "terminating connection")[5:])
 
 
 @settings(max_examples=30)

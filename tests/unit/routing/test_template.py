@@ -41,6 +41,27 @@ def test_words_are_found_in_strings_too() -> None:
     assert words_of(b"DO $$ BEGIN perform a.f('X y') $$") == {b"do", b"begin", b"perform", b"a", b"f", b"x", b"y"}
 
 
+@pytest.mark.parametrize("size", [100, 3_000_000])
+@pytest.mark.parametrize("text", [b"x", b"x.", b"a$", b".", b"$a.b", b"a.b ", b"\xe9"])
+def test_dotted_names_of_any_text_take_one_look_at_it(text: bytes, size: int) -> None:
+    assert all(b"." in name for name in dotted_names(text * (size // len(text))))
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        (b"$$SET my.own = 1$$", {b"my.own"}),
+        (b"$$my.own$$", {b"my.own", b"my.own$$"}),
+        (b"$tag$my.own$tag$", {b"my.own", b"tag$my.own$tag$"}),
+        (b"My$Own.x", {b"my$own.x", b"own.x"}),
+        (b"a..b.c", {b"b.c"}),
+        (b"1a.b .c.d. e.1 \xc3\xa9.x", {b"a.b", b"c.d", b"\xc3\xa9.x"}),
+    ],
+)
+def test_dotted_names_stand_anywhere(sql: bytes, names: set[bytes]) -> None:
+    assert dotted_names(sql) == names
+
+
 def test_dotted_names_may_be_settings() -> None:
     assert dotted_names(b"SELECT set_config('App.tenant', $1, false), 1.5, t.a.b") == {b"app.tenant", b"t.a.b"}
 
