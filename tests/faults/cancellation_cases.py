@@ -343,6 +343,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 # Points that nothing is ever suspended at, and why; each was looked at.
+EITHER_WAY: dict[str, str] = {
+    "pool/listening.py Listeners._pass_mark: await mark.joined.wait()": (
+        "two connections hear of one NOTIFY: reached if the client's own is the first"
+    ),
+}
 REVIEWED: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (
         "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"

@@ -62,6 +62,13 @@ CONVERSATIONS = {
     ),
     "answers come before the error that ends a connection": ("0 ! bind of nothing", "0 ! unknown type"),
     "a message of an unknown type ends a COPY": ("0 Q copy in...", "0 ! unknown type"),
+    "a message that would be waited with for other answers ends a COPY at once": (
+        *("0 Q discard...", "0 P a copy in", "0 B  a ", "0 E  0", "0 S", "0 P a long name deallocate..."),
+        *("0 P  show path",),
+    ),
+    "a query that would be waited with for other answers ends a COPY at once": (
+        *("0 P a one", "0 Q copy in", "0 Q prepare"),
+    ),
     "nobody runs the unnamed statement of another client": (
         *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
         *("0 B  missing ", "0 P  rows", "0 S", "0 B   ", "0 E  0", "0 S"),

@@ -172,17 +172,29 @@ async def test_a_listen_in_a_transaction_begins_with_its_commit(postgres: Postgr
         assert await heard(wire) == "after"
 
 
+async def test_a_listener_that_leaves_at_once_is_never_taken_over(postgres: Postgres, pool_of_one: Proxy) -> None:
+    async with session(pool_of_one) as witness:
+        await witness.query("LISTEN other")
+        for _ in range(20):
+            async with session(pool_of_one) as wire:
+                await wire.query("LISTEN leaving")
+
+        async def forgotten() -> bool:
+            return [row["channel"] for row in await pool_of_one.admin("SHOW LISTENERS")] == ["other"]
+
+        await wait_until(forgotten)
+
+
 async def test_a_listener_that_leaves_is_forgotten(postgres: Postgres, pool_of_one: Proxy) -> None:
+    async def shared_says(like: str) -> bool:
+        return bool(await postgres.fetch("SELECT pid FROM pg_stat_activity WHERE query LIKE %s", like))
+
     async with session(pool_of_one) as witness:
         await witness.query("LISTEN other")
         async with session(pool_of_one) as wire:
             await wire.query("LISTEN leaving")
-
-        async def unlistened() -> bool:
-            last = await postgres.fetch("SELECT query FROM pg_stat_activity WHERE query = 'UNLISTEN \"leaving\"'")
-            return len(last) == 1
-
-        await wait_until(unlistened)
+            await wait_until(lambda: shared_says('%LISTEN "leaving"'))
+        await wait_until(lambda: shared_says('UNLISTEN "leaving"'))
         await postgres.fetch("NOTIFY other, 'still'")
         assert await heard(witness) == "still"
 

@@ -39,6 +39,7 @@ async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int,
         failpoint("cancel_decided")
         async with asyncio.timeout(timeout_s or None):
             await _deliver(opener, owner, server, asked)
+        failpoint("cancel_over")
     except (TimeoutError, OSError, TrunklineError) as error:
         log.warning("cancel request for %r was lost: %s", server, error or type(error).__name__)
         server.close_needed = True
@@ -47,7 +48,6 @@ async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int,
         raise
     finally:
         server.cancels -= 1
-        failpoint("cancel_over")
         owner.cancel_over(server)
 
 

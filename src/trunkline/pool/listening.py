@@ -179,6 +179,8 @@ class Listeners:
                 done(succeeded)
 
     def _begin(self, lessee: Lessee, shared: Shared, channels: set[bytes]) -> Mark:
+        if not lessee.opened:
+            raise ListenerLost("this client has gone meanwhile")
         if lessee.listening is None:
             lessee.listening = Subscriber(lessee, shared)
         subscriber: Subscriber = lessee.listening

@@ -230,7 +230,19 @@ cdef int step_break_copy(ClientLink client, Frame *frame) except -1:
         client.server.session.expect(SYNC, FORWARD, None)
         client.server.gather(<unsigned char *>PyBytes_AS_STRING(sync), PyBytes_GET_SIZE(sync))
     client.server.session.end_copy()
-    return FUNCTIONS[TABLE[READY][frame.type]](client, frame)
+    if FUNCTIONS[TABLE[READY][frame.type]](client, frame) == WAIT:
+        return break_at_once(client, frame)
+    return DONE
+
+
+cdef int break_at_once(ClientLink client, Frame *frame) except -1:
+    """It would wait for the end of the COPY, which only it can bring about; so nobody else may have the server then."""
+    client.awaits_answers = client.blocked = False
+    client.server.close_needed = True
+    if frame.type != c'Q':
+        return extended(client, frame, EXECUTE, None)
+    enter(client, QUERY, None, WRITES)
+    return client._pass(frame)
 
 
 cdef int step_end_copy(ClientLink client, Frame *frame) except -1:
