@@ -1,0 +1,103 @@
+"""What the planner knows of a database: relations, their columns and what hides behind them, and functions. Pure data.
+
+A catalog is immutable; a change of the schema makes a new one, with another `version`. Names are as PostgreSQL has
+them (folded, unquoted). Where a field holds SQL it is PostgreSQL's own rendering (pg_get_viewdef, pg_get_expr, prosrc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+Name = tuple[str, str]  # schema and name
+
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `type` is its type's name in pg_type (`int8`, `varchar`), of a domain that of its base type."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    default: str | None = None  # SQL; of a generated or identity column too
+    generated: bool = False  # or identity ALWAYS: a client gives no value
+    deterministic: bool = True  # its collation finds equal only what is byte for byte equal
+    is_enum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A user's trigger: the function that it calls."""
+
+    name: str
+    function: Name
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A reference from these columns to those of another table."""
+
+    columns: tuple[str, ...]
+    target: Name
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table, view or the like; `kind` is pg_class.relkind (r, p, v, m, f, S)."""
+
+    schema: str
+    name: str
+    kind: str = "r"
+    columns: tuple[Column, ...] = ()
+    definition: str | None = None  # of a view: its SELECT
+    parent: Name | None = None  # of a partition: what it is a partition of
+    keys: tuple[tuple[str, ...], ...] = ()  # primary and unique keys, the primary one first
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    policies: tuple[str, ...] = ()  # SQL of row security policies
+    rules: tuple[str, ...] = ()  # definitions of rules other than a view's own
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function or procedure; `kind` is pg_proc.prokind (f, p, a, w), `volatility` pg_proc.provolatile (i, s, v)."""
+
+    schema: str
+    name: str
+    arguments: tuple[str, ...] = ()  # names of types
+    kind: str = "f"
+    volatility: str = "v"
+    language: str = "internal"
+    body: str = ""
+    returns_set: bool = False
+    defaults: int = 0  # how many of the last arguments may be left out
+    variadic: bool = False
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The schema of one database. Lookups follow a search_path, as PostgreSQL's do (namespace.c)."""
+
+    relations: Mapping[Name, Relation] = field(default_factory=dict)
+    functions: Mapping[Name, tuple[Function, ...]] = field(default_factory=dict)
+    version: int = 0
+
+    def find_relation(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
+        return next((found for key in _places(schema, name, search_path) if (found := self.relations.get(key))), None)
+
+    def find_functions(self, schema: str | None, name: str, search_path: Iterable[str]) -> tuple[Function, ...]:
+        """All functions of this name that a call may mean, in the first schema that has one, and in those behind it."""
+        return tuple(one for key in _places(schema, name, search_path) for one in self.functions.get(key, ()))
+
+
+def _places(schema: str | None, name: str, search_path: Iterable[str]) -> list[Name]:
+    if schema is not None:
+        return [(schema, name)]
+    path = list(search_path)
+    return [(place, name) for place in (path if "pg_catalog" in path else ["pg_catalog", *path])]
