@@ -18,6 +18,7 @@ COMPILED = (
     "trunkline.protocol.scanner",
     "trunkline.protocol.server_session",
     "trunkline.protocol.statement",
+    "trunkline.routing.hashing",
     "trunkline.routing.lexer",
     "trunkline.routing.template",
     "trunkline.routing.bodies",

@@ -7,10 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-Value = int | float | str | bytes | bool | tuple[object, ...]  # a key in the form that `routing.values` gives it
+# A key in the form that `routing.values` gives it: text as str, uuid and bytea as bytes, numeric as Decimal, dates as
+# days and timestamps as microseconds since 2000-01-01 (with PostgreSQL's own numbers for the infinities).
+Value = int | float | str | bytes | bool | Decimal
+
+
+class NotCoercible(Exception):
+    """PostgreSQL refuses this value as well: whichever server gets the statement says so."""
+
+
+class KeyUnknown(Exception):
+    """Only PostgreSQL can say what this value is (a setting, a zone or the clock decides): it may be on any shard."""
+
+
+class KeyNotMapped(Exception):
+    """The operator's map does not say where rows with this key are."""
 
 
 class Kind(StrEnum):
@@ -25,7 +40,7 @@ class ShardFunction(Protocol):
     """From keys to shards. All masks are within `every`."""
 
     name: str  # the setting's value: hash, range, list, ...
-    types: tuple[str, ...]  # of the key's columns, as they were declared to it
+    types: tuple[str, ...]  # of the key's columns, with their modifiers: int8, varchar(36)
     every: int
 
     def shards_of(self, key: tuple[Value | None, ...]) -> int:
