@@ -6,10 +6,8 @@ from libc.stdint cimport uint64_t
 from trunkline.routing.lexer import DOUBTFUL_WORDS
 from trunkline.routing.template import words_of
 
-from trunkline.routing.lexer cimport (
-    ANYWHERE, DOUBTFUL, END, FIRST_DOUBTFUL, FIRST_READS, QUOTED_WORD, STRING, WORD, Lexer, Token, Vocabulary, glance,
-    hash_of, next_token, start,
-)
+from trunkline.routing.lexer cimport ANYWHERE, DOUBTFUL, FIRST_DOUBTFUL, FIRST_READS, Vocabulary, glance
+from trunkline.routing.tokens cimport END, QUOTED_WORD, STRING, WORD, Lexer, Token, hash_of, next_token, start
 
 cdef uint64_t BEGIN_WORD = hash_of(b"begin", 5), THEN_WORD = hash_of(b"then", 4), ELSE_WORD = hash_of(b"else", 4)
 cdef uint64_t LOOP_WORD = hash_of(b"loop", 4), EXECUTE_WORD = hash_of(b"execute", 7), CLOSE_WORD = hash_of(b"close", 5)
@@ -31,11 +29,11 @@ def code_is_doubtful(Vocabulary words, bytes body):
     cdef Token token
     cdef uint64_t before = 0     # the last word; 0 at the beginning and behind a semicolon
     cdef unsigned int bits
-    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), True)
     while True:
         token = next_token(&lexer)
         if token == END:
-            return lexer.ambiguous
+            return lexer.ambiguous or lexer.spelled
         if token == WORD or token == QUOTED_WORD:
             bits = words.find(lexer.hash)
             if bits & ANYWHERE and lexer.hash != EXECUTE_WORD:
@@ -64,7 +62,7 @@ cdef bint hides_session_words(Vocabulary words, bytes text):
     """A string may be anything; one that begins with a word that changes sessions, or has one in it, may be run."""
     cdef Lexer lexer
     cdef unsigned int bits
-    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text), True)
     if next_token(&lexer) != WORD:
         return False
     bits = words.find(lexer.hash)

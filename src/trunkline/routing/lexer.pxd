@@ -1,4 +1,4 @@
-# PostgreSQL's tokens and the words that matter among them: the C side of the contract in lexer.pyx.
+# The words that matter in a statement, and a glance at it: the C side of the contract in lexer.pyx.
 from libc.stdint cimport uint64_t
 
 cdef enum Sight:         # what a text shows at a glance; bits
@@ -16,23 +16,6 @@ cdef enum Bits:          # what a Vocabulary says of a word
     FIRST_ENDS_NAMES = 16
     FIRST_COMMITS = 32
 
-cdef enum Token:
-    END
-    WORD                 # unquoted; `hash` is that of its lower case
-    QUOTED_WORD          # "..."; `hash` is that of what is between the quotes
-    STRING               # any constant in quotes
-    NUMBER
-    PARAMETER            # $n
-    OTHER                # one character of an operator or of punctuation
-
-cdef struct Lexer:
-    const unsigned char *text
-    Py_ssize_t n
-    Py_ssize_t start     # of the last token
-    Py_ssize_t at        # behind it
-    uint64_t hash
-    bint ambiguous
-
 cdef struct Entry:
     uint64_t hash        # 0 is an empty slot
     unsigned int bits
@@ -47,7 +30,4 @@ cdef class Vocabulary:
     cdef int _put(self, uint64_t hash, unsigned int bits) except -1
     cdef int _grow(self) except -1
 
-cdef uint64_t hash_of(const unsigned char *word, Py_ssize_t n) noexcept
-cdef void start(Lexer *lexer, const unsigned char *text, Py_ssize_t n) noexcept
-cdef Token next_token(Lexer *lexer) noexcept
 cdef int glance(Vocabulary words, const unsigned char *sql, Py_ssize_t n) noexcept

@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
-from trunkline.routing.lexer cimport (
+from trunkline.routing.tokens cimport (
     END, NUMBER, OTHER, QUOTED_WORD, STRING, WORD, Lexer, Token, hash_of, next_token, start,
 )
 
@@ -31,7 +31,7 @@ def template(bytes sql):
     cdef unsigned char *key = <unsigned char *>PyMem_Malloc(2 * n + 1)
     if key is NULL:
         raise MemoryError
-    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(sql), n)
+    start(&lexer, <const unsigned char *>PyBytes_AS_STRING(sql), n, True)
     try:
         while True:
             token = next_token(&lexer)

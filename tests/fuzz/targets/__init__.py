@@ -39,6 +39,7 @@ TARGETS = {
         Target("scram_server", 1500),
         Target("session", 200, compiled=True),
         Target("lexer", 200, compiled=True),
+        Target("fingerprint", 200, compiled=True),
     )
 }
 
