@@ -25,6 +25,7 @@ class Column:
     generated: bool = False  # or identity ALWAYS: a client gives no value
     deterministic: bool = True  # its collation finds equal only what is byte for byte equal
     is_enum: bool = False
+    modifier: int = -1  # pg_attribute.atttypmod: what is stored in a varchar(3) is not always what was given
 
 
 @dataclass(frozen=True, slots=True)

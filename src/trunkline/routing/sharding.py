@@ -28,6 +28,15 @@ class KeyNotMapped(Exception):
     """The operator's map does not say where rows with this key are."""
 
 
+class MapError(ValueError):
+    """The operator's map of buckets, ranges, lists or shards cannot be used; `item` is the part of it that is wrong."""
+
+    def __init__(self, reason: str, item: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.item = item
+
+
 class Kind(StrEnum):
     """How a table lies over the shards."""
 
