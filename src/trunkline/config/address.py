@@ -17,13 +17,17 @@ _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", re.DO
 
 
 class BadValue(ValueError):
-    """A value that cannot be used; ``offset`` says where in the written text, counted from its first character."""
+    """A value that cannot be used; ``offset`` says where in the written text, counted from its first character.
 
-    def __init__(self, message: str, hint: str = "", offset: int = 0) -> None:
+    ``inside`` leads to the part of an array or table that is meant, where the value is one.
+    """
+
+    def __init__(self, message: str, hint: str = "", offset: int = 0, *, inside: tuple[str | int, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.offset = offset
+        self.inside = inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def _something_is_served(config: Config, report: Report) -> None:
 
 def _databases_have_a_server(config: Config, report: Report) -> None:
     for database in config.databases.values():
-        refused = any(report.is_refused(database.name, key) for key in ("primary", "host"))
+        refused = any(report.is_refused(database.name, key) for key in ("primary", "host", "shards"))
         if not database.hosts and not refused:
             hint = 'add primary = "postgres://host:5432/dbname" or host = "..."'
             report.add(("databases", database.name), f"database `{database.name}` has no server", hint, part="key")
@@ -86,7 +86,7 @@ def _any_has_forced_users(config: Config, report: Report) -> None:
     if config.settings.auth_type != "any":
         return
     for database in config.databases.values():
-        if database.user is None:
+        if any(server.user is None for server in database.shards or (database,)):
             message = f"auth_type any needs a user for database `{database.name}`"
             report.add(("databases", database.name), message, 'add user = "..."', part="key")
 

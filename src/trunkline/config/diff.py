@@ -55,6 +55,20 @@ def _rows(table: type, scope: str, name: str, old: Any, new: Any) -> Iterator[Ch
         yield Change(scope, name, "ports", _numbers(before), _numbers(after))
 
 
+def _shards(scope: str, name: str, old: DatabaseSettings, new: DatabaseSettings) -> Iterator[Change]:
+    """What is different of a database's shards, tables and schemas, and which buckets have moved."""
+    before, after = _described(old), _described(new)
+    for key in before | after:
+        (was, shown), (now, shown_now) = before.get(key, (None, None)), after.get(key, (None, None))
+        if was != now:
+            yield Change(scope, name, key, shown, shown_now)
+
+
+def _described(database: DatabaseSettings) -> dict[str, tuple[Any, str | None]]:
+    rows = database.sharding.rows() if database.sharding is not None else ()
+    return {key: (value, shown) for key, value, shown in rows}
+
+
 def _shown(spec: Spec, value: Any) -> str:
     return "" if spec.kind.is_secret else spec.show(value)
 
@@ -68,6 +82,8 @@ def _tables(table: type, scope: str, old: Mapping[str, Any], new: Mapping[str, A
     for name in new:
         if name in old:
             yield from _rows(table, scope, name, old[name], new[name])
+            if table is DatabaseSettings:
+                yield from _shards(scope, name, old[name], new[name])
 
 
 def _presence(scope: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -39,7 +39,8 @@ class Kind:
     is_secret: bool = False
 
 
-def _needs(value: object, types: tuple[type, ...], called: str) -> None:
+def needs(value: object, types: tuple[type, ...], called: str) -> None:
+    """Raise BadValue unless a TOML value is of these types."""
     # bool is an int to Python, but not to who writes `pool_size = true`.
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         raise BadValue(f"must be {called}, not {_described(value)}", _unquoted(value, types))
@@ -95,7 +96,7 @@ def _bool_text(text: str, limits: Limits) -> bool:
 
 
 def _int_toml(value: object, limits: Limits) -> int:
-    _needs(value, (int,), "a whole number")
+    needs(value, (int,), "a whole number")
     assert isinstance(value, int)
     return int(_bounded(value, limits))
 
@@ -109,7 +110,7 @@ def _int_text(text: str, limits: Limits) -> int:
 def _mode_toml(value: object, limits: Limits) -> int:
     if isinstance(value, str):
         return _mode_text(value, limits)
-    _needs(value, (int,), "an octal mode")
+    needs(value, (int,), "an octal mode")
     assert isinstance(value, int)
     if not 0 <= value <= 0o777:
         raise BadValue("must be a mode from 0o000 to 0o777", "TOML writes octal numbers with 0o, as in 0o700")
@@ -147,7 +148,7 @@ def _quantity_kind(called: str, units: dict[str, float], finish: Callable[[float
     def from_toml(value: object, limits: Limits) -> float:
         if isinstance(value, str):
             return from_text(value, limits)
-        _needs(value, (int, float), called)
+        needs(value, (int, float), called)
         assert isinstance(value, int | float)
         return finish(_bounded(value, limits))
 
@@ -158,7 +159,7 @@ def _quantity_kind(called: str, units: dict[str, float], finish: Callable[[float
 
 
 def _text_toml(value: object, limits: Limits) -> str:
-    _needs(value, (str,), "a string")
+    needs(value, (str,), "a string")
     return _text(str(value), limits)
 
 
@@ -195,7 +196,7 @@ def _choices_toml(value: object, limits: Limits) -> str:
 def _names_toml(value: object, limits: Limits) -> tuple[str, ...]:
     if isinstance(value, str):
         return _names_text(value, limits)
-    _needs(value, (list,), "an array of strings")
+    needs(value, (list,), "an array of strings")
     assert isinstance(value, list)
     return tuple(_name(item, limits) for item in value)
 
@@ -212,7 +213,7 @@ def _names_text(text: str, limits: Limits) -> tuple[str, ...]:
 
 
 def _addresses_toml(value: object, limits: Limits) -> tuple[ServerAddress, ...]:
-    _needs(value, (list,), "an array of URLs")
+    needs(value, (list,), "an array of URLs")
     assert isinstance(value, list)
     return tuple(_address(_text_toml(item, limits)) for item in value)
 

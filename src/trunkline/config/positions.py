@@ -63,6 +63,7 @@ class _Walk:
         self.keys: dict[Path, int] = {}
         self.values: dict[Path, int] = {}
         self._array_lengths: dict[Path, int] = {}
+        self._last_part = 0
 
     def run(self) -> None:
         table: Path = ()
@@ -92,7 +93,7 @@ class _Walk:
         if is_array:
             index = self._array_lengths[path] = self._array_lengths.get(path, -1) + 1
             path = (*path, index)
-            self.keys[path] = self.keys[path[:-1]]
+            self.keys[path] = self._last_part
         return path
 
     def _key(self, table: Path) -> Path:
@@ -103,6 +104,7 @@ class _Walk:
             start = self.at
             path = (*self._into_array(path), _unquote(self._skip(_KEY_PART).strip(" \t")))
             self.keys.setdefault(path, start)
+            self._last_part = start
             if not self.text.startswith(".", self.at):
                 return path
             self.at += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trunkline.config.settings import DatabaseSettings, Settings, UserSettings
+from trunkline.config.sharding import FunctionSettings, ShardSettings, TableSettings
 from trunkline.config.table import Spec, defaults, specs
 
 _INTRODUCTION = """# Settings
@@ -25,7 +26,28 @@ _SECTIONS: tuple[tuple[type, str, str], ...] = (
         "Databases",
         'In `[databases.NAME]`, where `"*"` serves every name that has no section of its own. `primary = '
         '"postgres://user:password@host:port/dbname"` stands for host, port, dbname, user and password. A user forces '
-        "that user on the server for all clients.",
+        "that user on the server for all clients. A database has either a server or shards.",
+    ),
+    (
+        ShardSettings,
+        "Shards",
+        "In `[[databases.NAME.shards]]`, one for each shard. To its clients the database is one PostgreSQL. With "
+        '`shard_by = "database"` NAME is a pattern that ends with `*`, and each database whose name it fits is wholly '
+        'on one shard: the one that `[databases.NAME.names]` lists it with, as in `acme = "s1"`, else that of its '
+        "bucket (md5 of the name).",
+    ),
+    (
+        TableSettings,
+        "Tables of a sharded database",
+        'In `[databases.NAME.tables]`, as in `orders = { shard_by = "customer_id", colocated_with = "customers" }`; '
+        'of another schema than public, `"sales.orders"`. What is not named is on the home shard. '
+        '`[databases.NAME.schemas]` puts all tables of a schema on one shard, as in `tenant_a = "s1"`.',
+    ),
+    (
+        FunctionSettings,
+        "Functions of a sharded database",
+        'In `[databases.NAME.functions]`, as in `order_total = { key_arg = 1, table = "orders" }`: the function reads '
+        "and writes rows of sharded tables only with the key that is this argument.",
     ),
     (
         UserSettings,

@@ -33,6 +33,7 @@ from trunkline.config.kinds import (
     SECRET,
     TEXT,
 )
+from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
 from trunkline.config.table import defaults, setting, specs
 
 RESERVED_DATABASES = ("trunkline", "pgbouncer")
@@ -220,6 +221,16 @@ class DatabaseSettings:
     replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of streaming replicas.")
     ports: tuple[int, ...] = ()
     """One for each of ``hosts`` where a URL gave them different ports, else empty: ``port`` is for all."""
+    shard_by: str = setting(
+        "", CHOICE, "Of databases named by a pattern: each of them is wholly on one shard.", choices=("database",)
+    )
+    home: str = setting("", TEXT, "Shard of all tables that are not named; by default the first.")
+    buckets: int = setting(
+        1024, INT, "Buckets that keys are hashed into; they are what moves.", low=1, high=MAX_BUCKETS
+    )
+    sharding: ShardingSettings | None = None
+    shards: tuple[DatabaseSettings, ...] = ()
+    """Of a sharded database: each shard as a database of its own, named `shop/s0`; its own addresses are the home's."""
     disabled: bool = setting(False, BOOL, "Refuse new clients.")
     pool_size: int | None = setting(None, INT, "Overrides default_pool_size.")
     min_pool_size: int | None = setting(None, INT, "Overrides min_pool_size.")
@@ -323,8 +334,23 @@ class Config:
     """Path of the file, or the URL without its password."""
 
     def database(self, name: str) -> DatabaseSettings | None:
-        """The database that clients ask for by this name, or the wildcard, or None."""
-        return self.databases.get(name) or self.databases.get(WILDCARD)
+        """The database of this name, or a shard (`shop/s0`), or what a pattern or the wildcard says, or None."""
+        found = self.databases.get(name) or self.shard(name)
+        if found is not None:
+            return found
+        patterns = (p for p, d in self.databases.items() if d.shard_by and name.startswith(p.removesuffix(WILDCARD)))
+        pattern = max(patterns, key=len, default=WILDCARD)
+        return _on_its_shard(self.databases.get(pattern), name)
+
+    def shard(self, name: str) -> DatabaseSettings | None:
+        """The shard of this internal name (`shop/s0`): what pools are made for, and no client may ask for."""
+        database, _, _ = name.rpartition("/")
+        return next((shard for shard in self.shards_of(database) if shard.name == name), None)
+
+    def shards_of(self, name: str) -> tuple[DatabaseSettings, ...]:
+        """Each shard of a database as one of its own, in the order of their numbers; none if it is not sharded."""
+        database = self.databases.get(name)
+        return () if database is None or database.shard_by else database.shards
 
     def user(self, name: str) -> UserSettings:
         """The user's own settings; a user who is not listed inherits everything."""
@@ -341,3 +367,10 @@ class Config:
             if value is not None:
                 return value
         return getattr(self.settings, _GLOBAL_NAMES.get(name, name))
+
+
+def _on_its_shard(database: DatabaseSettings | None, name: str) -> DatabaseSettings | None:
+    if database is None or database.sharding is None or not database.shard_by:
+        return database
+    number = database.sharding.shard_names().index(database.sharding.shard_of_database(name))
+    return database.shards[number]

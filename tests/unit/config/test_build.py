@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from trunkline.config.address import parse_url
-from trunkline.config.build import build, server_fields, with_settings
+from trunkline.config.build import build, with_settings
 from trunkline.config.diagnostics import ConfigErrors, Report
+from trunkline.config.sections import server_fields
 from trunkline.config.sources import Text
 
 RAW = {"auth_type": "trust", "databases": {"app": {"host": "h"}}}
