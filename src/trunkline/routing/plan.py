@@ -134,8 +134,24 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One appearance of a table in a statement: which of its rows are concerned, and why. For EXPLAIN (ROUTE)."""
+
+    table: str  # schema.name; of a function its name with ()
+    alias: str
+    kind: str  # sharded, reference, home, system, schema, function
+    where: Where
+    condition: str  # `where` in words of SQL: `customer_id = 5`; without one: `every shard`
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoutePlan:
-    """What the planner found. `fixed` are the literals, by location, that the plan depends on apart from its keys."""
+    """What the planner found. `fixed` are the literals, by location, that the plan depends on apart from its keys.
+
+    `unless_single` is there wherever the values may say several shards, or the verdict is EVERY: why the statement is
+    not run over several. Home tables and functions count in `where` as well: as the home shard, or every shard.
+    """
 
     verdict: Verdict
     where: Where = Fixed(0)
@@ -146,3 +162,5 @@ class RoutePlan:
     writes: bool = False
     fixed: frozenset[int] = frozenset()
     volatile: bool = False  # it calls what may give another result at each call, or locks rows
+    unless_single: Refusal | None = None
+    occurrences: tuple[Occurrence, ...] = ()

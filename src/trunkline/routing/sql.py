@@ -2,30 +2,75 @@
 
 A tree is the JSON of libpg_query (its protobuf schema names the nodes), as dicts: eight times cheaper than pglast's
 objects. A text that does not parse has no tree: the server will say so in its own words.
+
+libpg_query checks its own stack: 100,000 parentheses are a syntax error to it as they are to the server ("memory
+exhausted"), and deeper trees than it has stack for are `TooDeep`, as are those deeper than orjson reads (1024 levels).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
+
+from trunkline.routing.plan import Literal
 
 Node = dict[str, Any]
 
 MAX_BYTES = 65536  # of a text that is parsed while others wait
 
 
+class Unparsed(Exception):
+    """A text without a tree."""
+
+
+class SyntaxProblem(Unparsed):
+    """The server would not take it either."""
+
+
+class TooDeep(Unparsed):
+    """The server might take it: nothing is known of what it means."""
+
+
+class NotUtf8(Unparsed):
+    """The text is in another encoding, or damaged."""
+
+
 def parse(sql: bytes) -> list[tuple[str, Node]] | None:
     """The statements of a text as (node name, node); None if it does not parse, or is too long to be parsed here."""
-    import orjson
-    from pglast.parser import ParseError, parse_sql_json
-
     if len(sql) > MAX_BYTES:
         return None
     try:
-        tree = orjson.loads(parse_sql_json(sql.decode()))
-    except (ParseError, UnicodeDecodeError, orjson.JSONDecodeError):
+        return parse_any(sql)
+    except Unparsed:
         return None
+
+
+def parse_any(sql: bytes) -> list[tuple[str, Node]]:
+    """The same for a text of any length; raises the kind of Unparsed that it is."""
+    import orjson
+    from pglast.parser import ParseError, parse_sql_json
+
+    try:
+        tree = orjson.loads(parse_sql_json(sql.decode()))
+    except UnicodeDecodeError as problem:
+        raise NotUtf8 from problem
+    except orjson.JSONDecodeError as problem:
+        raise TooDeep from problem
+    except ParseError as problem:
+        raise (TooDeep if "stack depth" in str(problem) else SyntaxProblem) from problem
     return [only(statement["stmt"]) for statement in tree.get("stmts", ()) if "stmt" in statement]
+
+
+def parse_plpgsql(create_function: str) -> Any | None:
+    """The tree of a PL/pgSQL function, from its CREATE FUNCTION; None if it does not parse."""
+    import orjson
+    from pglast.parser import ParseError, parse_plpgsql_json
+
+    try:
+        return orjson.loads(parse_plpgsql_json(create_function))
+    except (ParseError, orjson.JSONDecodeError, UnicodeError):
+        return None
 
 
 def only(node: Node) -> tuple[str, Node]:
@@ -43,3 +88,16 @@ def walk(node: Any) -> Iterator[tuple[str, Any]]:
             todo.extend(current.values())
         elif isinstance(current, list):
             todo.extend(current)
+
+
+_TOKEN = re.compile(r"'(?:[^']|'')*'|[0-9.][0-9A-Za-z_.]*(?:(?<=[eE])[+-][0-9]+)?")
+
+
+def token_at(text: bytes, literal: Literal) -> str:
+    """A literal as it stands in the text; of a plain string what is between its quotes."""
+    rest = text[literal.location :].decode(errors="replace").lstrip("- ")
+    match = _TOKEN.match(rest)
+    found = match[0] if match is not None else rest[:20].split(" ", 1)[0]
+    if found.startswith("'"):
+        found = found[1:-1].replace("''", "'")
+    return "-" + found if literal.negative else found

@@ -1,0 +1,172 @@
+"""The shape of a bound query: how its parts hang together, so that conditions reach the tables they hold for.
+
+Two directions. `up`: what holds for every row that a part gives. `descend`: what may be assumed of the rows of a
+part, because rows for which it does not hold make no difference to the result.
+
+The rules of outer joins: the ON of a LEFT JOIN holds for the rows of the nullable side that matter, never for the
+preserved side; what comes from above is assumed on the nullable side only where it fails for NULL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trunkline.routing.conditions import Condition, Same, either
+from trunkline.routing.deduction import Environment
+from trunkline.routing.facts import Use
+
+
+class Part(Protocol):
+    """A part of a bound query."""
+
+    @property
+    def up(self) -> Sequence[Condition]: ...
+
+    def descend(self, environment: Environment) -> None: ...
+
+
+@dataclass(slots=True)
+class Leaf:
+    """An occurrence of a table whose rows lie by a key."""
+
+    use: Use
+    up: Sequence[Condition] = ()
+
+    def descend(self, environment: Environment) -> None:
+        self.use.environments.append(environment)
+
+
+@dataclass(slots=True)
+class Join:
+    """Two parts of FROM. `kind` is INNER, LEFT or FULL; a RIGHT JOIN is a LEFT JOIN turned round."""
+
+    kind: str
+    left: Part | None
+    right: Part | None
+    on: Sequence[Condition] = ()
+    inside: Sequence[Part] = ()  # queries within ON
+    up: Sequence[Condition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        left, right = _up(self.left), _up(self.right)
+        if self.kind == "INNER":
+            self.up = (*left, *right, *self.on)
+        else:
+            self.up = left if self.kind == "LEFT" else ()
+
+    def descend(self, environment: Environment) -> None:
+        if self.kind == "INNER":  # what is above has taken up `on` already
+            _descend((self.left, self.right), environment)
+            _descend(self.inside, environment)
+            return
+        nullable = environment.strict()
+        if self.kind == "LEFT":
+            _descend((self.left,), environment)
+            _descend((self.right,), nullable.plus([*_up(self.left), *_up(self.right), *self.on]))
+        else:
+            _descend((self.left,), nullable.plus(_up(self.left)))
+            _descend((self.right,), nullable.plus(_up(self.right)))
+        _descend(self.inside, Environment())
+
+
+@dataclass(slots=True)
+class Block:
+    """One SELECT: FROM, the conditions of WHERE, and the queries within its expressions."""
+
+    sources: Sequence[Part]
+    where: Sequence[Condition] = ()
+    inside: Sequence[Part] = ()
+    constants: Sequence[Condition] = ()  # outputs that are constants
+    groups_all: bool = False  # it gives a row even where WHERE lets nothing through
+    open: bool = True  # a condition on its output may be put on its input
+    up: Sequence[Condition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        below = () if self.groups_all else tuple(one for part in self.sources for one in part.up)
+        self.up = (*self.constants,) if self.groups_all else (*below, *self.where, *self.constants)
+
+    def descend(self, environment: Environment) -> None:
+        below = [one for part in self.sources for one in part.up]
+        all_of_it = environment.plus([*below, *self.where])
+        _descend(self.sources, all_of_it)
+        _descend(self.inside, all_of_it)
+
+
+@dataclass(slots=True)
+class Combination:
+    """UNION, INTERSECT or EXCEPT of two queries; `links` say which outputs are those of the whole."""
+
+    operator: str
+    left: Derived
+    right: Derived
+    open: bool = True
+    groups_all: bool = False
+    up: Sequence[Condition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.operator == "UNION":
+            self.up = either((self.left.up, self.right.up))
+        elif self.operator == "INTERSECT":
+            self.up = (*self.left.up, *self.right.up)
+        else:
+            self.up = self.left.up
+
+    def descend(self, environment: Environment) -> None:
+        _descend((self.left, self.right), environment)
+
+
+@dataclass(slots=True)
+class Derived:
+    """A query as seen from outside: its outputs are variables of their own, linked to what they come from."""
+
+    query: Block | Combination
+    outputs: frozenset[int]
+    links: Sequence[Condition]
+    columns: Sequence[int | None] = ()  # the outputs by place
+    up: Sequence[Condition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.up = (*self.query.up, *self.links)
+
+    def descend(self, environment: Environment) -> None:
+        if self.query.open:
+            self.query.descend(environment.plus(self.links))
+        else:
+            self.query.descend(environment.without(self.outputs))
+
+
+@dataclass(slots=True)
+class Reference:
+    """A use of what was bound elsewhere and runs once: it gives rows, and nothing is assumed of them."""
+
+    up: Sequence[Condition]
+
+    def descend(self, environment: Environment) -> None:
+        return
+
+
+@dataclass(slots=True)
+class Apart:
+    """What runs by itself: nothing is assumed of its rows, whatever is done with what it gives."""
+
+    part: Part
+    up: Sequence[Condition] = ()
+
+    def descend(self, environment: Environment) -> None:
+        self.part.descend(Environment())
+
+
+def linked(outer: int | None, inner: int | None) -> list[Condition]:
+    return [Same(outer, inner)] if outer is not None and inner is not None else []
+
+
+def _up(part: Part | None) -> Sequence[Condition]:
+    return part.up if part is not None else ()
+
+
+def _descend(parts: Sequence[Part | None], environment: Environment) -> None:
+    for part in parts:
+        if part is not None:
+            part.descend(environment)
