@@ -137,6 +137,8 @@ class ShardingReader:
     def _bucket_map(self, count: int, shards: tuple[ShardSettings, ...]) -> tuple[int, ...]:
         """The shard of each bucket: as the shards say, or evenly and in their order if none of them says anything."""
         if not any(shard.buckets for shard in shards):
+            if count < len(shards):
+                self.report.add((*self.path, "buckets"), f"{count} buckets are too few for {len(shards)} shards")
             return tuple(bucket * len(shards) // count for bucket in range(count))
         owners: list[int | None] = [None] * count
         for number, shard in enumerate(shards):

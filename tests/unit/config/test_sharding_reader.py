@@ -140,6 +140,7 @@ WRONG = [
     ("buckets = ['9-0']\n", (9, "`buckets`: the range 9-0 ends before it begins")),
     ("buckets = 3\n", (9, '`buckets`: must be an array as in ["0-511", "600"], not a number')),
     ("[databases.shop]\nbuckets = 0\n", (10, "`buckets`: must be from 1 to 65536")),
+    ("[databases.shop]\nbuckets = 1\n", (10, "1 buckets are too few for 2 shards")),
     ("[databases.shop]\nprimary = 'postgres://h'\n", (10, "`primary` cannot stand beside `shards`")),
     ("[databases.shop]\nhost = 'h'\n", (10, "`host` cannot stand beside `shards`")),
     ("[databases.shop]\nreplicas = []\n", (10, "`replicas` cannot stand beside `shards`")),
