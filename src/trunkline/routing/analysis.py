@@ -12,7 +12,7 @@ from trunkline.routing.plan import Constant, Literal, Source
 from trunkline.routing.scopes import Column, Item, Scope
 from trunkline.routing.sharding import HOME_RULE, Kind, Sharding, TableRule
 from trunkline.routing.sql import Node, only, token_at
-from trunkline.routing.tree import Block, Combination, Derived, linked
+from trunkline.routing.tree import Block, Combination, Derived, Part, linked
 
 Outputs = Sequence[Column] | None  # None: they are not known
 Query = Block | Combination
@@ -44,6 +44,7 @@ class Analysis:
     search_path: tuple[str, ...]
     bind_select: Callable[[Analysis, Node, Scope], tuple[Query, Outputs]]
     bind_write: Callable[[Analysis, str, Node, Scope], tuple[Query, Outputs]]
+    bind_statement: Callable[[Analysis, str, Node], Part | None]
     facts: Facts = field(default_factory=Facts)
     is_own: bool = True  # it is the client's text that is read, not one from the catalog
     arguments: Mapping[str, Source] | None = None  # of the function whose body is read
@@ -98,6 +99,10 @@ class Analysis:
     def apart(self) -> Analysis:
         """To look at something that does not count: with facts of its own."""
         return replace(self, facts=Facts())
+
+    def within(self, bodies: tuple[object, ...], arguments: Mapping[str, Source]) -> Analysis:
+        """To look into a body, which is then taken over as a whole."""
+        return replace(self, facts=Facts(), bodies=bodies, arguments=arguments)
 
     def constant(self, wrapped: Node) -> Source | None:
         """The constant that an expression is. One of a text from the catalog is given by its value."""

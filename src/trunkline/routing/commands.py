@@ -12,14 +12,14 @@ from typing import Any
 from trunkline.routing.analysis import Analysis
 from trunkline.routing.expressions import bind_inside, inside
 from trunkline.routing.facts import Use
-from trunkline.routing.functions import on_call
 from trunkline.routing.hidden import on_block, on_write
 from trunkline.routing.plan import Fixed
+from trunkline.routing.programs import definition
 from trunkline.routing.queries import bind_select
 from trunkline.routing.scopes import Scope
 from trunkline.routing.sharding import Kind
 from trunkline.routing.sources import note_table
-from trunkline.routing.sql import Node, only, parse
+from trunkline.routing.sql import Node, only
 from trunkline.routing.tree import Block, Part
 from trunkline.routing.writes import bind_write
 
@@ -84,9 +84,8 @@ def _notify(analysis: Analysis, name: str, node: Node) -> Part | None:
 
 
 def _call(analysis: Analysis, name: str, node: Node) -> Part | None:
-    on_call(analysis, node["funccall"], Scope())
     analysis.facts.volatile = True
-    return Block([], inside=inside(bind_inside(analysis, node["funccall"].get("args", []), Scope())))
+    return Block([], inside=inside(bind_inside(analysis, {"FuncCall": node["funccall"]}, Scope())))
 
 
 def _do(analysis: Analysis, name: str, node: Node) -> Part | None:
@@ -171,12 +170,9 @@ def _refresh(analysis: Analysis, name: str, node: Node) -> Part | None:
     relation = node["relation"]
     found = analysis.find(relation.get("schemaname"), relation["relname"])
     note_table(analysis, found, found.name, writes=True)
-    definition = found.relation.definition if found.relation is not None else None
-    statements = parse(definition.encode()) if definition else None
-    if not statements:
-        return None
-    inner = analysis.inside(definition or "", analysis.search_path)
-    return bind_statement(inner, *statements[0])
+    text = (found.relation.definition if found.relation is not None else None) or ""
+    parsed = definition(text)
+    return bind_statement(analysis.inside(text, analysis.search_path), *parsed) if parsed is not None else None
 
 
 def _view(analysis: Analysis, name: str, node: Node) -> Part | None:
@@ -244,10 +240,10 @@ def _is_spread_view(analysis: Analysis, found: Any) -> bool:
     relation = found.relation
     if relation is None or relation.kind != "v" or not relation.definition or analysis.is_system(found):
         return False
-    statements = parse(relation.definition.encode())
+    parsed = definition(relation.definition)
     scratch = analysis.apart()
-    inner = scratch.inside(relation.definition, analysis.search_path)
-    bind_statement(inner, *statements[0]) if statements else None
+    if parsed is not None:
+        bind_statement(scratch.inside(relation.definition, analysis.search_path), *parsed)
     return bool(scratch.facts.uses or scratch.facts.reference)
 
 

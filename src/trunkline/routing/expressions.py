@@ -57,7 +57,9 @@ def _sublink(analysis: Analysis, node: Any, scope: Scope, bound: Bound) -> list[
 
 
 def _call(analysis: Analysis, node: Any, scope: Scope, bound: Bound) -> list[Any]:
-    on_call(analysis, node, scope)
+    analysis.facts.calls += 1
+    for part in on_call(analysis, node, scope):
+        bound[-len(bound) - 1] = part  # a key that is no node's
     return [value for value in node.values() if isinstance(value, (dict, list))]
 
 

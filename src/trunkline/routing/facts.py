@@ -64,6 +64,7 @@ class Facts:
     parameters: dict[int, set[str]] = field(default_factory=dict)  # number -> families it is compared as
     anywhere: bool = False  # it goes where the transaction is
     bindings: int = 0
+    calls: int = 0  # of functions
 
     def count(self) -> None:
         self.bindings += 1

@@ -10,6 +10,7 @@ from trunkline.routing.analysis import Analysis
 from trunkline.routing.hidden import on_user_function
 from trunkline.routing.scopes import Scope
 from trunkline.routing.sql import Node
+from trunkline.routing.tree import Derived
 
 # What there is one of in a database: these run on the home shard, unless a table says where.
 _HOME = {
@@ -76,19 +77,19 @@ _LARGE_OBJECTS = frozenset(
 )
 
 
-def on_call(analysis: Analysis, node: Node, scope: Scope) -> None:
-    """Note what a call of a function brings."""
+def on_call(analysis: Analysis, node: Node, scope: Scope) -> list[Derived]:
+    """Note what a call of a function brings; the parts of it that run by a key."""
     names = [part["String"].get("sval", "") for part in node["funcname"]]
     schema, name = (names[-2] if len(names) > 1 else None), names[-1]
     if schema != "pg_catalog" and analysis.catalog.functions:
         found = analysis.catalog.find_functions(schema, name, analysis.search_path)
         own = [one for one in found if one.schema != "pg_catalog" and _takes(one, node)]
-        for function in own:
-            on_user_function(analysis, function, node, scope)
         if own:
-            return
+            parts = [on_user_function(analysis, function, node, scope) for function in own]
+            return [part for part in parts if part is not None]
     if schema in (None, "pg_catalog"):
         _on_builtin(analysis, name, node)
+    return []
 
 
 def _takes(function: object, node: Node) -> bool:

@@ -40,7 +40,7 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
         return _refused(_TOO_COMPLEX)
     except NotUtf8:
         return _refused(_NOT_UTF8)
-    analysis = Analysis(sql, catalog, sharding, search_path, bind_select, bind_write)
+    analysis = Analysis(sql, catalog, sharding, search_path, bind_select, bind_write, bind_statement)
     try:
         for name, node in statements:
             part = bind_statement(analysis, name, node)

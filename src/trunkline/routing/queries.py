@@ -93,7 +93,9 @@ def _block(analysis: Analysis, node: Node, scope: Scope) -> tuple[Query, Outputs
     bound = bind_inside(analysis, [node["whereClause"]], scope) if "whereClause" in node else {}
     where = Reader(analysis, scope, bound).read(node.get("whereClause"))
     rest = [node[name] for name in _EXPRESSIONS if name in node]
+    calls = analysis.facts.calls
     bind_inside(analysis, rest, scope, bound)
+    has_calls = analysis.facts.calls > calls
     groups = node.get("groupClause", [])
     sets = any("GroupingSet" in one for one in groups)
     _fix_ordinals(analysis, node)
@@ -108,8 +110,8 @@ def _block(analysis: Analysis, node: Node, scope: Scope) -> tuple[Query, Outputs
         where,
         inside(bound),
         constants,
-        groups_all=(not groups and ("havingClause" in node or _may_aggregate(node))) or sets,
-        open=not (sets or "windowClause" in node or _picks_rows(node)),
+        groups_all=(not groups and ("havingClause" in node or (has_calls and _may_aggregate(node)))) or sets,
+        open=not (sets or "windowClause" in node or _picks_rows(node, has_calls)),
     )
     if "intoClause" in node:
         note_table(analysis, analysis.find(node["intoClause"]["rel"].get("schemaname"), _into(node)), "", writes=True)
@@ -151,11 +153,13 @@ def _may_aggregate(node: Node) -> bool:
     return any("over" not in call for call in calls)
 
 
-def _picks_rows(node: Node) -> bool:
+def _picks_rows(node: Node, has_calls: bool) -> bool:
     """Windows and DISTINCT ON: which rows there are decides about the others."""
     if any(node.get("distinctClause", ())) and node["distinctClause"] != [{}]:
         return True
-    return any("over" in call for call in _calls([node.get("targetList", []), node.get("sortClause", [])]))
+    return has_calls and any(
+        "over" in call for call in _calls([node.get("targetList", []), node.get("sortClause", [])])
+    )
 
 
 def outputs_of(analysis: Analysis, targets: Sequence[Node], scope: Scope, constants: list[Condition]) -> Outputs:

@@ -9,12 +9,14 @@ from trunkline.routing.analysis import Analysis, Found
 from trunkline.routing.conditions import Condition
 from trunkline.routing.expressions import bind_inside, inside
 from trunkline.routing.facts import Use
+from trunkline.routing.hidden import policy_parts
 from trunkline.routing.plan import Fixed
 from trunkline.routing.predicates import Reader
+from trunkline.routing.programs import definition
 from trunkline.routing.scopes import Cte, Item, Scope
 from trunkline.routing.sharding import Kind
-from trunkline.routing.sql import Node, only, parse
-from trunkline.routing.tree import Join, Leaf, Part, Reference
+from trunkline.routing.sql import Node, only
+from trunkline.routing.tree import Block, Join, Leaf, Part, Reference
 
 Bound = tuple["Part | None", list[Item]]
 
@@ -81,15 +83,16 @@ def bind_table(analysis: Analysis, found: Found, node: Node, *, writes: bool = F
         complete=found.relation is not None and bool(found.columns),
     )
     use = note_table(analysis, found, alias or found.name, writes=writes)
+    policies = policy_parts(analysis, found, Scope(items=[item])) if found.relation is not None else []
     if use is None or use.fixed is not None:
-        return None, [item]
+        return (Block([], inside=policies) if policies else None), [item]
     renamed = dict(zip(names, families, strict=True))
     key = [item.variable(renamed.get(column, column)) for column in found.rule.columns]
     if any(variable is None for variable in key) or not key:
         use.fixed = Fixed(found.rule.function.every if found.rule.function else analysis.sharding.every)
         return None, [item]
     use.key = tuple(variable for variable in key if variable is not None)
-    return Leaf(use), [item]
+    return Leaf(use, inside=policies), [item]
 
 
 def note_table(analysis: Analysis, found: Found, alias: str, *, writes: bool = False) -> Use | None:
@@ -115,13 +118,13 @@ def note_table(analysis: Analysis, found: Found, alias: str, *, writes: bool = F
 def _view(analysis: Analysis, found: Found, node: Node) -> Bound:
     """A view is its query; what is around the statement is not seen from within."""
     assert found.relation is not None
-    statements = parse((found.relation.definition or "").encode())
-    if not statements or statements[0][0] != "SelectStmt":
+    parsed = definition(found.relation.definition or "")
+    if parsed is None or parsed[0] != "SelectStmt":
         analysis.facts.refuse(f"The definition of the view {found.full_name} is not understood.")
         return None, [_unknown_columns(analysis, node)]
     analysis.facts.tables[found.full_name] = None
     inner = analysis.inside(found.relation.definition or "", analysis.search_path)
-    query, outputs = inner.bind_select(inner, statements[0][1], Scope())
+    query, outputs = inner.bind_select(inner, parsed[1], Scope())
     alias, columns = _alias(node)
     names = columns + [column.name for column in found.relation.columns[len(columns) :]]
     derived, item = analysis.derive(query, outputs, alias or found.name, names)

@@ -32,10 +32,12 @@ class Leaf:
     """An occurrence of a table whose rows lie by a key."""
 
     use: Use
+    inside: Sequence[Part] = ()  # queries in policies
     up: Sequence[Condition] = ()
 
     def descend(self, environment: Environment) -> None:
         self.use.environments.append(environment)
+        _descend(self.inside, environment)
 
 
 @dataclass(slots=True)

@@ -14,11 +14,12 @@ from trunkline.routing.facts import Use
 from trunkline.routing.hidden import on_write
 from trunkline.routing.plan import Constant, Fixed, Literal, Source, Where
 from trunkline.routing.predicates import Reader
+from trunkline.routing.programs import definition
 from trunkline.routing.queries import bind_select, bind_with, outputs_of
 from trunkline.routing.scopes import Item, Scope
 from trunkline.routing.sharding import Kind
 from trunkline.routing.sources import bind_from, bind_source, bind_table, note_table
-from trunkline.routing.sql import Node, only, parse, token_at
+from trunkline.routing.sql import Node, only, token_at
 from trunkline.routing.tree import Block, Derived, Join, Leaf, Part, linked
 
 
@@ -182,12 +183,11 @@ def _key_value(analysis: Analysis, found: Found, name: str, columns: list[str], 
 
 
 def _default_constant(default: str) -> Source | None:
-    text = b"SELECT " + default.encode()
-    statements = parse(text)
-    if not statements or statements[0][0] != "SelectStmt":
+    parsed = definition(f"SELECT {default}")
+    if parsed is None:
         return None
-    targets = statements[0][1].get("targetList", [])
-    source = constant(*only(targets[0]["ResTarget"]["val"]), text) if len(targets) == 1 else None
+    text = f"SELECT {default}".encode()
+    source = constant(*only(parsed[1]["targetList"][0]["ResTarget"]["val"]), text)
     if isinstance(source, Literal):
         return Constant(token_at(text, source), source.type)
     return source if isinstance(source, Constant) else None
