@@ -54,7 +54,7 @@ class Relation:
     kind: str = "r"
     columns: tuple[Column, ...] = ()
     definition: str | None = None  # of a view: its SELECT
-    parent: Name | None = None  # of a partition: what it is a partition of
+    parent: Name | None = None  # of a partition: what it is a partition of; else what it inherits from
     keys: tuple[tuple[str, ...], ...] = ()  # primary and unique keys, the primary one first
     foreign_keys: tuple[ForeignKey, ...] = ()
     triggers: tuple[Trigger, ...] = ()
@@ -88,6 +88,7 @@ class Catalog:
     relations: Mapping[Name, Relation] = field(default_factory=dict)
     functions: Mapping[Name, tuple[Function, ...]] = field(default_factory=dict)
     version: int = 0
+    server: Mapping[str, str] = field(default_factory=dict)  # of the server itself: version, encoding, collation
 
     def find_relation(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
         return next((found for key in _places(schema, name, search_path) if (found := self.relations.get(key))), None)
