@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -147,6 +148,17 @@ def check(server: Server, target: str, expression: str, read: Read, *texts: str)
         return
     assert mine is not NotCoercible, where
     assert {order_of(target)(value) for value in equal} <= {mine}, where
+    if target.partition("(")[0] not in STRINGS:  # ranges of text are nobody's but the server's
+        check_order(server, target, expression, mine, *texts)
+
+
+def check_order(server: Server, target: str, expression: str, mine: Any, *texts: str) -> None:
+    """What the server finds on one side of it is on that side of our value, or equal to it."""
+    order = order_of(target)
+    below = server.values(target, f"SELECT k FROM candidates WHERE k <= {expression}", *texts)
+    above = server.values(target, f"SELECT k FROM candidates WHERE k >= {expression}", *texts)
+    assert all(order(value) <= mine for value in below), (target, expression, texts, mine, below)
+    assert all(order(value) >= mine for value in above), (target, expression, texts, mine, above)
 
 
 ARRAYS = [

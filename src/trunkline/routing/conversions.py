@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-from math import isfinite
+from math import copysign, inf, isfinite
 from typing import Any
 
 from trunkline.routing.sharding import KeyUnknown, NotCoercible, Value
@@ -27,11 +27,11 @@ FLOAT_DIGITS: Mapping[str, int] = {"float4": 1 << 24, "float8": 1 << 53}
 _TO_TIMESTAMP = {DATE_INFINITY: TIMESTAMP_INFINITY, DATE_MINUS_INFINITY: TIMESTAMP_MINUS_INFINITY}
 _TO_DATE = {timestamp: date for date, timestamp in _TO_TIMESTAMP.items()}
 
-Conversion = Callable[[Any], Value | None]
+Conversion = Callable[[Any], Value]
 
 
-def convert(value: Value, source: str, target: str) -> Value | None:
-    """Between types without modifiers; None if nothing of the target's type is equal to it."""
+def convert(value: Value, source: str, target: str) -> Value:
+    """Between types without modifiers; what is beyond the target's type becomes the last value on its side."""
     if source == target:
         return value
     conversion = _CONVERSIONS.get((source, target))
@@ -42,17 +42,17 @@ def convert(value: Value, source: str, target: str) -> Value | None:
 
 def _to_integer(target: str) -> Conversion:
     low, high = INTEGER_LIMITS[target]
-    return lambda value: value if low <= value <= high else None
+    return lambda value: min(max(value, low), high)
 
 
 def _numeric_to_integer(target: str) -> Conversion:
     low, high = INTEGER_LIMITS[target]
 
-    def convert_numeric(value: Decimal) -> int | None:
+    def convert_numeric(value: Decimal) -> int:
         if not value.is_finite():
-            return None
+            return low if value == -inf else high  # NaN is above all
         rounded = int(value.to_integral_value(ROUND_HALF_UP))  # half away from zero, as numeric's rounding is
-        return rounded if low <= rounded <= high else None
+        return min(max(rounded, low), high)
 
     return convert_numeric
 
@@ -60,13 +60,12 @@ def _numeric_to_integer(target: str) -> Conversion:
 def _float_to_integer(source: str, target: str) -> Conversion:
     low, high = INTEGER_LIMITS[target]
 
-    def convert_float(value: float) -> int | None:
+    def convert_float(value: float) -> int:
         if not isfinite(value):
-            return None
+            return low if value < 0 else high  # NaN is above all
         if abs(value) >= FLOAT_DIGITS[source]:
             raise KeyUnknown("several integers are equal to so large a float")
-        rounded = round(value)  # half to even, as rint() does
-        return rounded if low <= rounded <= high else None
+        return min(max(round(value), low), high)  # half to even, as rint() does
 
     return convert_float
 
@@ -84,28 +83,27 @@ def _numeric_to_float8(value: Decimal) -> float:
     return converted
 
 
-def _numeric_to_float4(value: Decimal) -> float | None:
+def _numeric_to_float4(value: Decimal) -> float:
     converted = _numeric_to_float8(value)
     if not isfinite(converted):
         return converted
     try:
         return float4_from_text(str(value), converted)
     except NotCoercible:
-        return None
+        return _float8_to_float4(converted)
 
 
-def _float8_to_float4(value: float) -> float | None:
+def _float8_to_float4(value: float) -> float:
     try:
         return single(value)
     except OverflowError:
-        return None
+        return copysign(inf, value)
 
 
-def _date_to_timestamp(days: int) -> int | None:
+def _date_to_timestamp(days: int) -> int:
     if days in _TO_TIMESTAMP:
         return _TO_TIMESTAMP[days]
-    midnight = days * DAY_US
-    return midnight if TIMESTAMP_LIMITS[0] <= midnight < TIMESTAMP_LIMITS[1] else None
+    return min(days * DAY_US, TIMESTAMP_LIMITS[1] - 1)
 
 
 def _timestamp_to_date(microseconds: int) -> int:

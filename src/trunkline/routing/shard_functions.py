@@ -86,13 +86,11 @@ class Rule:
     def value_of(self, text: str, item: object) -> Value:
         """A key that the operator wrote."""
         try:
-            value = from_text(text.encode(), self.types[0])
+            return from_text(text.encode(), self.types[0])
         except NotCoercible:
             raise MapError(f"{text!r} is no {self.types[0]}", item) from None
         except KeyUnknown as reason:
             raise MapError(f"{text!r} does not say which {self.types[0]} it is: {reason}", item) from None
-        assert value is not None  # it is when types differ
-        return value
 
 
 class _Function:

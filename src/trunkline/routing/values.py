@@ -4,10 +4,11 @@ A value is read as the type that it was given (`source`, a type's name in pg_typ
 and then brought to the column's type. That is what PostgreSQL does when it stores a value; a comparison is often made
 in a wider type instead. One answer serves both:
 
-1. What is equal to a value of the column's type is brought to that value. So what is not (5.5 for an int4) may become
-   any value: wherever the comparison is made, it finds nothing; and where the value is stored, it is found again.
-2. Rounding keeps the order, so bounds of a range may be rounded too.
-3. None is NULL, or what the column's type has no place for: equal to nothing, and refused when stored.
+1. What is equal to a value of the column's type is brought to that value. What is not (5.5 for an int4) may become any
+   value, for wherever the comparison is made, it finds nothing: it is rounded as if it were stored, and so found again.
+2. What the column's type has no place for becomes the last value on that side. PostgreSQL finds nothing by it either,
+   or refuses to store it, on any shard.
+3. Both keep the order, so bounds of a range may be brought to the column's type too.
 
 Types may have modifiers (`varchar(3)`, `numeric(10,2)`, `timestamp(0)`), by which PostgreSQL silently changes what it
 stores. Every text is taken for UTF-8: who has another client_encoding must know what he passes.
@@ -22,7 +23,7 @@ from typing import Any
 
 from trunkline.routing import binary_forms, text_forms
 from trunkline.routing.conversions import convert
-from trunkline.routing.sharding import KeyUnknown, NotCoercible, Value
+from trunkline.routing.sharding import KeyUnknown, Value
 from trunkline.routing.time_forms import TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY
 
 _EXACT = Context(prec=10 * text_forms.MAX_NUMERIC_DIGITS)  # room for whatever is read and scaled
@@ -31,24 +32,21 @@ _SECOND_DIGITS = 6
 _Readers = Mapping[str, Callable[[bytes], Value]]
 
 
-def from_text(data: bytes, type: str, source: str = "") -> Value | None:
+def from_text(data: bytes, type: str, source: str = "") -> Value:
     """Of a constant in quotes, or a parameter in text format."""
     return _read(text_forms.READERS, data, type, source)
 
 
-def from_binary(data: bytes, type: str, source: str = "") -> Value | None:
+def from_binary(data: bytes, type: str, source: str = "") -> Value:
     """Of a parameter in binary format."""
     return _read(binary_forms.READERS, data, type, source)
 
 
-def from_number(data: bytes, type: str, source: str = "", *, negative: bool = False) -> Value | None:
+def from_number(data: bytes, type: str, source: str = "", *, negative: bool = False) -> Value:
     """Of a number that stands in the text without quotes, perhaps cast to `source`."""
     value, natural = _number(data, negative)
     if source:
-        converted = convert(value, natural, source)
-        if converted is None:
-            raise NotCoercible(f"out of range for {source}")
-        value, natural = converted, source
+        value, natural = convert(value, natural, source), source
     return _stored(convert(value, natural, base_of(type)), type)
 
 
@@ -71,7 +69,7 @@ def _float_order(value: float | Decimal) -> tuple[bool, float | Decimal]:
     return is_nan, 0 if is_nan else value
 
 
-def _read(readers: _Readers, data: bytes, type: str, source: str) -> Value | None:
+def _read(readers: _Readers, data: bytes, type: str, source: str) -> Value:
     base = base_of(type)
     reader = readers.get(source or base)
     if reader is None:
@@ -91,9 +89,9 @@ def _number(data: bytes, negative: bool) -> tuple[Value, str]:
     return (number, "int8") if low <= number <= high else (Decimal(number), "numeric")
 
 
-def _stored(value: Value | None, type: str) -> Value | None:
+def _stored(value: Value, type: str) -> Value:
     """What a column of a type with a modifier keeps of it; too long a value as it is, which it refuses."""
-    return value if value is None or type[-1:] != ")" else _keeper(type)(value)
+    return value if type[-1:] != ")" else _keeper(type)(value)
 
 
 @lru_cache(maxsize=1000)

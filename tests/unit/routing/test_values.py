@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from trunkline.routing.sharding import KeyUnknown, NotCoercible, Value
+from trunkline.routing.sharding import KeyUnknown, Value
 from trunkline.routing.values import base_of, from_binary, from_number, from_text, order_of
 
 
@@ -16,7 +16,7 @@ from trunkline.routing.values import base_of, from_binary, from_number, from_tex
     [
         ("5", "int8", "", 5),
         ("5.5", "int8", "numeric", 6),
-        ("99999999999", "int4", "int8", None),
+        ("99999999999", "int4", "int8", (1 << 31) - 1),
         ("abc   ", "varchar(3)", "", "abc"),
         ("abc   ", "varchar(4)", "", "abc "),
         ("abcd  ", "varchar(3)", "", "abcd  "),
@@ -32,7 +32,7 @@ from trunkline.routing.values import base_of, from_binary, from_number, from_tex
         ("infinity", "timestamptz(0)", "", (1 << 63) - 1),
     ],
 )
-def test_a_text_is_brought_to_what_the_column_keeps(text: str, type: str, source: str, value: Value | None) -> None:
+def test_a_text_is_brought_to_what_the_column_keeps(text: str, type: str, source: str, value: Value) -> None:
     assert from_text(text.encode(), type, source) == value
 
 
@@ -42,7 +42,7 @@ def test_a_text_is_brought_to_what_the_column_keeps(text: str, type: str, source
         ("42", "int8", "", False, 42),
         ("42", "int8", "", True, -42),
         ("9223372036854775808", "int8", "", True, -(1 << 63)),
-        ("9223372036854775808", "int8", "", False, None),
+        ("9223372036854775808", "int8", "", False, (1 << 63) - 1),
         ("5.0", "int4", "", False, 5),
         ("5.5", "int4", "", True, -6),
         ("0x1F", "int4", "", False, 31),
@@ -54,14 +54,9 @@ def test_a_text_is_brought_to_what_the_column_keeps(text: str, type: str, source
     ],
 )
 def test_a_number_is_brought_to_what_the_column_keeps(
-    number: str, type: str, source: str, negative: bool, value: Value | None
+    number: str, type: str, source: str, negative: bool, value: Value
 ) -> None:
     assert from_number(number.encode(), type, source, negative=negative) == value
-
-
-def test_a_number_that_its_own_cast_refuses_is_not_coercible() -> None:
-    with pytest.raises(NotCoercible):
-        from_number(b"99999", "int8", "int2")
 
 
 def test_a_binary_value_is_of_its_declared_type() -> None:
