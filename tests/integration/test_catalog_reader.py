@@ -191,6 +191,13 @@ async def test_a_role_without_any_right_reads_the_same(postgres: Postgres, datab
         await postgres.fetch(f"DROP ROLE {role}")
 
 
+async def test_a_body_of_any_length_comes_whole(postgres: Postgres, database: str) -> None:
+    body = "SELECT '" + "é" * 30_000 + "'::text"
+    await postgres.fetch(f"CREATE FUNCTION long() RETURNS text LANGUAGE sql AS $x${body}$x$", database=database)
+    (long,) = (await read(postgres, database)).functions["public", "long"]
+    assert long.body == body
+
+
 async def test_a_collation_that_finds_different_texts_equal_is_seen(postgres: Postgres, database: str) -> None:
     loose = "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from trunkline.routing.catalog import Catalog, Column, ForeignKey, Function, Name, Relation, Trigger
@@ -82,13 +82,15 @@ rules AS (
   SELECT ev_class AS oid, json_agg(pg_get_ruledef(oid) ORDER BY rulename) AS list
   FROM pg_rewrite WHERE rulename <> '_RETURN' GROUP BY 1
 )"""
+_PART = 8000  # characters: of an answer to ourselves, a row that is larger than our buffer would not be kept
 _USERS_OWN = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp|toast_temp)'"
 QUERY = f"""
 WITH RECURSIVE {_TYPES.strip()},
 user_relations AS (
   SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_USERS_OWN}
-),{_COLUMNS},{_KEYS},{_FOREIGN_KEYS},{_CODE}
+),{_COLUMNS},{_KEYS},{_FOREIGN_KEYS},{_CODE},
+found(kind, schema, name, rest) AS (
 SELECT 'relation', n.nspname::text, c.relname::text, json_build_array(
     c.relkind, CASE WHEN c.relkind <> 'S' THEN columns.list END,
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
@@ -121,10 +123,15 @@ UNION ALL
 SELECT 'server', 'collation', '', datcollate::text FROM pg_database WHERE datname = current_database()
 UNION ALL
 SELECT 'server', 'max_prepared_transactions', '', current_setting('max_prepared_transactions')
+),
+numbered AS (SELECT *, row_number() OVER () AS id FROM found)
+SELECT kind, schema, name, part::text, substr(rest, part * {_PART} + 1, {_PART})
+FROM numbered CROSS JOIN LATERAL generate_series(0, (length(rest) - 1) / {_PART}) AS part
+ORDER BY id, part
 """
-"""(kind, schema, name, rest as JSON) of relations and functions, and what is worth knowing of the server."""
+"""(kind, schema, name, number of the part, part of the rest as JSON) of relations, functions and the server itself."""
 
-COLUMNS = 4
+COLUMNS = 5
 
 # pg_get_functiondef of a body that PostgreSQL keeps parsed: what comes behind the options, each on a line that begins
 # with a blank.
@@ -136,15 +143,28 @@ def build(rows: Iterable[Row], version: int = 0) -> Catalog:
     relations: dict[Name, Relation] = {}
     functions: dict[Name, list[Function]] = {}
     server: dict[str, str] = {}
-    for kind, schema, name, rest in rows:
-        key = (schema or "", name or "")
+    for kind, key, rest in _whole(rows):
         if kind == "relation":
-            relations[key] = _relation(key, json.loads(rest or "[]"))
+            relations[key] = _relation(key, json.loads(rest))
         elif kind == "function":
-            functions.setdefault(key, []).append(_function(key, json.loads(rest or "[]")))
+            functions.setdefault(key, []).append(_function(key, json.loads(rest)))
         else:
-            server[key[0]] = rest or ""
+            server[key[0]] = rest
     return Catalog(relations, {key: tuple(found) for key, found in functions.items()}, version, server)
+
+
+def _whole(rows: Iterable[Row]) -> Iterator[tuple[str, Name, str]]:
+    """Kind, name and rest, whose parts come one behind the other."""
+    head: tuple[str, Name] | None = None
+    parts: list[str] = []
+    for kind, schema, name, part, text in rows:
+        if part == "0":
+            if head is not None:
+                yield *head, "".join(parts)
+            head, parts = (kind or "", (schema or "", name or "")), []
+        parts.append(text or "")
+    if head is not None:
+        yield *head, "".join(parts)
 
 
 def _relation(name: Name, rest: list[Any]) -> Relation:

@@ -1,0 +1,185 @@
+"""The catalogs of a sharded database: read at its first use, and again whenever they may have changed.
+
+Each reading opens a server connection of its own, as one of the database's users, and closes it: no client waits for
+it but those that have to. What the shards say is put into form off the loop, for a large schema takes its time. The
+home shard's catalog decides; those of the others are compared with it, and a shard that cannot be read stops nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trunkline.config.sharding import ShardingSettings
+from trunkline.errors import ServerLost, ServerRefused, TrunklineError, UnknownDatabase
+from trunkline.net.offload import Offload
+from trunkline.pool.own import open_own
+from trunkline.pool.probe import columns
+from trunkline.routing.catalog import Catalog
+from trunkline.routing.catalog_reader import COLUMNS, QUERY, SETUP, build
+from trunkline.routing.drift import Difference, differences
+from trunkline.routing.sharding_builder import Built
+from trunkline.routing.sharding_builder import build as build_sharding
+
+if TYPE_CHECKING:
+    from trunkline.pool.pools import Pools
+
+log = logging.getLogger("trunkline.pool")
+
+AGAIN_S = 5.0  # after a reading that failed, when something is known to have changed
+
+Fields = dict[str, str]
+
+
+class CatalogWatch:
+    """What is known of the schema of one sharded database. `on_change` hears of every catalog but the first."""
+
+    def __init__(self, pools: Pools, database: str) -> None:
+        self.pools = pools
+        self.database = database
+        self.catalog = Catalog()
+        self.catalogs: Mapping[str, Catalog] = {}  # of every shard that could be read, by its name
+        self.drift: tuple[Difference, ...] = ()
+        self.on_change: Callable[[], None] | None = None
+        self._built: Built | None = None
+        self._settings: ShardingSettings | None = None
+        self._user = ""
+        self._wanted = 0  # how often it has been told that something may have changed
+        self._reading: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
+        self._failed: tuple[int, str, TrunklineError] | None = None
+        self._tries = 0
+        self._offload = Offload("catalog")
+
+    def __repr__(self) -> str:
+        return f"<CatalogWatch {self.database} version={self.catalog.version}>"
+
+    @property
+    def known(self) -> bool:
+        return self._built is not None
+
+    @property
+    def built(self) -> Built:
+        """The rules of its tables, with what is wrong with them; only once it is `ready`."""
+        assert self._built is not None
+        return self._built
+
+    async def ready(self, user: str) -> None:
+        """Return once there is a catalog, reading it as this user if need be; TrunklineError if he cannot."""
+        tries = self._tries
+        async with self._turn:
+            if self.known:
+                return
+            if self._failed is not None and self._failed[0] > tries and self._failed[1] == user:
+                raise self._failed[2]  # it was tried while we waited: what the server said is for all who wait
+            self._tries += 1
+            try:
+                await self._read_home(user)
+            except TrunklineError as error:
+                self._failed = (self._tries, user, error)
+                raise
+        self.stale()
+
+    def stale(self) -> asyncio.Task[None] | None:
+        """Something may have changed: read all shards again, in the background; the task ends when that is done."""
+        if not self.known:
+            return None
+        self._wanted += 1
+        if self._reading is None or self._reading.done():
+            self._reading = self.pools.tasks.spawn(self._read_until_fresh(), f"catalog of {self.database}")
+        return self._reading
+
+    async def _read_until_fresh(self) -> None:
+        """What has changed while it was read may have been missed, and is read again."""
+        done = 0
+        while done != self._wanted:
+            done = self._wanted
+            try:
+                await self._read_home(self._user)
+                await self._read_others(self._user)
+            except TrunklineError as error:
+                log.warning("the catalog of %s could not be read: %s", self.database, error.message)
+                if not isinstance(error, UnknownDatabase):
+                    self.pools.later(AGAIN_S, self._again)
+
+    def _again(self) -> None:
+        self.stale()
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def _sharding(self) -> ShardingSettings:
+        settings = self.pools.database(self.database).sharding
+        if settings is None:
+            raise UnknownDatabase(f'database "{self.database}" has no shards')
+        return settings
+
+    async def _read_home(self, user: str) -> None:
+        settings = self._sharding()
+        catalog = await self._read(settings.home, user)
+        self._user = user
+        changed = replace(catalog, version=self.catalog.version) != self.catalog
+        if self.known and not changed and settings == self._settings:
+            return
+        if changed or not self.known:
+            self.catalog = replace(catalog, version=self.catalog.version + 1)
+        self._settings, first = settings, not self.known
+        self._built = build_sharding(settings, self.catalog)
+        for problem in self._built.problems:
+            log.warning("%s: %s", self.database, problem)
+        if self.on_change is not None and not first:
+            self.on_change()
+
+    async def _read_others(self, user: str) -> None:
+        settings = self._sharding()
+        catalogs = {settings.home: self.catalog}
+        for shard in settings.shard_names():
+            if shard == settings.home:
+                continue
+            try:
+                catalogs[shard] = await self._read(shard, user)
+            except TrunklineError as error:
+                log.warning("the catalog of %s/%s could not be read: %s", self.database, shard, error.message)
+        found = differences(settings, catalogs)
+        if found and found != self.drift:
+            log.warning("%s: its shards differ in %d places, see SHOW DRIFT", self.database, len(found))
+        self.catalogs, self.drift = catalogs, found
+
+    async def _read(self, shard: str, user: str) -> Catalog:
+        pool = self.pools.pool(f"{self.database}/{shard}", user)
+        server = await open_own(pool, ())
+        try:
+            outcome: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+
+            def on_answer(error: Fields | None) -> None:
+                rows, opened = list(server.answer or ()), server.opened
+                if opened:
+                    server.drop("the catalog has been read")
+                if not outcome.done():  # whoever asked may have been cancelled
+                    _settle(outcome, rows, error, opened)
+
+            server.ask(f"{SETUP}; {QUERY}".encode(), on_answer, True)
+            bodies = await outcome
+        finally:
+            if server.opened:
+                server.drop("the catalog is not read any more")
+        return await self._offload.run(partial(_catalog, bodies))
+
+
+def _settle(outcome: asyncio.Future[list[bytes]], rows: list[bytes], error: Fields | None, opened: bool) -> None:
+    if error is None:
+        outcome.set_result(rows)
+    elif opened:
+        outcome.set_exception(ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H")))
+    else:
+        outcome.set_exception(ServerLost(error["M"]))
+
+
+def _catalog(bodies: list[bytes]) -> Catalog:
+    rows = [[None if value is None else value.decode(errors="replace") for value in columns(body)] for body in bodies]
+    if any(len(row) != COLUMNS for row in rows):  # whoever answers is no PostgreSQL
+        raise ServerLost("other columns came than were asked for")
+    return build(rows)
