@@ -51,8 +51,8 @@ class CatalogWatch:
         self._wanted = 0  # how often it has been told that something may have changed
         self._reading: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
-        self._failed: tuple[int, str, TrunklineError] | None = None
-        self._tries = 0
+        self._failures = 0
+        self._failed: tuple[str, TrunklineError] | None = None
         self._offload = Offload("catalog")
 
     def __repr__(self) -> str:
@@ -70,41 +70,45 @@ class CatalogWatch:
 
     async def ready(self, user: str) -> None:
         """Return once there is a catalog, reading it as this user if need be; TrunklineError if he cannot."""
-        tries = self._tries
+        failures = self._failures
         async with self._turn:
             if self.known:
                 return
-            if self._failed is not None and self._failed[0] > tries and self._failed[1] == user:
-                raise self._failed[2]  # it was tried while we waited: what the server said is for all who wait
-            self._tries += 1
+            if self._failed is not None and self._failures > failures and self._failed[0] == user:
+                raise self._failed[1]  # it was tried while we waited: what the server said is for all who wait
             try:
                 await self._read_home(user)
             except TrunklineError as error:
-                self._failed = (self._tries, user, error)
+                self._failures += 1
+                self._failed = (user, error)
                 raise
-        self.stale()
+            self._start(home_is_fresh=True)
 
     def stale(self) -> asyncio.Task[None] | None:
         """Something may have changed: read all shards again, in the background; the task ends when that is done."""
-        if not self.known:
-            return None
+        return self._start() if self.known else None
+
+    def _start(self, *, home_is_fresh: bool = False) -> asyncio.Task[None]:
         self._wanted += 1
         if self._reading is None or self._reading.done():
-            self._reading = self.pools.tasks.spawn(self._read_until_fresh(), f"catalog of {self.database}")
+            work = self._read_until_fresh(home_is_fresh)
+            self._reading = self.pools.tasks.spawn(work, f"catalog of {self.database}")
         return self._reading
 
-    async def _read_until_fresh(self) -> None:
+    async def _read_until_fresh(self, home_is_fresh: bool) -> None:
         """What has changed while it was read may have been missed, and is read again."""
         done = 0
         while done != self._wanted:
             done = self._wanted
             try:
-                await self._read_home(self._user)
+                if not home_is_fresh:
+                    await self._read_home(self._user)
                 await self._read_others(self._user)
             except TrunklineError as error:
                 log.warning("the catalog of %s could not be read: %s", self.database, error.message)
                 if not isinstance(error, UnknownDatabase):
                     self.pools.later(AGAIN_S, self._again)
+            home_is_fresh = False
 
     def _again(self) -> None:
         self.stale()
