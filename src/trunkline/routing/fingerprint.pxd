@@ -26,3 +26,5 @@ cdef class Fingerprint:
     cdef int _token(self, int token) except -1
     cdef int _literal(self, unsigned char marker) except -1
     cdef void _write(self, bint fold) noexcept
+
+cdef str readable(const unsigned char *key, Py_ssize_t n)

@@ -42,7 +42,7 @@ def check_rewritten(text: bytes, standard_strings: bool) -> None:
         token = text[start:end]
         parts.append(token.swapcase() if kind == "word" else token)
     one = Fingerprint(text, standard_strings)
-    other = Fingerprint(b" /* - */ ".join(parts) + b"--", standard_strings)
+    other = Fingerprint(b" /* - */ ".join(parts) + b" --", standard_strings)
     assert (one.key, one.hash) == (other.key, other.hash), text
     kept, again = (
         [source[a:b] for a, b, _ in found.literals]

@@ -1,0 +1,18 @@
+from trunkline.routing.plan import Source
+from trunkline.routing.sharding import Value
+
+class Call:
+    """Satisfies plan.Values."""
+
+    reason: Exception | None
+    def __init__(
+        self,
+        text: bytes | None = ...,
+        bind: bytes | None = ...,
+        oids: tuple[int, ...] = ...,
+        standard_strings: bool = ...,
+    ) -> None: ...
+    def value(self, source: Source, type: str) -> Value | None: ...
+    def elements(self, source: Source, type: str) -> list[Value | None]: ...
+
+def parameters_of_bind(data: bytes) -> list[tuple[int, int, bool]] | None: ...

@@ -1,0 +1,74 @@
+"""Which shards a call concerns: the `where` of its plan, with the values of its literals and parameters in it.
+
+A comparison with NULL is true of no row, so no shard has one. What `Values` and the shard functions raise goes on to
+the caller: a key that nobody can tell must not pass for one that is nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from trunkline.routing.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Source, Values, Where
+from trunkline.routing.sharding import ShardFunction, Value
+
+
+def mask_of(where: Where, values: Values) -> int:
+    return _RULES[type(where)](where, values)
+
+
+def _of_row(function: ShardFunction, sources: tuple[Source, ...], values: Values) -> int:
+    key = tuple(values.value(source, type) for source, type in zip(sources, function.types, strict=True))
+    return 0 if None in key else function.shards_of(key)
+
+
+def _equals(where: Equals, values: Values) -> int:
+    return _of_row(where.function, where.sources, values)
+
+
+def _in(where: In, values: Values) -> int:
+    return _united(_of_row(where.function, row, values) for row in where.rows)
+
+
+def _in_array(where: InArray, values: Values) -> int:
+    elements = values.elements(where.array, where.function.types[0])
+    return _united(where.function.shards_of((element,)) for element in elements if element is not None)
+
+
+def _between(where: Between, values: Values) -> int:
+    bounds: list[Value | None] = []
+    for source in (where.low, where.high):
+        bound = None if source is None else values.value(source, where.function.types[0])
+        if source is not None and bound is None:
+            return 0
+        bounds.append(bound)
+    return where.function.shards_between(*bounds)
+
+
+def _all(where: All, values: Values) -> int:
+    return reduce(and_, [mask_of(part, values) for part in where.parts])
+
+
+def _any(where: AnyOf, values: Values) -> int:
+    return _united(mask_of(part, values) for part in where.parts)
+
+
+def _fixed(where: Fixed, values: Values) -> int:
+    return where.mask
+
+
+def _united(masks: Iterable[int]) -> int:
+    return reduce(or_, masks, 0)
+
+
+_RULES: dict[type, Callable[[Any, Values], int]] = {
+    Equals: _equals,
+    In: _in,
+    InArray: _in_array,
+    Between: _between,
+    All: _all,
+    AnyOf: _any,
+    Fixed: _fixed,
+}
