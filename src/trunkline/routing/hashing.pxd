@@ -14,9 +14,6 @@ cdef class RowHash:
     cdef Py_ssize_t count
     cdef Kind kinds[32]
 
-    cdef uint64_t hash_one(self, object value) except? 0
-    cdef uint64_t hash_row(self, tuple key) except? 0
-
 cdef uint64_t hash_uint32(uint32_t value) noexcept nogil
 cdef uint64_t hash_int8(int64_t value) noexcept nogil
 cdef uint64_t hash_bytes(const unsigned char *at, Py_ssize_t n) noexcept nogil

@@ -127,13 +127,6 @@ cdef class RowHash:
             self.kinds[place] = KINDS[name]
 
     def of(self, tuple key not None):
-        return self.hash_row(key)
-
-    cdef uint64_t hash_one(self, object value) except? 0:
-        """Of a key of one column, not NULL."""
-        return combine(0, hash_value(self.kinds[0], value))
-
-    cdef uint64_t hash_row(self, tuple key) except? 0:
         cdef uint64_t row = 0
         cdef Py_ssize_t place
         cdef object value
