@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from types import ModuleType
@@ -67,6 +68,38 @@ def value_figures() -> Iterator[Figure]:
     yield Figure("date from a text", _repeated(lambda: from_text(b"2024-02-29", "date")), 100_000)
 
 
+PGBENCH = b"SELECT abalance FROM pgbench_accounts WHERE aid = 12345;"
+REPORT = (
+    b"SELECT o.id, o.total * 1.19 AS gross, c.name, 'nothing' AS note -- for the report\n"
+    b'FROM orders o JOIN "Customers" c ON c.id = o.customer_id '
+    b"WHERE o.customer_id = 42 AND o.made >= '2024-02-29'::date UNION ALL "
+)
+TWO_KB = (REPORT * 11)[:2048]
+
+
+def text_figures(loops: ModuleType) -> Iterator[Figure]:
+    """What a text that is known costs: its key alone, and all the way to its shard; and a Bind of a known statement."""
+    from trunkline.routing.evaluation import ReadyPlan
+    from trunkline.routing.fingerprint import Fingerprint
+    from trunkline.routing.plan import Equals, Literal, Parameter, RoutePlan, Verdict
+    from trunkline.routing.plan_cache import PlanCache
+    from trunkline.routing.shard_functions import Rule, make_function
+
+    int4 = make_function("hash", Rule(("int4",), ("a", "b")))
+    cache, found = PlanCache(), Fingerprint(PGBENCH)
+    cache.put(found, PGBENCH, RoutePlan(Verdict.ROUTED, Equals(int4, (Literal(PGBENCH.index(b"1")),))))
+    bound = ReadyPlan(RoutePlan(Verdict.ROUTED, Equals(int4, (Parameter(1),))), found, PGBENCH)
+    text, binary = (b"\0\1\0%c\0\1\0\0\0%c%b\0\0" % (form, len(value), value) for form, value in PARAMETERS)
+    yield Figure("key of pgbench's SELECT", partial(loops.read_texts, PGBENCH), 1_000_000, bar_ns=500)
+    yield Figure("key of 2 kB of SQL", partial(loops.read_texts, TWO_KB), 50_000, bar_ns=10_000)
+    yield Figure("shard of pgbench's SELECT", partial(loops.route_texts, cache, PGBENCH), 1_000_000, bar_ns=1000)
+    yield Figure("shard of a Bind in text", partial(loops.route_binds, bound, text), 2_000_000, bar_ns=400)
+    yield Figure("shard of a Bind in binary", partial(loops.route_binds, bound, binary), 2_000_000, bar_ns=400)
+
+
+PARAMETERS = ((0, b"12345"), (1, (12345).to_bytes(4, "big")))
+
+
 def _repeated(step: Callable[[], object]) -> Repeated:
     def repeat(count: int) -> None:
         for _ in range(count):
@@ -101,7 +134,7 @@ def built_loops() -> Iterator[ModuleType]:
 def report() -> str:
     """All figures as a table."""
     with built_loops() as loops:
-        figures = [*hashing_figures(loops), *value_figures()]
+        figures = [*text_figures(loops), *hashing_figures(loops), *value_figures()]
         rows = [_row(figure, figure.measure()) for figure in figures]
     return table(("step", "bar ns", "ns", "lowest", "highest"), rows)
 
