@@ -288,7 +288,7 @@ def _drop_indexes(analysis: Analysis, node: Node) -> Part | None:
 
 
 def _on_every_shard(analysis: Analysis, name: str, node: Node) -> Part | None:
-    analysis.facts.every[name.removesuffix("Stmt")] = None
+    analysis.facts.every["what it defines"] = None
     analysis.facts.writes = True
     return None
 

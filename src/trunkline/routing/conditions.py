@@ -2,7 +2,8 @@
 
 A condition speaks of variables: columns of table occurrences and of subqueries, as numbers. What is not understood is
 left out, so a list of conditions says too little at worst; it must never say too much. Of all kinds but IsNull the
-truth implies that the columns it speaks of are not NULL ("strict"); outer joins depend on that.
+truth implies that the columns it speaks of are not NULL ("strict"), for a definition that neither is or both are; outer
+joins depend on that.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from trunkline.routing.plan import Source
 
 @dataclass(frozen=True, slots=True)
 class Same:
-    """Two columns are equal."""
+    """Two columns are equal; or one is by definition the other, as an output is, and then both may be NULL."""
 
     left: int
     right: int
+    by_definition: bool = False
 
 
 @dataclass(frozen=True, slots=True)

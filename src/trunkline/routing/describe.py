@@ -1,4 +1,8 @@
-"""Conditions on keys in words of SQL, for EXPLAIN (ROUTE), reasons and tests: `customer_id = 5`."""
+"""Conditions on keys in words of SQL, for EXPLAIN (ROUTE), reasons and tests: `customer_id = 5`.
+
+A plan is kept for all statements that differ in their literals only, so its own words must not have any: with no text
+given, a literal is `?`. With the text that the plan was made of, it is what stands there.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ from trunkline.routing.sql import token_at
 _SHOWN = 5  # values of a list
 
 
-def describe(where: Where, columns: Sequence[str], text: bytes, sharding: Sharding) -> str:
+def describe(where: Where, columns: Sequence[str], text: bytes | None, sharding: Sharding) -> str:
     """One line for one table occurrence."""
     key = columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
     if isinstance(where, Fixed):
@@ -43,7 +47,7 @@ def describe(where: Where, columns: Sequence[str], text: bytes, sharding: Shardi
     return f"({' or '.join(parts)})"
 
 
-def _between(where: Between, key: str, text: bytes) -> str:
+def _between(where: Between, key: str, text: bytes | None) -> str:
     if where.low is not None and where.high is not None:
         return f"{key} between {_source(where.low, text)} and {_source(where.high, text)}"
     if where.low is not None:
@@ -57,17 +61,17 @@ def _mask(mask: int, sharding: Sharding) -> str:
     return "every shard" if mask == sharding.every else f"on {', '.join(sharding.names_of(mask))}"
 
 
-def _row(sources: Sequence[Source], text: bytes) -> str:
+def _row(sources: Sequence[Source], text: bytes | None) -> str:
     shown = [_source(source, text) for source in sources]
     return shown[0] if len(shown) == 1 else f"({', '.join(shown)})"
 
 
-def _source(source: Source, text: bytes) -> str:
+def _source(source: Source, text: bytes | None) -> str:
     if isinstance(source, Parameter):
         return f"${source.number}"
     if isinstance(source, Constant):
         return "NULL" if source.text is None else source.text
-    return token_at(text, source)
+    return token_at(text, source) if text is not None else "?"
 
 
 def is_single(where: Where) -> bool:

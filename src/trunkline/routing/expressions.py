@@ -113,6 +113,11 @@ def _parameters_in(operand: Any) -> tuple[list[Any], list[Any]]:
     return [one for one in items if "ParamRef" in one], [one for one in items if "ParamRef" not in one]
 
 
+def _clock(analysis: Analysis, node: Any, scope: Scope, bound: Bound) -> None:
+    """CURRENT_DATE and the like, and CURRENT_USER."""
+    analysis.facts.differs = True
+
+
 def _null_test(analysis: Analysis, node: Any, scope: Scope, bound: Bound) -> list[Any]:
     return [] if "ParamRef" in node["arg"] else [node["arg"]]
 
@@ -128,6 +133,7 @@ _READERS: dict[str, Callable[[Analysis, Any, Scope, Bound], list[Any] | None]] =
     "FuncCall": _call,
     "NullTest": _null_test,
     "ParamRef": _parameter,
+    "SQLValueFunction": _clock,
     "SubLink": _sublink,
     "TypeCast": _cast,
     "TypeName": lambda analysis, node, scope, bound: None,

@@ -55,7 +55,8 @@ _RUN_TEXT = frozenset(
         "ts_stat",
     ]
 )
-_STABLE_RESULTS = frozenset(("random", "gen_random_uuid", "clock_timestamp", "timeofday", "uuidv4", "uuidv7"))
+_CLOCK = frozenset(("now", "transaction_timestamp", "statement_timestamp", "txid_current", "pg_current_xact_id"))
+_CHANGING = frozenset(("random", "gen_random_uuid", "clock_timestamp", "timeofday", "uuidv4", "uuidv7"))
 _LARGE_OBJECTS = frozenset(
     [
         "lo_close",
@@ -107,8 +108,10 @@ def _on_builtin(analysis: Analysis, name: str, node: Node) -> None:
     elif name in _LARGE_OBJECTS:
         facts.home["pg_largeobject"] = True
         facts.volatile = facts.writes = True
-    elif name in _STABLE_RESULTS:
-        facts.volatile = True
+    elif name in _CHANGING:
+        facts.volatile = facts.differs = True
+    elif name in _CLOCK:
+        facts.differs = True
     elif name in _RUN_TEXT:
         facts.refuse(
             f"{name}() runs SQL or reads tables that are named by a text, which is not looked into.",

@@ -1,8 +1,9 @@
 """What the text of a statement hides: bodies of functions, triggers, defaults, policies and rules.
 
-A body is planned like a statement. Where its rows are known (by constants, or by arguments that are), they count like
-those of the statement itself. Where they are not, the function goes where the statement is, and is refused where the
-statement does not say.
+A body is planned like a statement, and its rows count like those of the statement itself: known by constants, and by
+arguments that are constants or columns. What is not SQL alone (variables of PL/pgSQL, texts that are run, other
+languages) may know its rows without our seeing how: it goes where the statement is, and is refused where that does not
+say.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from trunkline.routing.analysis import Analysis, Found
 from trunkline.routing.catalog import Function
 from trunkline.routing.deduction import Environment, of_rows
 from trunkline.routing.facts import Facts, Use
-from trunkline.routing.plan import Fixed, Source
+from trunkline.routing.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Parameter, Source, Where
 from trunkline.routing.predicates import Reader
 from trunkline.routing.programs import Unseen, definition, statements_of
 from trunkline.routing.scopes import Scope
@@ -23,12 +24,14 @@ from trunkline.routing.tree import Block, Derived, Leaf
 
 _COMPILED = ("c", "internal")  # PostgreSQL's own and extensions': no SQL that could be seen
 MAX_NESTING = 10  # of functions that call functions
+_LEVEL = 1000  # more than a function has arguments: placeholders differ from level to level
 
 
 def on_user_function(analysis: Analysis, function: Function, node: Node, scope: Scope) -> Derived | None:
     """A call of somebody's own function; a part, if a column decides where it runs."""
     facts = analysis.facts
     facts.volatile |= function.volatility == "v"
+    facts.differs |= function.volatility != "i"
     declared = analysis.sharding.functions.get(f"{function.schema}.{function.name}")
     if declared is None and function.schema == "public":
         declared = analysis.sharding.functions.get(function.name)
@@ -36,12 +39,17 @@ def on_user_function(analysis: Analysis, function: Function, node: Node, scope: 
     if declared is not None:
         return _declared(analysis, function, declared, arguments, scope)
     known: dict[str, Source] = {}
-    for place, argument in enumerate(arguments):
-        source = analysis.constant(argument)
+    columns: dict[int, int] = {}
+    reader = Reader(analysis, scope, {})
+    for number, argument in enumerate(arguments, 1):
+        source, variable = analysis.constant(argument), reader.column(argument)
         if source is not None:
-            known[str(place + 1)] = source
-    _run(analysis, function, known)
-    return None
+            known[str(number)] = source
+        elif variable is not None:
+            placeholder = -number - _LEVEL * len(analysis.bodies)
+            known[str(number)] = Parameter(placeholder)  # stands for the column until the body is known
+            columns[placeholder] = variable
+    return _run(analysis, function, known, columns)
 
 
 def _declared(
@@ -70,25 +78,26 @@ def _declared(
     return Derived(Block([Leaf(use)]), frozenset(), ())
 
 
-def _run(analysis: Analysis, function: Function, arguments: dict[str, Source]) -> None:
-    """The body of a function."""
-    name = f"{function.schema}.{function.name}()"
-    if function.language in _COMPILED or function.kind in ("a", "w"):
-        return
-    if (function.schema, function.name, function.body) in analysis.bodies:
-        return
-    if len(analysis.bodies) >= MAX_NESTING:
-        analysis.facts.unseen = analysis.facts.unseen or f"The function {name}"
-        return
-    bodies = (*analysis.bodies, (function.schema, function.name, function.body))
+def _run(
+    analysis: Analysis, function: Function, arguments: dict[str, Source], columns: dict[int, int]
+) -> Derived | None:
+    """The body of a function; a part, if a column that is an argument decides where it runs."""
+    name = f"The function {function.schema}.{function.name}()"
+    this = (function.schema, function.name, function.body)
+    if function.language in _COMPILED or function.kind in ("a", "w") or this in analysis.bodies:
+        return None
     try:
+        if len(analysis.bodies) >= MAX_NESTING:
+            raise Unseen
         statements = statements_of(function.language, function.body)
     except Unseen:
-        analysis.facts.unseen = analysis.facts.unseen or f"The function {name}"
-        return
-    inner = analysis.within(bodies, arguments)
+        analysis.facts.unseen = analysis.facts.unseen or name
+        return None
+    inner = analysis.within((*analysis.bodies, this), arguments)
     _bind_all(inner, statements)
-    _take_over(analysis.facts, inner.facts, f"The function {name}")
+    leaves = _take_uses(analysis.facts, inner.facts, name, columns, is_sql=function.language == "sql")
+    _take_over(analysis.facts, inner.facts, name, is_sql=function.language == "sql")
+    return Derived(Block(leaves), frozenset(), ()) if leaves else None
 
 
 def _bind_all(inner: Analysis, statements: Sequence[tuple[str, str, Node]]) -> None:
@@ -98,15 +107,48 @@ def _bind_all(inner: Analysis, statements: Sequence[tuple[str, str, Node]]) -> N
             part.descend(Environment())
 
 
-def _take_over(facts: Facts, inner: Facts, name: str) -> None:
-    """What a body does, its statement does."""
+def _take_uses(facts: Facts, inner: Facts, name: str, columns: dict[int, int], *, is_sql: bool) -> list[Leaf]:
+    """The rows that a body concerns. Those with the key in a column of the statement are leaves of its tree."""
+    leaves = []
     for use in inner.uses:
-        where = use.where(frozenset())
-        function = use.rule.function
-        if isinstance(where, Fixed) and function is not None and where.mask == function.every:
+        where, function = use.where(frozenset()), use.rule.function
+        found = Use(use.table, use.alias, use.rule, (), use.writes, "function", fixed=where)
+        placeholders = [number for number in _placeholders(where) if number in columns]
+        if placeholders and isinstance(where, Equals) and len(where.sources) == 1:
+            found.fixed, found.key = None, (columns[placeholders[0]],)
+            leaves.append(Leaf(found))
+        elif placeholders:
+            found.fixed = Fixed(function.every if function is not None else 0)
+        if (
+            not is_sql
+            and isinstance(found.fixed, Fixed)
+            and function is not None
+            and found.fixed.mask == function.every
+        ):
             facts.unseen = facts.unseen or name
         else:
-            facts.uses.append(Use(use.table, use.alias, use.rule, (), use.writes, "function", fixed=where))
+            facts.uses.append(found)
+    return leaves
+
+
+def _placeholders(where: Where) -> list[int]:
+    """The arguments by column that a condition depends on."""
+    if isinstance(where, All | AnyOf):
+        return [number for part in where.parts for number in _placeholders(part)]
+    sources: list[Source | None] = []
+    if isinstance(where, Equals):
+        sources += where.sources
+    elif isinstance(where, In):
+        sources += [source for row in where.rows for source in row]
+    elif isinstance(where, InArray):
+        sources.append(where.array)
+    elif isinstance(where, Between):
+        sources += [where.low, where.high]
+    return [source.number for source in sources if isinstance(source, Parameter) and source.number < 0]
+
+
+def _take_over(facts: Facts, inner: Facts, name: str, *, is_sql: bool) -> None:
+    """What else a body does, its statement does."""
     for table in inner.tables:
         facts.tables[table] = None
     for place, found in ((facts.home, inner.home), (facts.system, inner.system)):
@@ -121,7 +163,9 @@ def _take_over(facts: Facts, inner: Facts, name: str) -> None:
             )
     if inner.every:
         facts.refuse(f"{name} has a statement for every shard ({next(iter(inner.every))}).", "Run it by itself.")
-    if inner.refusal is not None or inner.unseen:
+    if inner.refusal is not None and is_sql:
+        facts.refuse(f"{name}: {inner.refusal.reason}", inner.refusal.hint, inner.refusal.sqlstate)
+    elif inner.refusal is not None or inner.unseen:
         facts.unseen = facts.unseen or name
     facts.at_home = facts.at_home or inner.at_home
     facts.writes |= inner.writes
@@ -138,7 +182,8 @@ def on_block(analysis: Analysis, language: str, body: str) -> None:
         return
     inner = analysis.within(analysis.bodies, {})
     _bind_all(inner, statements)
-    _take_over(analysis.facts, inner.facts, "The block")
+    _take_uses(analysis.facts, inner.facts, "The block", {}, is_sql=True)
+    _take_over(analysis.facts, inner.facts, "The block", is_sql=False)
 
 
 # --- writes ---------------------------------------------------------------------------------------------------------
@@ -151,7 +196,7 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
         return
     for trigger in relation.triggers:
         for function in analysis.catalog.functions.get(trigger.function, ()):
-            _run(analysis, function, {})
+            _run(analysis, function, {}, {})
     for rule in relation.rules:
         _on_rule(analysis, found, rule)
     if event == "INSERT":

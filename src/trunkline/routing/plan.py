@@ -141,8 +141,9 @@ class Occurrence:
     alias: str
     kind: str  # sharded, reference, home, system, schema, function
     where: Where
-    condition: str  # `where` in words of SQL: `customer_id = 5`; without one: `every shard`
+    condition: str  # `where` in words of SQL: `customer_id = ?`; without one: `every shard`
     writes: bool = False
+    columns: tuple[str, ...] = ()  # the key
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ def _plan(
 
 
 def _occurrence(analysis: Analysis, use: Use, where: Where) -> Occurrence:
-    condition = describe(where, use.rule.columns, analysis.text, analysis.sharding)
-    return Occurrence(use.table, use.alias, use.kind, where, condition, use.writes)
+    condition = describe(where, use.rule.columns, None, analysis.sharding)
+    return Occurrence(use.table, use.alias, use.kind, where, condition, use.writes, use.rule.columns)
 
 
 def _others(analysis: Analysis) -> list[Occurrence]:
@@ -125,10 +125,10 @@ def _routed(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | No
         parts.append(Fixed(sharding.every))
     where = any_of(parts)
     single = None if is_single(where) else _why_single(analysis, occurrences, home)
-    return _plan(analysis, Verdict.ROUTED, _why_routed(occurrences), occurrences, where, single)
+    return _plan(analysis, Verdict.ROUTED, _why_routed(occurrences, facts.unseen), occurrences, where, single)
 
 
-def _why_routed(occurrences: list[Occurrence]) -> str:
+def _why_routed(occurrences: list[Occurrence], unseen: str) -> str:
     conditions = []
     for one in occurrences:
         if one.kind in ("sharded", "function", "schema"):
@@ -137,6 +137,8 @@ def _why_routed(occurrences: list[Occurrence]) -> str:
             )
         elif one.kind in ("home", "system"):
             conditions.append(f"{one.table}: {one.condition}")
+    if not conditions:
+        return f"{unseen} may touch sharded tables."
     return "; ".join(dict.fromkeys(conditions)) + "."
 
 
@@ -148,7 +150,7 @@ def _why_single(analysis: Analysis, occurrences: list[Occurrence], home: str) ->
     facts, sharding = analysis.facts, analysis.sharding
     if facts.unseen and not facts.uses:
         return Refusal(
-            f"{facts.unseen} touches sharded tables, and nothing says which rows.",
+            f"{facts.unseen} may touch sharded tables, and nothing says which rows.",
             "Declare the function's key argument, or say the shard in a hint.",
         )
     if facts.single is not None:
@@ -159,7 +161,7 @@ def _why_single(analysis: Analysis, occurrences: list[Occurrence], home: str) ->
             " and rows that may be on other shards.",
             f"Make {home} a reference table, or shard it.",
         )
-    loose = next((one for one in occurrences if one.kind == "sharded" and not is_single(one.where)), None)
+    loose = next((one for one in occurrences if one.kind in ("sharded", "function") and not is_single(one.where)), None)
     keys = ", ".join(dict.fromkeys(f"{use.table} by {', '.join(use.rule.columns)}" for use in facts.uses))
     hint = _NAME_KEYS.format(keys=keys)
     if loose is None:
@@ -173,7 +175,7 @@ def _every(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | Non
     subject = written or next(iter(facts.every), "")
     if not subject:
         return None
-    if written and facts.volatile:
+    if written and (facts.volatile or facts.differs):
         single = Refusal(
             f"It writes the reference table {written}, and what it computes may differ from shard to shard.",
             "Compute the values first and give them as literals or parameters.",

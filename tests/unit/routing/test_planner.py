@@ -1,0 +1,82 @@
+"""Golden cases: statements over the shop, and the words of their plans.
+
+A file is a family. A case is a statement, then `=> verdict: reason`, and where it may have to be refused `!! reason`.
+A comment begins with `#`. ``python -m tests.unit.routing.test_planner`` prints the plans of statements on its input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.routing.golden_shop import CATALOG, SHARDING
+from trunkline.routing.describe import describe
+from trunkline.routing.plan import Occurrence, RoutePlan, Verdict
+from trunkline.routing.planner import plan
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def _occurrence(one: Occurrence, sql: str) -> str:
+    alias = f" {one.alias}" if one.alias not in ("", one.table.partition(".")[2]) else ""
+    if one.kind in ("home", "system", "reference"):
+        return f"{one.table} {one.condition}"
+    return f"{one.table}{alias}: {describe(one.where, one.columns, sql.encode(), SHARDING)}"
+
+
+def lines_of(found: RoutePlan, sql: str) -> list[str]:
+    """A plan as a case has it."""
+    refusal = found.refusal or found.unless_single
+    said = found.reason
+    if found.verdict is Verdict.ROUTED:
+        said = "; ".join(dict.fromkeys(_occurrence(one, sql) for one in found.occurrences))
+    lines = [f"=> {found.verdict}: {said}"] if found.verdict is not Verdict.REFUSED else ["=> refused"]
+    if refusal is not None:
+        code = "" if refusal.sqlstate == "0A000" else f" [{refusal.sqlstate}]"
+        lines.append(f"!! {refusal.reason}{code}")
+    return lines
+
+
+def cases() -> Iterator[tuple[str, list[str]]]:
+    for path in sorted(GOLDEN.glob("*.txt")):
+        statement: list[str] = []
+        expected: list[str] = []
+        for line in [*path.read_text().splitlines(), ""]:
+            if line.startswith(("=>", "!!")):
+                expected.append(line)
+            elif expected and statement:
+                yield "\n".join(statement), expected
+                statement, expected = [], []
+            if line and not line.startswith(("#", "=>", "!!")):
+                statement.append(line)
+
+
+CASES = list(cases())
+
+
+def planned(sql: str) -> RoutePlan:
+    return plan(sql.encode(), CATALOG, SHARDING, ("public",))
+
+
+@pytest.mark.parametrize(("sql", "expected"), CASES, ids=[sql[:60] for sql, _ in CASES])
+def test_a_statement_has_the_plan_that_is_written_down(sql: str, expected: list[str]) -> None:
+    assert lines_of(planned(sql), sql) == expected
+
+
+def test_there_are_cases_enough() -> None:
+    assert len(CASES) >= 300
+
+
+def main() -> None:
+    for line in sys.stdin:
+        text = line.rstrip("\n")
+        print(text)
+        if text and not text.startswith("#"):
+            print("\n".join(lines_of(planned(text), text)), end="\n\n")
+
+
+if __name__ == "__main__":
+    main()
