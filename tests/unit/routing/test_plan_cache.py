@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import tracemalloc
 import weakref
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 
+from tests.unit.routing.golden_shop import CATALOG, SHARDING, Stub
+from tests.unit.routing.test_call import bind_of
+from tests.unit.routing.test_planner import CASES
+from trunkline.routing.call import Call
+from trunkline.routing.evaluation import ReadyPlan
 from trunkline.routing.fingerprint import Fingerprint
 from trunkline.routing.plan import Equals, Fixed, Literal, RoutePlan, Verdict
 from trunkline.routing.plan_cache import Known, PlanCache
+from trunkline.routing.planner import plan
 from trunkline.routing.shard_functions import Rule, make_function
+from trunkline.routing.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Value
 
 HASH = make_function("hash", Rule(("int8",), ("a", "b")))
 
@@ -225,3 +234,63 @@ def test_a_hit_allocates_nothing() -> None:
     last = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert last - first < 1000
+
+
+# --- with the planner -------------------------------------------------------------------------------------------------
+
+OTHERS = {
+    "number": (b"1", b"2", b"5", b"7", b"1.5", b"10", b"123456789012", b"0"),
+    "string": (
+        b"'5'",
+        b"'a'",
+        b"E'7'",
+        b"'2020-01-01'",
+        b"'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'",
+        b"'{1,2}'",
+        b"'x%'",
+    ),
+}
+KINDS = {"integer": "number", "numeric": "number", "plain": "string", "escaped": "string", "dollar": "string"}
+
+
+@st.composite
+def variants(draw: DrawFn) -> tuple[bytes, bytes]:
+    """A statement that the planner knows, and the same with other literals."""
+    sql = draw(st.sampled_from([sql.encode() for sql, _ in CASES]))
+    parts, at = [], 0
+    for start, end, form in Fingerprint(sql).literals:
+        choices = (sql[start:end], *OTHERS[KINDS[form]]) if form in KINDS else (sql[start:end],)
+        parts += [sql[at:start], draw(st.sampled_from(choices))]
+        at = end
+    return sql, b"".join([*parts, sql[at:]])
+
+
+def spread(self: Stub, key: tuple[Value | None, ...]) -> int:
+    return 1 << sum(repr((self.types, key)).encode()) % 3
+
+
+def outcome(ready: ReadyPlan, sql: bytes) -> tuple[object, ...]:
+    """What is done with a statement: where it goes, if it goes."""
+    numbers = [int(number) for number in re.findall(rb"\$(\d+)", sql)]
+    call = Call(sql, bind_of([b"5"] * max(numbers, default=0), names=b""))
+    try:
+        mask: object = ready.mask_of(call)
+    except (NotCoercible, KeyUnknown, KeyNotMapped) as error:
+        mask = type(error)
+    made = ready.plan
+    return made.verdict, mask, made.tables, made.writes, made.volatile, made.refusal, made.unless_single
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(variants())
+def test_a_plan_that_is_found_is_the_one_that_would_be_made(
+    monkeypatch: pytest.MonkeyPatch, pair: tuple[bytes, bytes]
+) -> None:
+    """Else a literal that a plan depends on was left out of `fixed`, or taken for another."""
+    monkeypatch.setattr(Stub, "shards_of", spread)
+    (sql, other), path, cache = pair, ("public",), PlanCache()
+    cache.put(Fingerprint(sql), sql, plan(sql, CATALOG, SHARDING, path))
+    found = Fingerprint(other)
+    known, anew = cache.get(found, other), plan(other, CATALOG, SHARDING, path)
+    if known is not None and "does not parse" not in anew.reason:
+        assert outcome(known.ready, other) == outcome(ReadyPlan(anew, found, other), other)
