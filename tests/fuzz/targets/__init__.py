@@ -40,6 +40,7 @@ TARGETS = {
         Target("session", 200, compiled=True),
         Target("lexer", 200, compiled=True),
         Target("fingerprint", 200, compiled=True),
+        Target("bind", 200, compiled=True),
     )
 }
 
