@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import trunkline
+from trunkline.config.settings import Config
 from trunkline.errors import TrunklineError
 from trunkline.serve import explain
 from trunkline.serve import serve as run_server
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 Target = Annotated[str | None, typer.Argument(help="FILE.toml or postgres:// URL; DATABASE_URL if left out.")]
 File = Annotated[Path, typer.Argument(help="The TOML file to check.")]
+Online = Annotated[bool, typer.Option("--online", help="Ask every shard for its schema, and say what does not fit.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Run the printed lines, check their answers, and stop.")]
 Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Trunkline; 0 for any free one.")]
@@ -63,15 +65,28 @@ def serve(target: Target = None) -> None:
 
 
 @app.command()
-def check(file: File) -> None:
+def check(file: File, online: Online = False) -> None:
     """Check a configuration file: every error at once, with file, line and column."""
     from trunkline.config.target import read_target
 
     try:
-        read_target(str(file), os.environ)
+        config = read_target(str(file), os.environ)
     except TrunklineError as error:
         _fail(error)
+    if online:
+        _check_online(config)
     print(f"{file}: ok")
+
+
+def _check_online(config: Config) -> None:
+    """Print what is found; exit code 1 if any of it is an error."""
+    from trunkline.pool.online_check import look
+
+    found = asyncio.run(look(config, os.environ))
+    for finding in found:
+        print(finding)
+    if any(finding.is_error for finding in found):
+        raise typer.Exit(1)
 
 
 @app.command()
