@@ -166,6 +166,7 @@ class CatalogWatch:
                     _settle(outcome, rows, error, opened)
 
             server.ask(f"{SETUP}; {QUERY}".encode(), on_answer, True)
+            pool.place_server(server, pool.tested)  # where a query of ours runs: anywhere else it would be forgotten
             bodies = await outcome
         finally:
             if server.opened:
