@@ -70,6 +70,27 @@ def test_there_are_cases_enough() -> None:
     assert len(CASES) >= 300
 
 
+@pytest.mark.parametrize(
+    ("sql", "code"),
+    [
+        ("SELECT " + "(" * 100_000 + "1" + ")" * 100_000, None),
+        ("SELECT " + "+".join(["1"] * 100_000), "54001"),
+        ("SELECT " + "NOT " * 2000 + "true", "54001"),
+        ("SELECT " + "(SELECT " * 300 + "1" + ")" * 300, "54001"),
+    ],
+    ids=["parentheses", "operators", "NOT", "queries"],
+)
+def test_depth_is_left_to_the_server_or_refused(sql: str, code: str | None) -> None:
+    found = planned(sql)
+    assert (found.refusal.sqlstate if found.refusal is not None else None) == code
+    assert found.verdict is (Verdict.HOME if code is None else Verdict.REFUSED)
+
+
+def test_a_text_in_another_encoding_is_refused() -> None:
+    found = plan(b"SELECT * FROM orders WHERE status = '\xe9'", CATALOG, SHARDING, ("public",))
+    assert found.refusal is not None and found.refusal.sqlstate == "22021"
+
+
 def main() -> None:
     for line in sys.stdin:
         text = line.rstrip("\n")
