@@ -38,8 +38,10 @@ COMPILED = (
     "trunkline.pool.doubts",
     "trunkline.pool.row_types",
     "trunkline.pool.leases",
+    "trunkline.execution.router",
     "trunkline.proxy.client",
     "trunkline.proxy.steps",
+    "trunkline.proxy.routed",
 )
 
 extensions = [

@@ -294,6 +294,31 @@ class DatabasePaused(TrunklineError):
     sqlstate = "57P03"
 
 
+# --- routing ----------------------------------------------------------------------------------------------------
+
+
+class StatementRefused(TrunklineError):
+    """A statement that has no right answer from one shard; the plan says why."""
+
+    code = "TL0700"
+    sqlstate = "0A000"
+
+
+class TransactionSpansShards(TrunklineError):
+    """A statement for one shard in a transaction, or a batch, that is on another."""
+
+    code = "TL0701"
+    sqlstate = "0A000"
+    hint = "Statements of one transaction have to concern one shard: use a transaction for each."
+
+
+class UnknownShard(TrunklineError):
+    """A hint names a shard that there is not."""
+
+    code = "TL0702"
+    sqlstate = "42704"
+
+
 class AdminNotAllowed(TrunklineError):
     code = "TL0600"
     sqlstate = "42501"

@@ -183,11 +183,20 @@ def _userlist_quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
+def _inline(value: Any) -> str:
+    """A value on one line: tables in lists are inline."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_inline(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
 def toml(table: Mapping[str, Any], path: tuple[str, ...] = ()) -> str:
     """A table as TOML: its own values first, then the tables in it."""
     values = {name: value for name, value in table.items() if not isinstance(value, Mapping)}
     lines = [f"[{'.'.join(json.dumps(part) for part in path)}]\n"] if path and values else []
     # JSON's strings, numbers, booleans and arrays of them are TOML's.
-    lines += [f"{json.dumps(name)} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()]
+    lines += [f"{json.dumps(name)} = {_inline(value)}\n" for name, value in values.items()]
     inner = (toml(value, (*path, name)) for name, value in table.items() if isinstance(value, Mapping))
     return "".join([*lines, *inner])

@@ -320,6 +320,11 @@ cdef class Link(Sender):
         self.resume()
         self.run_kept()
 
+    def take_kept(self):
+        """What was received and not used, for an inbox that was opened over it."""
+        kept, self.kept = self.kept, None
+        return kept or b""
+
     def move_to(self, Place place):
         """`move` for Python callers."""
         self.move(place)

@@ -172,7 +172,7 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
         server.lessee.listening.on_tag(PyBytes_FromStringAndSize(tag, n).rstrip(b"\0"))
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
     if changes_results(tag, n):
-        begin_generation(server.owner.database)
+        begin_generation(server.owner.family)
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

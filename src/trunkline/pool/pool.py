@@ -44,10 +44,11 @@ class Pool(Returns):
         super().__init__()
         self.pools = pools
         self.database = database
+        self.family = pools.family_of(database)
         self.user = user
         self.profiles = Profiles()
         self.sessions = SessionKeeper(self)
-        self.code = pools.code_of(database)
+        self.code = pools.code_of(self.family)
         self.code.tell(self)
         self.trouble: policy.Trouble | None = None
         self.refusal: TrunklineError | None = None

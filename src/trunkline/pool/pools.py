@@ -62,7 +62,7 @@ class Pools:
         found = self._pools.get(key)
         if found is None:
             found = self._pools[key] = Pool(self, *key)
-            found.paused = database in self.paused or "" in self.paused
+            found.paused = not self.paused.isdisjoint((database, found.family, ""))
         return found
 
     def database(self, name: str) -> DatabaseSettings:
@@ -71,6 +71,10 @@ class Pools:
             raise UnknownDatabase(f'database "{name}" does not exist')
         return settings
 
+    def family_of(self, name: str) -> str:
+        """The database that clients know, if this is the name of one of its shards."""
+        return name.rpartition("/")[0] if self.config.shard(name) is not None else name
+
     def code_of(self, name: str) -> CodeWatch:
         """What is known of the code in a database."""
         if name not in self._code:
@@ -78,7 +82,8 @@ class Pools:
         return self._code[name]
 
     def of_database(self, name: str) -> list[Pool]:
-        return [pool for pool in self if pool.database == name]
+        """Its pools, those of its shards among them."""
+        return [pool for pool in self if name in (pool.database, pool.family)]
 
     # --- where and as whom --------------------------------------------------------------------------------------
 
@@ -101,7 +106,7 @@ class Pools:
         settings = self.database(pool.database)
         extra = [(n, getattr(settings, n)) for n in _SERVER_PARAMETERS]
         parameters = [(n.encode(), v.encode()) for n, v in extra if v is not None]
-        database = address.dbname or pool.database
+        database = address.dbname or pool.family
         credentials = self._credentials(settings, pool.user)
         return Target(address, database, credentials, parameters, pool.settings.connect_query)
 

@@ -117,7 +117,7 @@ cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -
     if is_partial(frame):
         return parse_partial(client, frame, name, start)
     statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning,
-                       server.owner.database)
+                       server.owner.family)
     statement.sight |= sight
     statement.words = server.owner.words
     client.names[name] = statement
@@ -248,7 +248,7 @@ cdef Statement as_meant_now(Lessee client, bytes name, Statement statement):
     """A server that never knew the statement parses it in the session as it is now, which may mean something else."""
     if statement.meaning is None or statement.meaning == client.params.meaning:
         return statement
-    statement = client.names[name] = intern(statement.body, client.params.meaning, client.server.owner.database)
+    statement = client.names[name] = intern(statement.body, client.params.meaning, client.server.owner.family)
     return statement
 
 

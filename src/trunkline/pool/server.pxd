@@ -38,6 +38,7 @@ cdef class Lessee(Link):
 
 cdef class Owner:
     cdef public str database
+    cdef public str family                # the database that it is a shard of, or itself: what they have in common
     cdef readonly bint tracks             # statements and parameters follow clients from server to server
     cdef readonly bint one_statement      # statement pooling
     cdef readonly Py_ssize_t max_prepared

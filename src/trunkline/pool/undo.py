@@ -34,6 +34,12 @@ RESULT_CHANGED = message(
 )
 
 
+class Refused(NamedTuple):
+    """The note of what was made to fail in the place of a statement that is refused; the client hears these words."""
+
+    words: bytes
+
+
 class UnnamedBefore(NamedTuple):
     """The unnamed Parse of a client, and the one that its server held, before a request that an error may skip."""
 
@@ -51,6 +57,8 @@ def take_back(server: ServerLink, lessee: Lessee | None, *, unnamed_is_newer: bo
     server.session.undone.clear()
     for request, action, note, failed in undone:
         handle = _HANDLERS.get((REQUEST_NAMES[request], action))
+        if isinstance(note, Refused):
+            continue
         if handle is not None and not (unnamed_is_newer and isinstance(note, UnnamedBefore | bytes)):
             handle(server, lessee, note, failed)
 
@@ -141,6 +149,8 @@ def client_name(note: Any, names: Mapping[bytes, Statement] | None) -> tuple[byt
 
 def client_words(note: Any, names: Mapping[bytes, Statement] | None, body: bytes) -> bytes | None:
     """The ErrorResponse that the client gets for the one with this body; None: the same."""
+    if isinstance(note, Refused):
+        return note.words
     if type(note) is tuple and note[3] == "changed":
         return RESULT_CHANGED if b"\0C26000\0" in body else None
     renamed = client_name(note, names)

@@ -29,6 +29,7 @@ from trunkline.proxy.borrower import borrow, judge
 if TYPE_CHECKING:
     from trunkline.pool.server import ServerLink
     from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.routed import Route
 
 StartupSettings = tuple[tuple[bytes, bytes], ...]
 
@@ -37,12 +38,21 @@ _ONLY_AT_STARTUP = (b"session_authorization",)  # there it is checked and has no
 
 
 class Arrival:
-    """One client on its way into its pool; `limit` is the timeout of its login, which does not run while it waits."""
+    """One client on its way into its pool, with a `route` home's; `limit` does not run while it waits."""
 
-    __slots__ = ("_config", "_inbox", "_limit", "_link", "_pool")
+    __slots__ = ("_config", "_inbox", "_limit", "_link", "_pool", "_route")
 
-    def __init__(self, pool: Pool, config: Config, link: ClientLink, inbox: Inbox, limit: asyncio.Timeout) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        config: Config,
+        link: ClientLink,
+        inbox: Inbox,
+        limit: asyncio.Timeout,
+        route: Route | None = None,
+    ) -> None:
         self._pool = pool
+        self._route = route
         self._config = config
         self._link = link
         self._inbox = inbox
@@ -93,7 +103,7 @@ class Arrival:
     def _begin(self, profile: Profile, *, sticky: bool) -> Profile:
         if not self._link.opened:
             raise ConnectionEnded
-        self._link.begin(self._pool, profile.params, sticky, self._config.max_packet_size)
+        self._link.begin(self._pool, profile.params, sticky, self._config.max_packet_size, self._route)
         self._pool.place_client(self._link, self._pool.clients)
         return profile
 

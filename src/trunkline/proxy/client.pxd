@@ -10,6 +10,8 @@ cdef enum:           # of a batch without its Sync
 
 cdef class ClientLink(Lessee):
     cdef readonly Leases pool
+    cdef readonly object route         # of a database with shards: its Route
+    cdef const unsigned char *chunk_end   # of the chunk that is being consumed
     cdef readonly int state
     cdef int batch                     # since the last Sync: BOUND, and WRITES if any of it does
     cdef dict sights                   # without tracking: name -> what its text shows, of statements that may write

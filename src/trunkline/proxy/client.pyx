@@ -40,9 +40,10 @@ cdef class ClientLink(Lessee):
     def __repr__(self):
         return f"<ClientLink {self.id} {STATES[self.state]}{' waiting' if self.waiting_since else ''} {self.server!r}>"
 
-    def begin(self, Leases pool, params, bint sticky, Py_ssize_t max_bytes):
+    def begin(self, Leases pool, params, bint sticky, Py_ssize_t max_bytes, route=None):
         """Logged in: requests are relayed from now on. `params` is what this session must find at every server."""
         self.pool = pool
+        self.route = route
         self.params = self.start = params
         self.sticky = sticky
         self.max_bytes = min(max_bytes, LONGEST_BYTES)
@@ -66,6 +67,7 @@ cdef class ClientLink(Lessee):
         cdef Py_ssize_t at = 0
         cdef int answer
         self.active_at = self.engine.now
+        self.chunk_end = data + n
         if self.left:
             at = self._stream_rest(data, n)
         while at < n:

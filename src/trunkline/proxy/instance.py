@@ -17,6 +17,7 @@ from trunkline.auth.secret import LoginSeed, Secret, SecretKind
 from trunkline.config.diff import Change, diff
 from trunkline.config.settings import Config
 from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
+from trunkline.execution.routers import Routers
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
@@ -61,6 +62,7 @@ class Instance:
         self.derivation = KeyDerivation(KeyCache(secrets.token_bytes(32)))
         self.opener = Opener(self.engine, self.derivation)
         self.pools = Pools(config, self.engine, self.opener)
+        self.routers = Routers(self.pools)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
         self.listener: Listener | None = None
@@ -75,6 +77,7 @@ class Instance:
             tls=client_tls(config.settings),
             console=lambda link, inbox, identity: console(self, link, inbox, identity),
             replication=Replication(self.pools, self.clients, self.opener),
+            routers=self.routers,
         )
 
     # --- start and stop -----------------------------------------------------------------------------------------
@@ -191,6 +194,7 @@ class Instance:
         failpoint("reload_swapped")
         self.derivation.cache.retain(config.secrets)
         self.pools.reconfigure(config)
+        self.routers.reconfigure(config)
         if self.listener is not None:
             self.listener.use(config.settings)
 

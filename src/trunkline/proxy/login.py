@@ -23,7 +23,9 @@ from trunkline.errors import (
     ProtocolViolation,
     ShuttingDown,
     TrunklineError,
+    UnknownDatabase,
 )
+from trunkline.execution.routers import Routers
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -46,6 +48,7 @@ from trunkline.proxy.arrival import Arrival
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
+from trunkline.proxy.routed import Route
 
 log = logging.getLogger("trunkline.client")
 
@@ -68,6 +71,7 @@ class Door:
     tls: ClientTls
     console: Console
     replication: Replication
+    routers: Routers
     draining: bool = False
 
 
@@ -237,14 +241,18 @@ class _Login:
             door.clients.tasks.spawn(door.console(self.link, self.inbox, identity), "console")
             return
         door.pools.database(identity.database)
+        if door.config.shard(identity.database) is not None:
+            raise UnknownDatabase(f'database "{identity.database}" does not exist')
         door.clients.admit_known(identity)
         if self.startup.replication is not None:
             await door.replication(self.link, self.inbox, identity, self.startup, self._accepted)
             return
-        pool, settings = door.pools.pool(identity.database, identity.user), self._settings()
+        settings = self._settings()
         door.clients.enroll(self.link, identity, "client", key_bytes)
         failpoint("client_registered")
-        profile = await Arrival(pool, door.config.settings, self.link, self.inbox, self._limit).enter(settings)
+        route = await self._route()
+        pool = door.pools.pool(self._home(), identity.user)
+        profile = await Arrival(pool, door.config.settings, self.link, self.inbox, self._limit, route).enter(settings)
         if self.link.server is not None:  # in session pooling: it keeps it, so it goes by that server's process id
             door.clients.tell_pid(self.link, self.link.server.pid)
         door.clients.log_login(self.link)
@@ -252,6 +260,20 @@ class _Login:
         self.link.write(self._accepted + profile.greeting + backend_key_data(identity.pid, identity.key) + READY)
         failpoint("greeting_sent")
         self.link.close_inbox(self.inbox.rest())
+
+    def _home(self) -> str:
+        """The database whose pool a client begins in: of one with shards, the home shard."""
+        name = self.identity.database
+        sharding = self.door.pools.database(name).sharding
+        return f"{name}/{sharding.home}" if sharding is not None and self.door.config.shards_of(name) else name
+
+    async def _route(self) -> Route | None:
+        """Of a database with shards, what its clients go by; the first of them waits for the catalog."""
+        door, identity = self.door, self.identity
+        if not door.config.shards_of(identity.database):
+            return None
+        router = await door.routers.router_of(identity.database, identity.user)
+        return Route(router, door.routers.pools_of(identity.database, identity.user))
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
         """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""

@@ -27,6 +27,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
 from trunkline.routing.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
+from trunkline.proxy.routed cimport GO, INSTEAD, Route, ready_without_server, route
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ cdef int sight_of_bound(ClientLink client, Frame *frame) except -1:
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
     if client.server is None and frame.size == HEADER_BYTES:
-        client.write(IDLE_READY)  # nothing is open: the answer is known
+        client.write(IDLE_READY if client.route is None else ready_without_server(client.route))  # nothing is open
         return DONE
     if client.server is None and client._await_server():
         return WAIT
@@ -346,6 +347,34 @@ cdef int unknown_type(ClientLink client, Frame *frame, int state) except -1:
     return client._violation(f"invalid frontend message type {frame.type}")
 
 
+cdef int take_routed(ClientLink client, Frame *frame, int step) except -1:
+    """The same for a database with shards: first it is decided where the frame goes."""
+    cdef Frame other
+    cdef bytes instead
+    cdef int answer
+    if client.server is not None and client.server.session.skipping:
+        return DONE
+    answer = route(client, frame, client.chunk_end)
+    if answer == INSTEAD:
+        instead = (<Route>client.route).instead
+        client.server.retain(instead)
+        other.type = frame.type
+        other.data = <unsigned char *>PyBytes_AS_STRING(instead)
+        other.size = other.have = PyBytes_GET_SIZE(instead)
+        return take_leased(client, &other, step)
+    return take_leased(client, frame, step) if answer == GO else answer
+
+
+cdef int take_leased(ClientLink client, Frame *frame, int step) except -1:
+    """The client has a server; a server that skips is sent nothing."""
+    if client.server.session.skipping:
+        return DONE
+    if client.server.session.count and (hangs_on_answers(client.server, frame)
+                                        or (client.ends_names and names_statement(frame))):
+        return client._await_answers()
+    return FUNCTIONS[step](client, frame)
+
+
 cdef int take_step(ClientLink client, Frame *frame) except -1:
     """What `frame` asks for; WAIT, DONE or OVER."""
     cdef int state = client.state, step
@@ -357,11 +386,9 @@ cdef int take_step(ClientLink client, Frame *frame) except -1:
         return unknown_type(client, frame, state)
     client.passing = False  # until the step has given the beginning of the frame to the server
     if NEEDS[step]:
+        if client.route is not None:
+            return take_routed(client, frame, step)
         if client.server is None and client._await_server():
             return WAIT
-        if client.server.session.skipping:
-            return DONE
-        if client.server.session.count and (hangs_on_answers(client.server, frame)
-                                            or (client.ends_names and names_statement(frame))):
-            return client._await_answers()
+        return take_leased(client, frame, step)
     return FUNCTIONS[step](client, frame)

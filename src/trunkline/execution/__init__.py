@@ -1,0 +1,1 @@
+"""What a plan says, done: where plans and server connections meet."""

@@ -1,0 +1,55 @@
+"""What a text is for its session, beside its plan: the begin or end of a block, a part of it that may be said again.
+
+Only few forms are looked at here; what has none of these is a server's business.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trunkline.routing.plan import RoutePlan, Verdict
+
+_BLANK = rb"(?:\s|--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)"
+
+
+def _form(pattern: bytes) -> re.Pattern[bytes]:
+    """A whole statement; a blank in `pattern` is any blank of SQL."""
+    return re.compile(_BLANK + rb"*" + pattern.replace(b" ", _BLANK + rb"+") + rb"(?:%b|;)*" % _BLANK, re.I | re.DOTALL)
+
+
+_BEGIN = _form(rb"(?:(?P<begin>begin)(?: work| transaction)?|start transaction)(?: [a-z,]+)*")
+_END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
+_SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
+_SHOW = _form(rb"show\b[^;]*")
+_EXPLAIN_ROUTE = re.compile(rb"%b*explain%b*\(%b*route%b*\)%b*(?P<sql>.*)" % ((_BLANK,) * 5), re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One text. `tag` is that of a statement which begins or ends a block and does nothing else."""
+
+    plan: RoutePlan
+    tag: str = ""
+    repeatable: bool = False  # a block in which only such statements ran may begin anew elsewhere
+    said_again: bool = False  # and this one is part of how it begins
+
+
+def read(sql: bytes, plan: RoutePlan) -> Reading:
+    """What a text with this plan is for its session."""
+    if plan.verdict is Verdict.ANYWHERE:
+        return Reading(plan, repeatable=not plan.volatile and not plan.writes)
+    if plan.verdict is not Verdict.SESSION:
+        return Reading(plan)
+    if begun := _BEGIN.fullmatch(sql):
+        return Reading(plan, "BEGIN" if begun["begin"] else "START TRANSACTION", repeatable=True, said_again=True)
+    if ended := _END.fullmatch(sql):
+        return Reading(plan, "COMMIT" if ended["commit"] else "ROLLBACK")
+    again = _SAID_AGAIN.fullmatch(sql) is not None
+    return Reading(plan, repeatable=again or _SHOW.fullmatch(sql) is not None, said_again=again)
+
+
+def explained_by(sql: bytes) -> bytes | None:
+    """The statement behind `EXPLAIN (ROUTE)`, or None."""
+    found = _EXPLAIN_ROUTE.match(sql) if b"route" in sql[:200].lower() else None
+    return found["sql"] if found else None

@@ -1,0 +1,40 @@
+# Where the statements of one database go: the C side of the contract in router.pyx.
+from trunkline.routing.call cimport Call
+from trunkline.routing.fingerprint cimport Fingerprint
+from trunkline.routing.plan_cache cimport Known, PlanCache
+
+cdef enum:               # instead of the number of a shard
+    ANYWHERE = -1        # no shard is better than another
+    REFUSED = -2         # `refusal` says why
+    SESSION = -3         # a statement of the session's: BEGIN, SET and the like
+    EXPLAINED = -4       # EXPLAIN (ROUTE): `instead` is to be run in its place
+
+cdef class Context:
+    cdef readonly int number
+    cdef readonly tuple path
+    cdef readonly bint standard        # standard_conforming_strings
+
+cdef class Router:
+    cdef readonly str database
+    cdef readonly object sharding      # Sharding; None until the catalog is there
+    cdef readonly object catalog
+    cdef readonly int home
+    cdef readonly PlanCache cache
+    cdef readonly object refusal       # of the last decision that was REFUSED: a TrunklineError
+    cdef readonly bytes instead        # of the last that was EXPLAINED
+    cdef readonly bytes text           # of the last that was SESSION
+    cdef readonly object said          # of that, if it is a SET of trunkline's own: its name and value; or None
+    cdef readonly object reading       # Reading of the last statement
+    cdef dict _contexts
+    cdef Fingerprint _literals         # of the last statement, as the next two
+    cdef const unsigned char *_text
+    cdef Py_ssize_t _size
+    cdef Call _call
+
+    cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99
+    cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99
+    cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,
+                     object hint) except? -99
+    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context)
+    cdef int _decide(self, Known known, object hint, bint bound) except? -99
+    cdef int _refuse(self, error) except? -99

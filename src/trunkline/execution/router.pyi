@@ -1,0 +1,14 @@
+from typing import Any
+
+from trunkline.protocol.params import Params
+from trunkline.routing.catalog import Catalog
+from trunkline.routing.sharding import Sharding
+
+class Router:
+    database: str
+    sharding: Sharding
+    catalog: Catalog
+    home: int
+    def __init__(self, database: str) -> None: ...
+    def learn(self, catalog: Catalog, sharding: Sharding) -> None: ...
+    def session_of(self, params: Params, user: str) -> tuple[tuple[str, ...], Any]: ...

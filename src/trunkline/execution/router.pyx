@@ -1,0 +1,264 @@
+"""Router: from a client's statement to the shard that it goes to, for one database with shards.
+
+Theory of operation. A text is known by its template, and what is known of it (`Known`) is its plan and what it means for
+its session; the values of literals and of a Bind's parameters make a mask of it, and a mask with one bit is a shard. A
+mask without any goes home: there, as on every shard, the statement finds no row. Answers are numbers; what else there is
+to say of the last answer is in the router's fields.
+
+Rules:
+1. A mask of several shards is refused, whoever asks (0A000).
+2. What a client says itself (a comment, SET trunkline.shard) chooses among the shards of the mask, never beside them.
+3. A value that PostgreSQL would refuse goes home, to be refused in its words; one that only PostgreSQL can read is refused.
+"""
+
+import re
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.string cimport memchr
+
+from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
+from trunkline.execution.explanation import as_query, lines
+from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.reading import explained_by, read
+from trunkline.execution.search_path import path_of
+from trunkline.routing.plan import Verdict
+from trunkline.routing.planner import plan as make_plan
+
+from trunkline.protocol.statement cimport Statement
+from trunkline.routing.call cimport Call
+from trunkline.routing.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE
+from trunkline.routing.fingerprint cimport Fingerprint
+from trunkline.routing.plan_cache cimport Known, PlanCache
+
+PARAMETER = re.compile(rb"\$(\d+)")
+cdef object ROUTED = Verdict.ROUTED
+
+
+cdef class Router:
+    """One for each database with shards; `learn` gives it a catalog, without which it decides nothing."""
+
+    def __init__(self, str database):
+        self.database = database
+        self._contexts = {}
+        self.cache = PlanCache()
+        self._literals = Fingerprint()
+        self._call = Call()
+
+    def learn(self, catalog, sharding):
+        """Decide by this catalog from now on."""
+        self.catalog, self.sharding, self.home = catalog, sharding, sharding.home
+        self.cache.clear()
+
+    def session_of(self, params, str user):
+        """What decisions need of a session's settings: its Context, and the shard that they say.
+
+        None: they say none; a TrunklineError: one that there is not.
+        """
+        said = params.reported.get(b"search_path", params.extra.get(b"search_path"))
+        standard = params.reported.get(b"standard_conforming_strings") != b"off"
+        path = path_of(said, user)
+        context = self._contexts.get((path, standard))
+        if context is None:
+            context = self._contexts[path, standard] = Context(len(self._contexts), path, standard)
+        return context, self.hint_of(params.extra)
+
+    def hint_of(self, settings):
+        """The shard that these settings say."""
+        try:
+            return shard_of_settings(settings, self.sharding)
+        except TrunklineError as error:
+            return error
+
+    def spans(self, int held, int wanted):
+        """Why a statement for one shard cannot run in a transaction on another."""
+        names = self.sharding.shards
+        return TransactionSpansShards(
+            f"this transaction is on shard {names[held]}, and the statement concerns shard {names[wanted]}"
+        )
+
+    # --- decisions ------------------------------------------------------------------------------------------------
+
+    cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99:
+        """Of a simple query: a zero-terminated text."""
+        cdef Known known = self._look(text, length(text, n), context)
+        return EXPLAINED if known is None else self._decide(known, hint, True)
+
+    cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99:
+        """Of a Parse from its text on. Without its parameters some of them say nothing yet: ANYWHERE."""
+        cdef Known known
+        if memchr(body, 0, n) == NULL:
+            return ANYWHERE  # malformed, as the server will say
+        known = self._look(body, length(body, n), context)
+        return EXPLAINED if known is None else self._decide(known, hint, False)
+
+    cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,
+                     object hint) except? -99:
+        """Of a Bind, from behind its two names; `statement` is a Statement, the body of a Parse, or None."""
+        cdef bytes body
+        cdef const unsigned char *text
+        cdef Py_ssize_t size, oids
+        cdef Known known
+        if statement is None:
+            return ANYWHERE  # there is none, as the server will say
+        body = (<Statement>statement).body if isinstance(statement, Statement) else statement
+        text = <const unsigned char *>PyBytes_AS_STRING(body)
+        size = length(text, PyBytes_GET_SIZE(body))
+        oids = PyBytes_GET_SIZE(body) - size - 3
+        if oids < 0:
+            return self._refuse(StatementRefused("a prepared statement above 4 MB is not routed"))
+        known = self._look(text, size, context)
+        if known is None:
+            return ANYWHERE
+        self._call.declare(text + size + 3, oids // 4)
+        if not self._call.bind(bind, n):
+            return ANYWHERE  # malformed, as the server will say
+        return self._decide(known, hint, True)
+
+    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context):
+        """What is known of a text; None if it is an EXPLAIN (ROUTE), whose answer is in `instead`."""
+        cdef Known known
+        self._literals.scan(text, n, context.standard)
+        known = self.cache.find(self._literals, text, context.number)
+        if known is None:
+            known = self._learn(PyBytes_FromStringAndSize(<const char *>text, n), context)
+            if known is None:
+                return None
+        self._text, self._size = text, n
+        self._call.speak(self._literals, text)
+        self._call.declare(NULL, 0)
+        known.calls += 1
+        return known
+
+    def _learn(self, bytes sql, Context context):
+        inner = explained_by(sql)
+        if inner is not None:
+            self.instead = self._explain(inner, context)
+            return None
+        plan = make_plan(sql, self.catalog, self.sharding, context.path)
+        return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan))
+
+    def _explain(self, bytes inner, Context context):
+        cdef Known known = self._look(<const unsigned char *>PyBytes_AS_STRING(inner), PyBytes_GET_SIZE(inner), context)
+        if known is None:
+            return as_query(iter(("Route: answered by the proxy itself",)))
+        mask = known.ready.evaluate(self._call)
+        parameters = max(map(int, PARAMETER.findall(inner)), default=0)
+        known_mask = None if mask == KEY_UNKNOWN and parameters else self._mask(known, mask)
+        return as_query(lines(known.ready.plan, known_mask, self.sharding), parameters)
+
+    def _mask(self, Known known, mask):
+        """An answer of `evaluate` as a mask."""
+        if mask == MANY_SHARDS:
+            return known.ready.mask_of(self._call)
+        return {NOT_COERCIBLE: 1 << self.home, KEY_UNKNOWN: self.sharding.every, KEY_NOT_MAPPED: 0}.get(mask, mask)
+
+    # --- from a plan to a shard -----------------------------------------------------------------------------------
+
+    cdef int _decide(self, Known known, object hint, bint bound) except? -99:
+        cdef int64_t mask
+        self.reading = known.note
+        if known.ready.plan.verdict is not ROUTED or hint is not None or self._literals.hints:
+            return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
+        mask = known.ready.evaluate(self._call)
+        if mask <= 0 or mask & (mask - 1):
+            return self._by_mask(known, mask, bound)
+        return number_of(mask)
+
+    def _by_mask(self, Known known, mask, bint bound):
+        """Of a routed statement whose mask has not one bit."""
+        if mask == KEY_UNKNOWN and not bound:
+            return ANYWHERE
+        if mask == KEY_NOT_MAPPED:
+            return self._refuse(StatementRefused(f"no shard is said to have this key: {self._call.reason}"))
+        mask = self._mask(known, mask)
+        if mask == 0:
+            return ANYWHERE  # no shard has a row of it: any says so
+        return mask.bit_length() - 1 if mask.bit_count() == 1 else self._refuse_several(known.ready.plan)
+
+    def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
+        plan = known.ready.plan
+        try:
+            said = self._said(sql, hint)
+            if plan.verdict is Verdict.SESSION:
+                return self._of_session(sql)
+        except TrunklineError as error:
+            return self._refuse(error)
+        if isinstance(said, TrunklineError):
+            return self._refuse(said)
+        if plan.verdict is Verdict.REFUSED:
+            return self._refuse(refused(plan.refusal))
+        if plan.verdict is ROUTED:
+            return self._choose(known, said, bound)
+        if said is not None and not (plan.verdict is Verdict.EVERY and plan.writes):
+            return said
+        if plan.verdict is Verdict.EVERY and len(self.sharding.shards) > 1:
+            return self._refuse_several(plan)
+        return self.home if plan.verdict is not Verdict.ANYWHERE else ANYWHERE
+
+    def _said(self, bytes sql, hint):
+        """What the client says itself: its comment goes before its settings."""
+        if self._literals.hints:
+            start, end = self._literals.hint
+            return shard_of_comment(sql[start:end], self.sharding)
+        return hint
+
+    def _choose(self, Known known, said, bint bound):
+        """Of a routed statement, the shard that the client says, if it is one of those that are concerned."""
+        mask = known.ready.evaluate(self._call)
+        if said is None or mask == KEY_NOT_MAPPED:
+            return self._by_mask(known, mask, bound)
+        if mask == KEY_UNKNOWN and not bound:
+            return ANYWHERE
+        wide = self._mask(known, mask)
+        if wide >> said & 1 or wide == 0:
+            return said
+        if self._literals.hints:
+            names = ", ".join(self.sharding.names_of(wide))
+            error = StatementRefused(f"a comment says shard {self.sharding.shards[said]}, and the key of the statement {names}")
+            return self._refuse(error)
+        return self._by_mask(known, mask, bound)
+
+    def _of_session(self, bytes sql):
+        self.text = sql
+        self.said = None
+        if b"trunkline." in sql.lower():
+            self.said = setting_of(sql)
+            if self.said is not None and self.said[0] == b"trunkline.shard" and self.said[1]:
+                shard_of_settings(dict((self.said,)), self.sharding)
+        return SESSION
+
+    def _refuse_several(self, plan):
+        return self._refuse(refused(plan.unless_single or plan.refusal))
+
+    cdef int _refuse(self, error) except? -99:
+        self.refusal = error
+        return REFUSED
+
+
+cdef class Context:
+    """How the texts of some sessions are understood: where their names are looked for, and where their strings end."""
+
+    def __init__(self, int number, tuple path, bint standard):
+        self.number, self.path, self.standard = number, path, standard
+
+
+cdef inline Py_ssize_t length(const unsigned char *text, Py_ssize_t n) noexcept:
+    """Of a zero-terminated text, within n bytes."""
+    cdef const unsigned char *end = <const unsigned char *>memchr(text, 0, n)
+    return n if end == NULL else end - text
+
+
+cdef inline int number_of(int64_t mask) noexcept:
+    """Of the one bit."""
+    cdef int number = 0
+    while not mask >> number & 1:
+        number += 1
+    return number
+
+
+def refused(refusal):
+    """The error for a refusal of the planner's."""
+    error = StatementRefused(refusal.reason, hint=refusal.hint or None)
+    error.sqlstate = refusal.sqlstate
+    return error

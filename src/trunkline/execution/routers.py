@@ -1,0 +1,59 @@
+"""The routers of a process: one for each database with shards, with the catalog that it decides by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trunkline.config.settings import Config
+from trunkline.execution.router import Router
+from trunkline.pool.catalog_watch import CatalogWatch
+from trunkline.pool.pool import Pool
+from trunkline.pool.pools import Pools
+from trunkline.routing.sharding_builder import Built
+
+
+class Routers:
+    """Made with the pools; a database's router begins with its first client."""
+
+    def __init__(self, pools: Pools) -> None:
+        self.pools = pools
+        self._routers: dict[str, Router] = {}
+        self._watches: dict[str, CatalogWatch] = {}
+
+    def __iter__(self) -> Iterator[Router]:
+        return iter(list(self._routers.values()))
+
+    def watch_of(self, database: str) -> CatalogWatch:
+        """What keeps the catalogs of a database with shards."""
+        found = self._watches.get(database)
+        if found is None:
+            found = self._watches[database] = CatalogWatch(self.pools, database)
+        return found
+
+    async def router_of(self, database: str, user: str) -> Router:
+        """The router of a database with shards, once it knows the catalog; a TrunklineError if that cannot be read."""
+        router = self._routers.get(database)
+        if router is None or router.sharding is None:
+            watch = self.watch_of(database)
+            await watch.ready(user)
+            router = self._routers.setdefault(database, Router(database))
+            self._teach(router, watch)
+            watch.on_change = lambda: self._teach(router, watch)
+        return router
+
+    def _teach(self, router: Router, watch: CatalogWatch) -> None:
+        built: Built = watch.built
+        router.learn(watch.catalog, built.sharding)
+
+    def pools_of(self, database: str, user: str) -> list[Pool]:
+        """A user's pools, by the numbers of the shards."""
+        return [self.pools.pool(shard.name, user) for shard in self.pools.config.shards_of(database)]
+
+    def reconfigure(self, config: Config) -> None:
+        """After a reload: what is no longer so is forgotten with its clients' next login."""
+        for database in [*self._routers, *self._watches]:
+            if not config.shards_of(database):
+                self._routers.pop(database, None)
+                self._watches.pop(database, None)
+        for watch in self._watches.values():
+            watch.stale()

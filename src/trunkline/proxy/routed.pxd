@@ -1,0 +1,23 @@
+# A client of a database with shards: the C side of the contract in routed.pyx.
+from trunkline.execution.router cimport Context, Router
+from trunkline.protocol.scanner cimport Frame
+from trunkline.proxy.client cimport ClientLink
+
+cdef enum:            # what routing answers beside what a step does (steps.pxd)
+    GO = 3            # the step may be taken: the client has the right server, or leases from the right pool
+    INSTEAD = 4       # the same, with `Route.instead` in the place of the frame
+
+cdef class Route:
+    cdef readonly Router router
+    cdef readonly list pools       # of the client's user, by the number of the shard
+    cdef readonly int shard        # that it leases from, or leased from last
+    cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
+    cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
+    cdef readonly bytes instead
+    cdef object params             # of the client, as the next two were made from
+    cdef Context context
+    cdef object hint               # the shard that its settings say, or None, or an error
+    cdef dict local                # settings of trunkline's own that its transaction has changed, or None
+
+cdef bytes ready_without_server(Route own)
+cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -1,0 +1,320 @@
+"""A client of a database with shards: which pool its next request leases from, and whether its server is the right one.
+
+Theory of operation. A client without a server is between transactions: the frames that are here are looked at up to the
+first statement that says where (`look_ahead`), and the lease is asked of that shard's pool; from there on it is relayed
+like any other. A client that has a server is in the middle of something: each statement is decided again, and goes on if
+it concerns the same shard, or none in particular.
+
+Rules:
+1. No statement reaches a server of a shard that it was not decided for.
+2. BEGIN waits (`Route.held`) for the first statement that says where; the server hears it first, as a query of ours.
+3. A block in which nothing was done that a shard has to do with may begin anew on another (`Route.history`).
+4. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from trunkline.errors import ServerRefused
+from trunkline.pool.undo import Refused
+from trunkline.protocol.messages import IDLE_READY, command_complete, error_response, message, query, ready_for_query
+from trunkline.proxy.collector import KEPT_BYTES as ROOM
+from trunkline.proxy.collector import Collector
+from trunkline.proxy.lost_block import LostBlock
+
+from trunkline.execution.router cimport ANYWHERE, EXPLAINED, REFUSED, SESSION, Router
+from trunkline.pool.leases cimport Leases
+from trunkline.pool.names cimport Name, read_name
+from trunkline.pool.prepared cimport begin
+from trunkline.pool.server cimport ServerLink
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
+from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
+from trunkline.protocol.statement cimport Statement
+from trunkline.proxy.client cimport LOST, READY, REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.steps cimport DONE, WAIT
+
+cdef enum:
+    MORE = -10               # the frames that are here do not say yet
+
+cdef Py_ssize_t KEPT_BYTES = ROOM
+cdef bytes IN_BLOCK = ready_for_query(b"T")
+cdef bytes FAILED_READY = ready_for_query(b"E")
+# No statement is called so, for a name that a client gives is replaced by one of ours.
+cdef bytes FAILING_QUERY = query(b"trunkline has refused a statement")
+cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0" + bytes(6))
+
+
+cdef class Route:
+    """What one client needs for it; `pools` are those of its user, by the number of the shard."""
+
+    def __init__(self, Router router, list pools):
+        self.router = router
+        self.pools = pools
+        self.shard = router.home
+
+    @property
+    def in_block(self):
+        """In a transaction block that no server knows of."""
+        return self.held is not None
+
+
+cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
+    """Before a step that needs a server; `end` is the end of what is here behind the frame."""
+    cdef Route own = client.route
+    if own.params is not client.params:
+        read_params(client, own)
+    if client.server is None:
+        return choose(client, own, frame, end)
+    if own.held is not None:
+        return begin_block(client, own)
+    return agree(client, own, frame, end)
+
+
+cdef int read_params(ClientLink client, Route own) except -1:
+    own.params = client.params
+    own.context, own.hint = own.router.session_of(client.params, client.pool.user)
+    return 0
+
+
+# --- without a server -------------------------------------------------------------------------------------------------
+
+cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
+    """Lease from the shard that the statement concerns; or answer it here, or wait for more of it."""
+    cdef int decision
+    if own.local is not None:
+        forget_local(client, own)
+    decision = look_ahead(client, own, frame, end)
+    if decision == MORE:
+        return WAIT
+    if decision == SESSION and frame.type == c'Q' and answer_block(client, own, frame):
+        return DONE
+    if decision == REFUSED:
+        return refuse(client, own, frame)
+    move_to(client, own, decision if decision >= 0 else own.router.home)
+    if client._await_server():
+        return WAIT
+    if own.held is not None:
+        return begin_block(client, own)
+    own.history = []
+    return go(client, own, frame, decision)
+
+
+cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned char *end) except? -99:
+    """Where the first statement of those that are here has to go that says so; a batch is looked at up to its end."""
+    cdef Frame ahead = frame[0]
+    cdef int decision
+    cdef dict bodies = {}
+    while ahead.type in b"PBDEC" or ahead.data == frame.data:
+        if ahead.have < ahead.size:
+            return collect(client, frame, end, ahead.data + ahead.size - frame.data)
+        decision = decide(client, own, &ahead, bodies)
+        if decision >= 0 or ahead.type not in b"PBDEC":
+            return decision
+        if decision == REFUSED or decision == EXPLAINED:
+            return decision if ahead.data == frame.data else ANYWHERE  # what comes before it is answered first
+        ahead.data += ahead.size
+        if end - ahead.data < HEADER_BYTES:
+            return collect(client, frame, end, end - frame.data + 1)
+        ahead.type = ahead.data[0]
+        ahead.size = 1 + <Py_ssize_t>read_u32(ahead.data + 1)
+        ahead.have = min(ahead.size, end - ahead.data)
+        if ahead.size < HEADER_BYTES or ahead.size > client.max_bytes:
+            break  # no message is like that: it is refused when its turn comes
+    return ANYWHERE
+
+
+cdef int collect(ClientLink client, Frame *frame, const unsigned char *end, Py_ssize_t needed) except? -99:
+    """Keep everything from this frame on, until there are so many bytes of it."""
+    if needed > KEPT_BYTES or end - frame.data > KEPT_BYTES // 2:
+        Collector(client, needed)
+    return MORE
+
+
+cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:
+    """Where this one has to go; `bodies` are those of the statements that this batch has defined so far, by name."""
+    cdef Name name, portal
+    if frame.type == c'Q':
+        return own.router.of_text(frame.data + HEADER_BYTES, frame.size - HEADER_BYTES, own.context, own.hint)
+    if frame.type == c'P':
+        name = read_name(frame, HEADER_BYTES)
+        if not name.end:
+            return ANYWHERE  # malformed, as the server will say
+        if bodies is not None:
+            bodies[bytes(frame.data[HEADER_BYTES:name.end])] = bytes(frame.data[name.end:frame.size])
+        return own.router.of_parse(frame.data + name.end, frame.size - name.end, own.context, own.hint)
+    if frame.type == c'B':
+        portal = read_name(frame, HEADER_BYTES)
+        name = read_name(frame, portal.end) if portal.end else portal
+        if not name.end:
+            return ANYWHERE
+        statement = statement_of(client, bytes(frame.data[portal.end:name.end]), bodies)
+        return own.router.of_bind(statement, frame.data + name.end, frame.size - name.end, own.context, own.hint)
+    return own.router.home if frame.type == c'F' else ANYWHERE
+
+
+cdef object statement_of(ClientLink client, bytes name, dict bodies):
+    """What a Bind means by a name (with its zero byte): a Statement, or the body of a Parse; None if there is none."""
+    cdef Statement statement
+    if bodies is not None and name in bodies:
+        return bodies[name]
+    if len(name) == 1:
+        return client.unnamed[HEADER_BYTES + 1:] if client.unnamed is not None else None
+    return client.names.get(name[:len(name) - 1]) if client.names is not None else None
+
+
+cdef int move_to(ClientLink client, Route own, int shard) except -1:
+    """Lease from this shard's pool from now on."""
+    cdef Leases pool = own.pools[shard]
+    if client.pool is not pool:
+        client.pool = pool
+        client.move(pool.clients)
+    own.shard = shard
+    return 0
+
+
+cdef int forget_local(ClientLink client, Route own) except -1:
+    """The transaction is over: what it has changed is in the client's settings, or undone."""
+    own.local = None
+    return read_params(client, own)
+
+
+cdef int note_setting(ClientLink client, Route own) except -1:
+    """One of trunkline's own settings holds from now on, in this transaction."""
+    if own.local is None:
+        own.local = dict(client.params.extra)
+    own.local[own.router.said[0]] = own.router.said[1]
+    own.hint = own.router.hint_of(own.local)
+    return 0
+
+
+cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
+    """The step may be taken; what has to be told another server, if the block should begin anew there, is kept."""
+    own.instead = None
+    if decision == EXPLAINED:
+        own.instead = explained(own, frame)
+        return INSTEAD
+    if decision >= 0:
+        own.history = None
+    elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
+        if not own.router.reading.repeatable:
+            own.history = None
+        elif own.router.reading.said_again:
+            own.history.append(own.router.text)
+    if decision == SESSION and own.router.said is not None and frame.type != c'P':
+        note_setting(client, own)
+    return GO
+
+
+cdef bytes explained(Route own, Frame *frame):
+    """The frame with the explanation in the place of the statement."""
+    cdef Name name
+    cdef bytes rest
+    if frame.type == c'Q':
+        return query(own.router.instead)
+    name = read_name(frame, HEADER_BYTES)
+    rest = bytes(frame.data[name.end:frame.size]).split(b"\0", 1)[1]
+    return message(b"P", bytes(frame.data[HEADER_BYTES:name.end]) + own.router.instead + b"\0" + rest)
+
+
+# --- a block that no server knows of ----------------------------------------------------------------------------------
+
+cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *:
+    """BEGIN and the end of a block in which nothing was asked: nobody but us need know of them."""
+    cdef str tag = own.router.reading.tag
+    if not tag or client.pool.one_statement:
+        return False
+    if tag in ("BEGIN", "START TRANSACTION"):
+        if own.held is not None:
+            return False  # the server has a warning for that
+        own.held = [own.router.text]
+        client.write(command_complete(tag) + IN_BLOCK)
+        return True
+    if own.held is None:
+        return False
+    own.held = None
+    client.write(command_complete(tag) + IDLE_READY)
+    return True
+
+
+cdef bytes ready_without_server(Route own):
+    """The answer to a Sync behind which nothing is open but perhaps the block that waits."""
+    return IDLE_READY if own.held is None else IN_BLOCK
+
+
+cdef int begin_block(ClientLink client, Route own) except -1:
+    """Its server hears of the block first, while the statement waits."""
+    cdef ServerLink server = client.server
+    own.history, own.held = own.held, None
+    client.blocked = True
+    server.ask(b"; ".join(own.history), lambda error: block_begun(client, server, error))
+    return WAIT
+
+
+def block_begun(ClientLink client, ServerLink server, error):
+    """The server is in the block; what waited for that comes again."""
+    if error is not None:
+        client.end(ServerRefused(error["C"], error["M"]))
+        return
+    client.blocked = False
+    client.granted()
+
+
+# --- with a server ----------------------------------------------------------------------------------------------------
+
+cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
+    """The statement goes to the server that the client has, or waits for the end of what it is in the middle of."""
+    cdef ServerSession session = client.server.session
+    cdef int decision
+    if frame.type not in b"QPBF" or (session.status == c'E' and session.count == 0):
+        return GO
+    decision = look_ahead(client, own, frame, end)
+    if decision == MORE:
+        return WAIT
+    if decision == REFUSED:
+        return fail(client, frame, own.router.refusal)
+    if decision < 0 or decision == own.shard:
+        return go(client, own, frame, decision)
+    if session.count:
+        return client._await_answers()
+    client._flush_requests()
+    if session.is_free() and not client.sticky:
+        client.pool.on_free(client.server)
+    elif own.history is not None and session.status == c'T' and session.synced and not client.sticky:
+        own.held, own.history = own.history, None
+        client.pool.abandon(client.server, "its block goes on at another shard")
+    if client.server is None:
+        return choose(client, own, frame, end)
+    if client.blocked:
+        return WAIT
+    return fail(client, frame, own.router.spans(own.shard, decision))
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+cdef int refuse(ClientLink client, Route own, Frame *frame) except -1:
+    """Without a server: one error, and what comes after one."""
+    cdef bytes said = error_response(own.router.refusal)
+    if own.held is not None:
+        own.held = None
+        client.lost = LostBlock(client, True, None, client.engine.now)
+    if frame.type == c'Q' or frame.type == c'F':
+        client.state = READY if client.lost is None else LOST
+        said += IDLE_READY if client.lost is None else FAILED_READY
+    else:
+        client.state = SKIPPING
+    client.write(said)
+    return DONE
+
+
+cdef int fail(ClientLink client, Frame *frame, error) except -1:
+    """A statement that fails goes in the place of the one that is refused, and our words in the place of its error's."""
+    cdef ServerLink server = client.server
+    cdef bint simple = frame.type == c'Q' or frame.type == c'F'
+    cdef bytes asked = FAILING_QUERY if simple else FAILING_BIND
+    server.close_needed |= simple and server.session.in_batch()
+    begin(client)
+    server.session.expect(QUERY if simple else BIND, FORWARD, Refused(error_response(error)))
+    server.retain(asked)
+    server.gather(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
+    if simple:
+        client.unnamed = server.unnamed = None
+    return DONE

@@ -1,0 +1,263 @@
+"""A database with shards is one PostgreSQL to its clients, as long as each statement concerns one shard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.integration.conftest import ProxyFactory
+from tests.integration.postgres import PASSWORD, Postgres
+from tests.integration.proxy import HOST, USER, Proxy
+from tests.integration.sharded import create, keys_of
+from tests.integration.transcript import errors, messages, session, shape
+from tests.integration.wire import SYNC, Wire, bind, execute, parse, query, rows
+
+DATABASE = "shop"
+FIRST, *REST_OF_0 = keys_of(0, 5)
+OTHER, *REST_OF_1 = keys_of(1, 5)
+
+
+@pytest.fixture
+async def proxy(postgres: Postgres, start_proxy: ProxyFactory) -> Proxy:
+    settings = await create(postgres, DATABASE)
+    return await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={DATABASE: settings})
+
+
+@pytest.fixture
+async def wire(proxy: Proxy) -> AsyncIterator[Wire]:
+    """A client, with a customer on each shard."""
+    async with session(proxy, database=DATABASE) as logged_in:
+        for key in (FIRST, OTHER):
+            assert shape(await logged_in.query(f"INSERT INTO customers VALUES ({key}, 'customer {key}')")) == "CZ"
+        yield logged_in
+
+
+async def names_on(postgres: Postgres, shard: str) -> set[str]:
+    return {name for (name,) in await postgres.fetch("SELECT name FROM customers", database=f"{DATABASE}_{shard}")}
+
+
+def name_of(key: int) -> list[list[bytes | None]]:
+    return [[b"customer %d" % key]]
+
+
+# --- one shard ------------------------------------------------------------------------------------------------------
+
+
+async def test_rows_lie_where_their_keys_say(postgres: Postgres, wire: Wire) -> None:
+    assert await names_on(postgres, "s0") == {f"customer {FIRST}"}
+    assert await names_on(postgres, "s1") == {f"customer {OTHER}"}
+
+
+async def test_a_statement_with_a_key_goes_to_its_shard(wire: Wire) -> None:
+    for key in (FIRST, OTHER, FIRST, OTHER):
+        assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {key}")) == name_of(key)
+
+
+async def test_a_parameter_says_where_at_bind(wire: Wire) -> None:
+    await wire.send(parse("SELECT name FROM customers WHERE id = $1", "named") + SYNC)
+    await wire.read_until("Z")
+    for key in (OTHER, FIRST, OTHER):
+        await wire.send(bind("named", [b"%d" % key]) + execute() + SYNC)
+        assert rows(await wire.read_until("Z")) == name_of(key)
+
+
+async def test_a_pipeline_goes_from_shard_to_shard_in_order(wire: Wire) -> None:
+    keys = [FIRST, OTHER, OTHER, FIRST] * 25
+    await wire.send(b"".join(query(f"SELECT name FROM customers WHERE id = {key}") for key in keys))
+    for key in keys:
+        assert rows(await wire.read_until("Z")) == name_of(key)
+
+
+async def test_what_has_no_row_is_empty(wire: Wire) -> None:
+    for condition in ("id = NULL", f"id = {FIRST} AND id = {OTHER}"):
+        assert rows(await wire.query(f"SELECT count(*) FROM customers WHERE {condition}")) == [[b"0"]]
+
+
+async def test_reference_home_and_no_table(wire: Wire) -> None:
+    assert rows(await wire.query("SELECT name FROM countries WHERE code = 'de'")) == [[b"Germany"]]
+    assert shape(await wire.query("INSERT INTO notes VALUES (1, 'at home')")) == "CZ"
+    assert rows(await wire.query("SELECT body FROM notes")) == [[b"at home"]]
+    assert rows(await wire.query("SELECT 1")) == [[b"1"]]
+
+
+async def test_a_text_that_does_not_parse_hears_postgresql(wire: Wire) -> None:
+    assert messages(await wire.query("SELEKT 1")) == ['syntax error at or near "SELEKT"']
+    assert errors(await wire.query("SELECT name FROM customers WHERE id = 'no number'")) == ["22P02"]
+    assert errors(await wire.query("SELECT name FROM nowhere")) == ["42P01"]
+
+
+# --- transactions ---------------------------------------------------------------------------------------------------
+
+
+async def test_begin_waits_for_the_first_statement_that_says_where(postgres: Postgres, wire: Wire) -> None:
+    for key in (FIRST, OTHER):
+        frames = await wire.query("BEGIN")
+        assert (shape(frames), frames[-1].body) == ("CZ", b"T")
+        frames = await wire.query(f"UPDATE customers SET name = 'changed {key}' WHERE id = {key}")
+        assert (shape(frames), frames[-1].body) == ("CZ", b"T")
+        frames = await wire.query("COMMIT")
+        assert (shape(frames), frames[-1].body) == ("CZ", b"I")
+    assert await names_on(postgres, "s1") == {f"changed {OTHER}"}
+    assert await names_on(postgres, "s0") == {f"changed {FIRST}"}
+
+
+async def test_an_empty_block_needs_no_server(wire: Wire) -> None:
+    for end, tag in (
+        ("COMMIT", b"COMMIT\0"),
+        ("ROLLBACK", b"ROLLBACK\0"),
+        ("END", b"COMMIT\0"),
+        ("ABORT", b"ROLLBACK\0"),
+    ):
+        assert [frame.body for frame in await wire.query("BEGIN")] == [b"BEGIN\0", b"T"]
+        assert [frame.body for frame in await wire.query(end)] == [tag, b"I"]
+
+
+async def test_a_block_in_which_nothing_happened_begins_anew_elsewhere(wire: Wire) -> None:
+    await wire.query("BEGIN ISOLATION LEVEL SERIALIZABLE")
+    await wire.query("SET LOCAL application_name = 'moved'")
+    await wire.query("SELECT 1")
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == name_of(OTHER)
+    assert rows(await wire.query("SHOW transaction_isolation")) == [[b"serializable"]]
+    assert rows(await wire.query("SHOW application_name")) == [[b"moved"]]
+    await wire.query("COMMIT")
+
+
+async def test_a_transaction_stays_on_its_shard(postgres: Postgres, wire: Wire) -> None:
+    await wire.query("BEGIN")
+    await wire.query(f"UPDATE customers SET name = 'lost' WHERE id = {FIRST}")
+    frames = await wire.query(f"UPDATE customers SET name = 'lost' WHERE id = {OTHER}")
+    assert (errors(frames), frames[-1].body) == (["0A000"], b"E")
+    assert errors(await wire.query(f"SELECT name FROM customers WHERE id = {FIRST}")) == ["25P02"]
+    frames = await wire.query("ROLLBACK")
+    assert (shape(frames), frames[-1].body) == ("CZ", b"I")
+    assert await names_on(postgres, "s0") == {f"customer {FIRST}"}
+
+
+async def test_savepoints_outlive_a_refusal(wire: Wire) -> None:
+    await wire.query("BEGIN")
+    await wire.query("SAVEPOINT before")
+    await wire.query(f"UPDATE customers SET name = 'kept' WHERE id = {OTHER}")
+    await wire.query("SAVEPOINT later")
+    assert errors(await wire.query("SELECT count(*) FROM customers")) == ["0A000"]
+    await wire.query("ROLLBACK TO later")
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == [[b"kept"]]
+    await wire.query("COMMIT")
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+async def test_several_shards_are_refused_and_the_client_goes_on(wire: Wire) -> None:
+    frames = await wire.query("SELECT count(*) FROM customers")
+    assert (errors(frames), frames[-1].body) == (["0A000"], b"I")
+    await wire.send(parse("SELECT count(*) FROM customers") + bind() + execute() + SYNC)
+    assert errors(await wire.read_until("Z")) == ["0A000"]
+    await wire.send(
+        parse("SELECT name FROM customers WHERE id = ANY($1)")
+        + bind("", [b"{%d,%d}" % (FIRST, OTHER)])
+        + execute()
+        + SYNC
+    )
+    frames = await wire.read_until("Z")
+    assert (shape(frames), errors(frames)) == ("1EZ", ["0A000"])
+    assert rows(await wire.query("SELECT 1")) == [[b"1"]]
+
+
+async def test_a_refusal_in_a_block_that_nobody_knows_of_fails_it(wire: Wire) -> None:
+    await wire.query("BEGIN")
+    frames = await wire.query("SELECT count(*) FROM customers")
+    assert (errors(frames), frames[-1].body) == (["0A000"], b"E")
+    assert errors(await wire.query("SELECT 1")) == ["25P02"]
+    assert [frame.body for frame in await wire.query("COMMIT")] == [b"ROLLBACK\0", b"I"]
+    assert rows(await wire.query("SELECT 1")) == [[b"1"]]
+
+
+async def test_nobody_logs_in_to_a_shard_by_its_inner_name(proxy: Proxy) -> None:
+    async with await Wire.connect(proxy.port) as wire:
+        await wire.send_startup({"user": USER, "database": f"{DATABASE}/s0"})
+        frames = await wire.login_with(USER, PASSWORD)
+        assert errors(frames) == ["3D000"]
+
+
+# --- where a client says so itself ------------------------------------------------------------------------------------
+
+
+async def test_a_comment_names_the_shard(wire: Wire) -> None:
+    for number, key in (("s0", FIRST), ("s1", OTHER)):
+        found = rows(await wire.query(f"/* trunkline: shard={number} */ SELECT name FROM customers"))
+        assert found == name_of(key)
+        found = rows(await wire.query(f"SELECT name FROM customers /* trunkline: key={key} table=orders */"))
+        assert found == name_of(key)
+    assert errors(await wire.query("/* trunkline: shard=s9 */ SELECT 1")) == ["42704"]
+    assert errors(await wire.query(f"/* trunkline: shard=s1 */ SELECT 1 FROM customers WHERE id = {FIRST}")) == [
+        "0A000"
+    ]
+
+
+async def test_a_setting_names_the_shard(wire: Wire) -> None:
+    await wire.query("SET trunkline.shard = 's1'")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(OTHER)
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {FIRST}")) == name_of(FIRST)
+    assert errors(await wire.query("SET trunkline.shard = 's9'")) == ["42704"]
+    await wire.query("BEGIN")
+    await wire.query("SET LOCAL trunkline.shard = 's0'")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(FIRST)
+    await wire.query("COMMIT")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(OTHER)
+    await wire.query("RESET trunkline.shard")
+    assert errors(await wire.query("SELECT name FROM customers")) == ["0A000"]
+
+
+async def test_a_startup_option_names_the_shard(proxy: Proxy, wire: Wire) -> None:
+    async with session(proxy, database=DATABASE, options="-c trunkline.shard=s1") as other:
+        assert rows(await other.query("SELECT name FROM customers")) == name_of(OTHER)
+
+
+# --- EXPLAIN (ROUTE) --------------------------------------------------------------------------------------------------
+
+
+async def test_explain_route_answers_over_both_protocols(wire: Wire) -> None:
+    explained = [
+        row[0] for row in rows(await wire.query(f"EXPLAIN (ROUTE) SELECT * FROM orders WHERE customer_id = {OTHER}"))
+    ]
+    assert explained[:2] == [b"Route: single shard", b"  Shards: s1"]
+    await wire.send(
+        parse("EXPLAIN (ROUTE) SELECT * FROM orders WHERE customer_id = $1") + bind("", [b"1"]) + execute() + SYNC
+    )
+    explained = [row[0] for row in rows(await wire.read_until("Z"))]
+    assert explained[0] == b"Route: by the value of a parameter"
+    explained = [row[0] for row in rows(await wire.query("EXPLAIN (ROUTE) SELECT * FROM orders"))]
+    assert explained[:2] == [b"Route: several shards", b"  Shards: s0, s1"]
+    assert any(line and line.startswith(b"  Refused: ") for line in explained)
+
+
+# --- large things ---------------------------------------------------------------------------------------------------
+
+
+async def test_large_statements_and_values_are_routed_too(wire: Wire) -> None:
+    long = "x" * 300_000
+    for key, other in zip(REST_OF_0, REST_OF_1, strict=True):
+        assert shape(await wire.query(f"INSERT INTO customers VALUES ({key}, '{long}')")) == "CZ"
+        await wire.send(
+            parse("INSERT INTO customers VALUES ($2, $1)") + bind("", [long.encode(), b"%d" % other]) + execute() + SYNC
+        )
+        assert shape(await wire.read_until("Z")) == "12CZ"
+        found = rows(await wire.query(f"SELECT length(name) FROM customers WHERE id = {other}"))
+        assert found == [[b"300000"]]
+
+
+# --- drivers --------------------------------------------------------------------------------------------------------
+
+
+async def test_asyncpg_prepares_and_reads(proxy: Proxy, wire: Wire) -> None:
+    connection = await asyncpg.connect(host=HOST, port=proxy.port, user=USER, password=PASSWORD, database=DATABASE)
+    try:
+        prepared = await connection.prepare("SELECT name FROM customers WHERE id = $1")
+        for key in (FIRST, OTHER):
+            assert await prepared.fetchval(key) == f"customer {key}"
+            async with connection.transaction():
+                assert await connection.fetchval("SELECT name FROM customers WHERE id = $1", key) == f"customer {key}"
+    finally:
+        await connection.close()

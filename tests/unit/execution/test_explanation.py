@@ -1,0 +1,40 @@
+"""EXPLAIN (ROUTE) says where, why, and what would make it one shard."""
+
+from __future__ import annotations
+
+from trunkline.execution.explanation import as_query, lines
+from trunkline.routing.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict
+from trunkline.routing.sharding import Sharding
+
+SHOP = Sharding(("s0", "s1"))
+PLAN = RoutePlan(
+    Verdict.ROUTED,
+    Fixed(3),
+    "It names no key.",
+    occurrences=(Occurrence("public.orders", "o", "sharded", Fixed(3), "every shard", writes=True),),
+    unless_single=Refusal("It concerns more than one shard.", "Name the key."),
+)
+
+
+def test_several_shards_are_told_with_their_refusal() -> None:
+    assert list(lines(PLAN, 3, SHOP)) == [
+        "Route: several shards",
+        "  Shards: s0, s1",
+        "  ->  public.orders o (sharded, written)",
+        "        Key: every shard",
+        "  Reason: It names no key.",
+        "  Refused: It concerns more than one shard.",
+        "  Hint: Name the key.",
+    ]
+
+
+def test_one_shard_and_none_and_a_parameter() -> None:
+    assert list(lines(PLAN, 2, SHOP))[:2] == ["Route: single shard", "  Shards: s1"]
+    assert list(lines(PLAN, 0, SHOP))[:2] == ["Route: no shard", "  Shards: none (no row can match): asked of home"]
+    assert next(lines(PLAN, None, SHOP)) == "Route: by the value of a parameter"
+
+
+def test_the_query_quotes_what_it_says_and_takes_parameters() -> None:
+    sql = as_query(iter(["it's $route$ \\"]), 1).decode()
+    assert "$route_$it's $route$ \\$route_$" in sql
+    assert "$1::text" in sql

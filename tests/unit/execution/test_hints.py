@@ -1,0 +1,64 @@
+"""A client may say itself where its statements go."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.errors import StatementRefused, UnknownShard
+from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
+from trunkline.routing.shard_functions import Rule, make_function
+from trunkline.routing.sharding import Kind, Sharding, TableRule
+
+MODULO = make_function("modulo", Rule(types=("int8",), shards=("s0", "s1")))
+BY_ID = TableRule(Kind.SHARDED, ("id",), MODULO, "customers")
+SHOP = Sharding(("s0", "s1"), 0, {"customers": BY_ID, "countries": TableRule(Kind.REFERENCE)})
+
+
+@pytest.mark.parametrize(
+    ("comment", "shard"),
+    [
+        (b"/* trunkline: shard=s1 */", 1),
+        (b"/* trunkline: shard = 's0' */", 0),
+        (b"/* trunkline: key=7 table=customers */", 1),
+        (b"/* trunkline: key=8 */", 0),
+    ],
+)
+def test_a_comment_says_a_shard_or_a_key(comment: bytes, shard: int) -> None:
+    assert shard_of_comment(comment, SHOP) == shard
+
+
+@pytest.mark.parametrize(
+    ("comment", "error"),
+    [
+        (b"/* trunkline: shard=s2 */", UnknownShard),
+        (b"/* trunkline: nothing */", StatementRefused),
+        (b"/* trunkline: key=x */", StatementRefused),
+        (b"/* trunkline: key=1 table=countries */", StatementRefused),
+        (b"/* trunkline: key=1 table=nowhere */", StatementRefused),
+    ],
+)
+def test_a_comment_that_says_nothing_usable_is_refused(comment: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        shard_of_comment(comment, SHOP)
+
+
+def test_settings_say_the_same() -> None:
+    assert shard_of_settings({}, SHOP) is None
+    assert shard_of_settings({b"trunkline.shard": b"s1"}, SHOP) == 1
+    assert shard_of_settings({b"trunkline.key": b"3", b"trunkline.table": b"customers"}, SHOP) == 1
+    assert shard_of_settings({b"trunkline.shard": b""}, SHOP) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (b"SET trunkline.shard = 's1'", (b"trunkline.shard", b"s1")),
+        (b"set local trunkline.key to 42;", (b"trunkline.key", b"42")),
+        (b"SET SESSION trunkline.table = DEFAULT", (b"trunkline.table", b"")),
+        (b"RESET trunkline.shard", (b"trunkline.shard", b"")),
+        (b"SET trunkline.shard = 's1'; SELECT 1", None),
+        (b"SET other.shard = 's1'", None),
+    ],
+)
+def test_a_set_of_one_of_them_is_known(sql: bytes, said: tuple[bytes, bytes] | None) -> None:
+    assert setting_of(sql) == said
