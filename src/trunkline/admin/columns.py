@@ -61,6 +61,15 @@ LISTENERS = _of(TEXT, "database host") + _of(INT4, "port server_pid") + _of(TEXT
 PINS = _of(TEXT, "database user addr") + _of(INT4, "port") + _of(TEXT, "reasons") + _of(INT4, "pinned_s server_pid id")
 PIN_COUNTS = _of(TEXT, "database user reason") + _of(NUMERIC, "pinned")
 
+SHARDS = (
+    _of(TEXT, "database shard host")
+    + _of(INT4, "port")
+    + _of(TEXT, "dbname")
+    + _of(INT4, "home buckets sv_active sv_idle servers cl_waiting")
+)
+TABLES = _of(TEXT, "database table kind key method group shards")
+DRIFT = _of(TEXT, "database shard kind name difference")
+
 STATS_TOTALS = _of(TEXT, "database") + _of(
     NUMERIC,
     "server_assignment_count xact_count query_count bytes_received bytes_sent xact_time query_time wait_time "

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from trunkline.config.sharding import ShardingSettings
 from trunkline.errors import ServerLost, ServerRefused, TrunklineError, UnknownDatabase
 from trunkline.net.offload import Offload
+from trunkline.pool.directories import fill, question
 from trunkline.pool.own import open_own
 from trunkline.pool.probe import columns
 from trunkline.routing.catalog import Catalog
@@ -126,16 +127,29 @@ class CatalogWatch:
         catalog = await self._read(settings.home, user)
         self._user = user
         changed = replace(catalog, version=self.catalog.version) != self.catalog
-        if self.known and not changed and settings == self._settings:
+        if self._built is not None and not changed and settings == self._settings:
+            await self._fill(self._built, settings, user)
             return
-        if changed or not self.known:
-            self.catalog = replace(catalog, version=self.catalog.version + 1)
-        self._settings, first = settings, not self.known
-        self._built = build_sharding(settings, self.catalog)
-        for problem in self._built.problems:
+        is_new = changed or not self.known
+        catalog = replace(catalog, version=self.catalog.version + 1) if is_new else self.catalog
+        built = build_sharding(settings, catalog)
+        for problem in built.problems:
             log.warning("%s: %s", self.database, problem)
+        await self._fill(built, settings, user)
+        first = not self.known
+        self.catalog, self._settings, self._built = catalog, settings, built
         if self.on_change is not None and not first:
             self.on_change()
+
+    async def _fill(self, built: Built, settings: ShardingSettings, user: str) -> None:
+        """Read the directories again; one that cannot be read stays as it is."""
+        for table in built.directories.values():
+            try:
+                bodies = await self._ask(settings.home, user, question(table))
+            except ServerRefused as error:
+                log.warning("the directory %s of %s: %s", table.lookup.table, self.database, error.message)
+            else:
+                fill(table, settings.shard_names(), bodies)
 
     async def _read_others(self, user: str) -> None:
         settings = self._sharding()
@@ -153,6 +167,10 @@ class CatalogWatch:
         self.catalogs, self.drift = catalogs, found
 
     async def _read(self, shard: str, user: str) -> Catalog:
+        return await self._offload.run(partial(_catalog, await self._ask(shard, user, QUERY)))
+
+    async def _ask(self, shard: str, user: str, sql: str) -> list[bytes]:
+        """The rows of one query on a connection of its own, as bodies of DataRow messages."""
         pool = self.pools.pool(f"{self.database}/{shard}", user)
         server = await open_own(pool, ())
         try:
@@ -165,13 +183,12 @@ class CatalogWatch:
                 if not outcome.done():  # whoever asked may have been cancelled
                     _settle(outcome, rows, error, opened)
 
-            server.ask(f"{SETUP}; {QUERY}".encode(), on_answer, True)
+            server.ask(f"{SETUP}; {sql}".encode(), on_answer, True)
             pool.place_server(server, pool.tested)  # where a query of ours runs: anywhere else it would be forgotten
-            bodies = await outcome
+            return await outcome
         finally:
             if server.opened:
                 server.drop("the catalog is not read any more")
-        return await self._offload.run(partial(_catalog, bodies))
 
 
 def _settle(outcome: asyncio.Future[list[bytes]], rows: list[bytes], error: Fields | None, opened: bool) -> None:

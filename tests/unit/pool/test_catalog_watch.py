@@ -12,13 +12,14 @@ import pytest
 
 from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, Relay, error, relay
+from trunkline.config.key_kinds import Lookup
 from trunkline.config.settings import DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSettings
 from trunkline.errors import ServerLost, ServerRefused, ServerUnavailable
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import command_complete, message
 from trunkline.routing.drift import Difference
-from trunkline.routing.sharding import Kind
+from trunkline.routing.sharding import KeyNotMapped, Kind
 
 SHARDING = ShardingSettings(
     (ShardSettings("s0"), ShardSettings("s1")), "s0", (0, 1), {"t": TableSettings(("id",), group="t")}
@@ -41,6 +42,11 @@ def answer(type: str = "int8") -> bytes:
     return command_complete("SET") + rows + command_complete("SELECT 1") + READY
 
 
+def entries(*rows: tuple[bytes, bytes]) -> bytes:
+    """A directory."""
+    return b"".join(message(b"D", row(*values)) for values in rows) + command_complete("SELECT 1") + READY
+
+
 @asynccontextmanager
 async def watching() -> AsyncIterator[tuple[Relay, CatalogWatch]]:
     async with relay(databases={"app": APP, "shop": database()}) as made:
@@ -54,12 +60,12 @@ async def until(made: Relay, condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-async def say(made: Relay, number: int, said: bytes) -> None:
+async def say(made: Relay, number: int, said: bytes, about: bytes = b"pg_class") -> None:
     """Wait for the server with this number to be asked, and answer."""
     await until(made, lambda: len(made.opener.opened) > number)
     server, far = made.opener.opened[number]
     await until(made, lambda: server.setup is not None)
-    assert b"pg_class" in far.bytes()
+    assert about in far.bytes()
     far.send(said)
 
 
@@ -180,6 +186,28 @@ async def test_another_map_is_a_change_though_the_schema_is_the_same() -> None:
         function = watch.built.sharding.rule_of("public", "t").function
         assert function is not None
         assert (told, watch.catalog.version, function.shards_of((1,))) == ([True], 1, 2)
+
+
+async def test_a_directory_is_read_before_anybody_goes_by_it_and_at_every_look_again() -> None:
+    async with watching() as (made, watch):
+        table = TableSettings(("id",), method="lookup", lookup=Lookup("t", "id", "id"), group="t")
+        shop = database(replace(SHARDING, tables={"t": table}))
+        made.pools.reconfigure(replace(made.pools.config, databases={"app": APP, "shop": shop}))
+        ready = asyncio.ensure_future(watch.ready("ann"))
+        await say(made, 0, answer())
+        await say(made, 1, entries((b"7", b"s1"), (b"8", b"s9")), about=b'FROM public."t"')
+        await until(made, ready.done)
+        function = watch.built.sharding.rule_of("public", "t").function
+        assert function is not None
+        assert function.shards_of((7,)) == 2
+        with pytest.raises(KeyNotMapped):
+            function.shards_of((8,))
+        await say(made, 2, answer())
+        watch.stale()
+        await say(made, 3, answer())
+        await say(made, 4, entries((b"8", b"s0")), about=b'FROM public."t"')
+        await say(made, 5, answer())
+        assert function.shards_of((8,)) == 1
 
 
 async def test_a_shard_that_cannot_be_read_stops_nobody() -> None:
