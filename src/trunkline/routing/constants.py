@@ -14,8 +14,10 @@ from trunkline.routing.sql import Node, only
 ANY_FAMILY = "*"  # of a literal, which takes the type of what it is compared with
 
 # Types whose equality agrees with each other's: what is equal under it has one key. Others stand for themselves.
-_FAMILIES = {"int2": "integer", "int4": "integer", "int8": "integer", "text": "text", "varchar": "text"}
-_COMPARABLE = frozenset(
+# The integers are alike, but each is a family: of a text that is an int8 and no int4 it matters which it is read as.
+_FAMILIES = {"text": "text", "varchar": "text"}
+_INTEGERS = frozenset(("int2", "int4", "int8"))
+_COMPARABLE = _INTEGERS | frozenset(
     [
         "bool",
         "bpchar",
@@ -46,7 +48,25 @@ def family_of(type: str) -> str | None:
 
 def fits(family: str | None, source: Source) -> bool:
     """Whether comparing a value of this family with the constant compares values of the column's own type."""
-    return family is not None and (not source.type or family_of(source.type.removesuffix("[]")) == family)
+    if family is None or not source.type:
+        return family is not None
+    return alike(family_of(source.type.removesuffix("[]")), family)
+
+
+def alike(one: str | None, other: str | None) -> bool:
+    """Whether equal values of two families have one key."""
+    return one is not None and (one == other or (one in _INTEGERS and other in _INTEGERS))
+
+
+def read_as(family: str | None, source: Source, text: bytes) -> Source:
+    """A text or parameter that is compared with an integer is read as that, whatever column it is carried to."""
+    if family not in _INTEGERS or source.type or isinstance(source, Constant):
+        return source
+    is_number = isinstance(source, Literal) and text[source.location : source.location + 1] in _NUMBER_BEGINS
+    return source if is_number else replace(source, type=family)
+
+
+_NUMBER_BEGINS = tuple(b"%c" % byte for byte in b"-.0123456789")
 
 
 def type_name(node: Node) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from trunkline.routing.analysis import Analysis
 from trunkline.routing.conditions import Condition, Element, IsNull, Member, Same, Within, either
-from trunkline.routing.constants import ANY_FAMILY, family_of, fits, type_name
+from trunkline.routing.constants import ANY_FAMILY, alike, family_of, fits, read_as, type_name
 from trunkline.routing.plan import Constant, Literal, Source
 from trunkline.routing.scopes import Scope
 from trunkline.routing.sql import Node, only
@@ -23,10 +23,11 @@ MAX_DEPTH = 50  # of AND and OR in each other
 class Reader:
     """Reads expressions of one scope. `bound` are the queries in them."""
 
-    __slots__ = ("_bound", "_families", "_scope", "_trusts", "constant")
+    __slots__ = ("_bound", "_families", "_scope", "_text", "_trusts", "constant")
 
     def __init__(self, analysis: Analysis, scope: Scope, bound: Bound) -> None:
         self.constant = analysis.constant
+        self._text = analysis.text
         self._families = analysis.facts.variables.families
         self._trusts = analysis.trusts_names
         self._scope = scope
@@ -67,7 +68,8 @@ class Reader:
         if variable is None:
             return None
         source = self.constant(wrapped)
-        return source if source is not None and fits(self._families[variable], source) else None
+        family = self._families[variable]
+        return read_as(family, source, self._text) if source is not None and fits(family, source) else None
 
     # --- operators
 
@@ -106,7 +108,7 @@ class Reader:
 
     def same(self, left: int, right: int) -> list[Condition]:
         a, b = self._families[left], self._families[right]
-        if a is None or b is None or (a != b and ANY_FAMILY not in (a, b)):
+        if a is None or b is None or not (alike(a, b) or ANY_FAMILY in (a, b)):
             return []
         return [Same(left, right)]
 
@@ -167,8 +169,10 @@ def _operator_any(reader: Reader, node: Node) -> list[Condition]:
     if "TypeCast" in array and "A_ArrayExpr" in array["TypeCast"]["arg"]:
         return _cast_array(reader, node["lexpr"], array["TypeCast"])
     variable = reader.column(node["lexpr"])
-    source = reader.value_for(variable, array)
-    if variable is None or source is None or (source.type and not source.type.endswith("[]")):
+    source = reader.constant(array)
+    if variable is None or source is None or not fits(reader._families[variable], source):
+        return []
+    if source.type and not source.type.endswith("[]"):
         return []
     if isinstance(source, Constant):  # = ANY (NULL)
         return [Member((variable,), ((source,),))] if source.text is None else []

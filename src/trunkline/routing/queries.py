@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.routing.analysis import Analysis, Outputs, Query
 from trunkline.routing.conditions import Condition, Member
-from trunkline.routing.constants import ANY_FAMILY, family_of
+from trunkline.routing.constants import ANY_FAMILY, alike, family_of
 from trunkline.routing.expressions import bind_inside, inside
 from trunkline.routing.plan import Source
 from trunkline.routing.predicates import Reader
@@ -295,6 +295,8 @@ def _combined(
     for place, (name, a) in enumerate(left[1] or ()):
         b = right[1][place][1] if known and right[1] is not None else None
         families = {variables.families[one] for one in (a, b) if one is not None} - {ANY_FAMILY}
+        if len(families) > 1 and all(alike(family, "int8") for family in families):
+            families = {"int8"}
         if a is None or b is None or len(families) > 1:
             outputs.append((name, None))
             continue

@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.routing.analysis import Analysis, Found, Outputs, Query
 from trunkline.routing.conditions import Condition, Member
-from trunkline.routing.constants import constant, fits
+from trunkline.routing.constants import ANY_FAMILY, alike, constant, fits
 from trunkline.routing.deduction import Environment, any_of, of_null, of_rows
 from trunkline.routing.expressions import bind_inside, inside
 from trunkline.routing.facts import Use
@@ -164,8 +164,21 @@ def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], l
             rows.append(sources)
     parts = [of_rows(function, tuple(rows))] if rows else []
     if nulls:
-        parts.append(of_null(function) if len(use.rule.columns) == 1 else Fixed(function.every))
+        parts.append(_of_null_key(analysis, found, use))
     return any_of(parts)
+
+
+def _of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
+    """Where a row without a key goes; into a table that takes none, anywhere: each server says so."""
+    function, relation = use.rule.function, found.relation
+    assert function is not None
+    columns = [relation.column(name) for name in use.rule.columns] if relation is not None else []
+    if any(column is not None and column.not_null for column in columns):
+        return Fixed(1 << analysis.sharding.home)
+    where = of_null(function) if len(use.rule.columns) == 1 else Fixed(function.every)
+    if where == Fixed(0):
+        analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
+    return where
 
 
 def _key_value(analysis: Analysis, found: Found, name: str, columns: list[str], row: list[Node]) -> Source | None:
@@ -200,7 +213,7 @@ def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], der
     for name, variable in zip(use.rule.columns, use.key, strict=True):
         place = columns.index(name) if name in columns else -1
         output = derived.columns[place] if 0 <= place < len(derived.columns) else None
-        if output is not None and families[output] in (families[variable], "*"):
+        if output is not None and (alike(families[output], families[variable]) or families[output] == ANY_FAMILY):
             where += linked(variable, output)
     if len(where) < len(use.key):
         analysis.facts.refuse(

@@ -27,7 +27,7 @@ def test_a_partition_has_its_parents_rule() -> None:
 def test_what_the_catalog_does_not_know_is_what_the_configuration_says() -> None:
     found = analysis("public").find(None, "new_sharded")
     assert found.rule.kind is Kind.SHARDED
-    assert found.columns == {"customer_id": "integer"}
+    assert found.columns == {"customer_id": "int8"}
     assert analysis("public").find(None, "nothing").rule.kind is Kind.HOME
 
 
