@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from tests.integration.postgres import Postgres
@@ -14,6 +15,7 @@ SCHEMA = """
 CREATE TABLE customers (id int8 PRIMARY KEY, name text NOT NULL);
 CREATE TABLE orders (id int8, customer_id int8 REFERENCES customers, total int4, PRIMARY KEY (customer_id, id));
 CREATE TABLE countries (code text PRIMARY KEY, name text);
+CREATE TABLE loose (id int8);
 CREATE TABLE notes (id int4, body text);
 INSERT INTO countries VALUES ('de', 'Germany'), ('fr', 'France');
 """
@@ -21,22 +23,30 @@ TABLES = {
     "customers": {"shard_by": "id"},
     "orders": {"shard_by": "customer_id", "colocated_with": "customers"},
     "countries": {"reference": True},
+    "loose": {"shard_by": "id"},
 }
 HASH = RowHash(("int8",))
 
 
-async def create(postgres: Postgres, name: str) -> dict[str, Any]:
+async def create(
+    postgres: Postgres, name: str, schema: str = SCHEMA, tables: Mapping[str, Any] = TABLES
+) -> dict[str, Any]:
     """Make the shards, with the schema on each; the settings of the database."""
     shards = []
     for shard in SHARDS:
-        await postgres.fetch(f"DROP DATABASE IF EXISTS {name}_{shard} WITH (FORCE)")
-        await postgres.fetch(f"CREATE DATABASE {name}_{shard}")
-        for statement in SCHEMA.split(";\n"):
-            if statement.strip():
-                await postgres.fetch(statement, database=f"{name}_{shard}")
+        await create_database(postgres, f"{name}_{shard}", schema)
         url = f"postgres://127.0.0.1:{postgres.port}/{name}_{shard}"
         shards.append({"name": shard, "primary": url})
-    return {"home": "s0", "shards": shards, "tables": TABLES}
+    return {"home": "s0", "shards": shards, "tables": tables}
+
+
+async def create_database(postgres: Postgres, name: str, schema: str = SCHEMA) -> None:
+    """One database with the schema, anew."""
+    await postgres.fetch(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await postgres.fetch(f"CREATE DATABASE {name}")
+    connection = await postgres.connect(name)
+    async with connection:
+        await connection.execute(schema.encode())
 
 
 def keys_of(shard: int, count: int) -> list[int]:

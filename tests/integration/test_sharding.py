@@ -12,6 +12,7 @@ from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.sharded import create, keys_of
 from tests.integration.transcript import errors, messages, session, shape
+from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, Wire, bind, execute, parse, query, rows
 
 DATABASE = "shop"
@@ -261,3 +262,61 @@ async def test_asyncpg_prepares_and_reads(proxy: Proxy, wire: Wire) -> None:
                 assert await connection.fetchval("SELECT name FROM customers WHERE id = $1", key) == f"customer {key}"
     finally:
         await connection.close()
+
+
+# --- what operators see ------------------------------------------------------------------------------------------------
+
+
+async def test_templates_are_counted_and_explained_by_their_own_literals(proxy: Proxy, wire: Wire) -> None:
+    for _ in range(5):
+        await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")
+    routes = await proxy.admin("SHOW ROUTES")
+    [route] = [row for row in routes if row["template"].startswith("select name from customers where id =")]
+    assert (route["database"], route["route"], int(route["calls"])) == (DATABASE, "routed", 5)
+    [cache] = await proxy.admin("SHOW ROUTE_CACHES")
+    assert int(cache["hits"]) >= 4
+    explained = rows(await wire.query(f"EXPLAIN (ROUTE) SELECT name FROM customers WHERE id = {OTHER}"))
+    assert [b"        Key: id = %d" % OTHER] in explained
+
+
+async def test_ddl_that_goes_through_is_known(wire: Wire) -> None:
+    assert errors(await wire.query("SELECT 1 FROM late")) == ["42P01"]
+    for shard in ("s0", "s1"):
+        assert (
+            shape(await wire.query(f"/* trunkline: shard={shard} */ CREATE VIEW late AS SELECT * FROM customers"))
+            == "CZ"
+        )
+
+    async def is_known() -> bool:
+        return rows(await wire.query("EXPLAIN (ROUTE) SELECT * FROM late"))[0] == [b"Route: several shards"]
+
+    await wait_until(is_known)
+    assert rows(await wire.query(f"SELECT name FROM late WHERE id = {OTHER}")) == name_of(OTHER)
+
+
+# --- what could be read otherwise -------------------------------------------------------------------------------------
+
+
+async def test_a_row_without_a_key_has_no_shard(wire: Wire) -> None:
+    assert errors(await wire.query("INSERT INTO customers VALUES (NULL, 'nobody')")) == ["23502"]
+    await wire.send(parse("INSERT INTO loose VALUES ($1)") + bind("", [None]) + execute() + SYNC)
+    assert errors(await wire.read_until("Z")) == ["0A000"]
+    assert shape(await wire.query("INSERT INTO loose VALUES (NULL)")) == "CZ"  # it lies where IS NULL looks for it
+    assert rows(await wire.query("SELECT count(*) FROM loose WHERE id IS NULL")) == [[b"1"]]
+    assert shape(await wire.query("DELETE FROM loose WHERE id = NULL")) == "CZ"
+
+
+async def test_a_text_in_another_encoding_is_refused_where_it_is_not_ascii(wire: Wire) -> None:
+    await wire.query("SET client_encoding = 'LATIN1'")
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == name_of(OTHER)
+    assert errors(await wire.query(b"SELECT name FROM customers WHERE name = '\xe9' AND id = 1")) == ["0A000"]
+    await wire.send(
+        parse("SELECT name FROM customers WHERE name = $1 AND id = 1") + bind("", [b"\xe9"]) + execute() + SYNC
+    )
+    assert errors(await wire.read_until("Z")) == ["0A000"]
+
+
+async def test_a_string_that_may_end_elsewhere_is_refused(wire: Wire) -> None:
+    await wire.query("SET standard_conforming_strings = off")
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = '{OTHER}'")) == name_of(OTHER)
+    assert errors(await wire.query(rf"SELECT name FROM customers WHERE name <> '\'' AND id = {FIRST} --'")) == ["0A000"]

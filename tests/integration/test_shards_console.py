@@ -36,6 +36,7 @@ async def test_shards_tables_and_drift_are_shown(postgres: Postgres, name: str) 
             ("customers", "sharded", "customers"),
             ("orders", "sharded", "customers"),
             ("countries", "reference", ""),
+            ("loose", "sharded", "loose"),
         ]
 
         async def drift() -> list[tuple[str, str]]:

@@ -18,7 +18,16 @@ from itertools import islice
 from typing import Final
 
 # The families of commands enter themselves into the table.
-from trunkline.admin import control, show_clients, show_config, show_pins, show_pools, show_shards, show_stats  # noqa: F401
+from trunkline.admin import (  # noqa: F401
+    control,
+    show_clients,
+    show_config,
+    show_pins,
+    show_pools,
+    show_routes,
+    show_shards,
+    show_stats,
+)
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import Answer, Request, run
 from trunkline.admin.grammar import split

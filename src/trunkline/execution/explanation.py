@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trunkline.routing.describe import describe
 from trunkline.routing.plan import RoutePlan, Verdict
 from trunkline.routing.sharding import Sharding
 
@@ -20,8 +21,11 @@ _KINDS = {
 }
 
 
-def lines(plan: RoutePlan, mask: int | None, sharding: Sharding) -> Iterator[str]:
-    """What there is to say; `mask` is None where only the values of parameters will tell."""
+def lines(plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | None = None) -> Iterator[str]:
+    """What there is to say; `mask` is None where only the values of parameters will tell.
+
+    `sql` is the text that the plan was made of, if its literals are to be shown.
+    """
     yield f"Route: {_route(plan, mask)}"
     if mask is not None and plan.verdict is Verdict.ROUTED:
         yield f"  Shards: {', '.join(sharding.names_of(mask)) or 'none (no row can match): asked of home'}"
@@ -30,7 +34,8 @@ def lines(plan: RoutePlan, mask: int | None, sharding: Sharding) -> Iterator[str
     for found in plan.occurrences:
         alias = "" if found.alias in ("", found.table.rpartition(".")[2]) else f" {found.alias}"
         yield f"  ->  {found.table}{alias} ({found.kind}{', written' if found.writes else ''})"
-        yield f"        Key: {found.condition}"
+        words = found.condition if not found.columns else describe(found.where, found.columns, sql, sharding)
+        yield f"        Key: {words}"
     if plan.reason:
         yield f"  Reason: {plan.reason}"
     refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None)

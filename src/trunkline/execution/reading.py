@@ -21,6 +21,7 @@ def _form(pattern: bytes) -> re.Pattern[bytes]:
 _BEGIN = _form(rb"(?:(?P<begin>begin)(?: work| transaction)?|start transaction)(?: [a-z,]+)*")
 _END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
 _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
+_INSERTS = re.compile(rb"\b(?:insert|merge|copy)\b", re.IGNORECASE)
 _SHOW = _form(rb"show\b[^;]*")
 _EXPLAIN_ROUTE = re.compile(rb"%b*explain%b*\(%b*route%b*\)%b*(?P<sql>.*)" % ((_BLANK,) * 5), re.IGNORECASE | re.DOTALL)
 
@@ -33,6 +34,7 @@ class Reading:
     tag: str = ""
     repeatable: bool = False  # a block in which only such statements ran may begin anew elsewhere
     said_again: bool = False  # and this one is part of how it begins
+    inserts: bool = False  # it may put rows where there were none
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
@@ -40,7 +42,7 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
     if plan.verdict is Verdict.ANYWHERE:
         return Reading(plan, repeatable=not plan.volatile and not plan.writes)
     if plan.verdict is not Verdict.SESSION:
-        return Reading(plan)
+        return Reading(plan, inserts=plan.writes and _INSERTS.search(sql) is not None)
     if begun := _BEGIN.fullmatch(sql):
         return Reading(plan, "BEGIN" if begun["begin"] else "START TRANSACTION", repeatable=True, said_again=True)
     if ended := _END.fullmatch(sql):

@@ -13,6 +13,7 @@ cdef class Context:
     cdef readonly int number
     cdef readonly tuple path
     cdef readonly bint standard        # standard_conforming_strings
+    cdef readonly bint utf8            # or ASCII
 
 cdef class Router:
     cdef readonly str database
@@ -20,12 +21,13 @@ cdef class Router:
     cdef readonly object catalog
     cdef readonly int home
     cdef readonly PlanCache cache
-    cdef readonly object refusal       # of the last decision that was REFUSED: a TrunklineError
+    cdef readonly object refusal       # of the last decision, if it was REFUSED: a TrunklineError
     cdef readonly bytes instead        # of the last that was EXPLAINED
     cdef readonly bytes text           # of the last that was SESSION
     cdef readonly object said          # of that, if it is a SET of trunkline's own: its name and value; or None
     cdef readonly object reading       # Reading of the last statement
     cdef dict _contexts
+    cdef bint _parsing                 # the last text came in a Parse: EXPLAIN (ROUTE) takes its parameters
     cdef Fingerprint _literals         # of the last statement, as the next two
     cdef const unsigned char *_text
     cdef Py_ssize_t _size

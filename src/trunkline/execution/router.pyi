@@ -2,6 +2,7 @@ from typing import Any
 
 from trunkline.protocol.params import Params
 from trunkline.routing.catalog import Catalog
+from trunkline.routing.plan_cache import PlanCache
 from trunkline.routing.sharding import Sharding
 
 class Router:
@@ -9,6 +10,7 @@ class Router:
     sharding: Sharding
     catalog: Catalog
     home: int
+    cache: PlanCache
     def __init__(self, database: str) -> None: ...
     def learn(self, catalog: Catalog, sharding: Sharding) -> None: ...
     def session_of(self, params: Params, user: str) -> tuple[tuple[str, ...], Any]: ...

@@ -8,7 +8,9 @@ to say of the last answer is in the router's fields.
 Rules:
 1. A mask of several shards is refused, whoever asks (0A000).
 2. What a client says itself (a comment, SET trunkline.shard) chooses among the shards of the mask, never beside them.
-3. A value that PostgreSQL would refuse goes home, to be refused in its words; one that only PostgreSQL can read is refused.
+3. Texts are read as UTF-8, the way a session with standard_conforming_strings reads them; what others could mean
+   otherwise is refused.
+4. A value that PostgreSQL would refuse goes home, to be refused in its words; one that only PostgreSQL can read is refused.
 """
 
 import re
@@ -27,10 +29,14 @@ from trunkline.routing.planner import plan as make_plan
 
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.call cimport Call
-from trunkline.routing.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE
+from trunkline.routing.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE, ReadyPlan
 from trunkline.routing.fingerprint cimport Fingerprint
 from trunkline.routing.plan_cache cimport Known, PlanCache
 
+UTF8 = (b"UTF8", b"SQL_ASCII")
+FOREIGN = "characters in this client's encoding are not read for a database with shards"
+USE_UTF8 = "SET client_encoding = 'UTF8', or write ASCII only."
+AMBIGUOUS = "where a string of this statement ends depends on standard_conforming_strings, which is off"
 PARAMETER = re.compile(rb"\$(\d+)")
 cdef object ROUTED = Verdict.ROUTED
 
@@ -57,10 +63,11 @@ cdef class Router:
         """
         said = params.reported.get(b"search_path", params.extra.get(b"search_path"))
         standard = params.reported.get(b"standard_conforming_strings") != b"off"
-        path = path_of(said, user)
-        context = self._contexts.get((path, standard))
+        utf8 = params.reported.get(b"client_encoding", b"UTF8").upper() in UTF8
+        key = (path_of(said, user), standard, utf8)
+        context = self._contexts.get(key)
         if context is None:
-            context = self._contexts[path, standard] = Context(len(self._contexts), path, standard)
+            context = self._contexts[key] = Context(len(self._contexts), *key)
         return context, self.hint_of(params.extra)
 
     def hint_of(self, settings):
@@ -81,16 +88,23 @@ cdef class Router:
 
     cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99:
         """Of a simple query: a zero-terminated text."""
-        cdef Known known = self._look(text, length(text, n), context)
-        return EXPLAINED if known is None else self._decide(known, hint, True)
+        cdef Known known
+        self._parsing = False
+        known = self._look(text, length(text, n), context)
+        if known is None:
+            return REFUSED if self.refusal is not None else EXPLAINED
+        return self._decide(known, hint, True)
 
     cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99:
         """Of a Parse from its text on. Without its parameters some of them say nothing yet: ANYWHERE."""
         cdef Known known
         if memchr(body, 0, n) == NULL:
             return ANYWHERE  # malformed, as the server will say
+        self._parsing = True
         known = self._look(body, length(body, n), context)
-        return EXPLAINED if known is None else self._decide(known, hint, False)
+        if known is None:
+            return REFUSED if self.refusal is not None else EXPLAINED
+        return self._decide(known, hint, False)
 
     cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,
                      object hint) except? -99:
@@ -109,15 +123,21 @@ cdef class Router:
             return self._refuse(StatementRefused("a prepared statement above 4 MB is not routed"))
         known = self._look(text, size, context)
         if known is None:
-            return ANYWHERE
+            return REFUSED if self.refusal is not None else ANYWHERE
         self._call.declare(text + size + 3, oids // 4)
         if not self._call.bind(bind, n):
             return ANYWHERE  # malformed, as the server will say
+        if not context.utf8 and has_high_byte(bind, n):
+            return self._refuse(StatementRefused(FOREIGN, hint=USE_UTF8))
         return self._decide(known, hint, True)
 
     cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context):
-        """What is known of a text; None if it is an EXPLAIN (ROUTE), whose answer is in `instead`."""
+        """What is known of a text; None if there is a `refusal`, or else `instead`, the answer to EXPLAIN (ROUTE)."""
         cdef Known known
+        self.refusal = None
+        if not context.utf8 and has_high_byte(text, n):
+            self.refusal = StatementRefused(FOREIGN, hint=USE_UTF8)
+            return None
         self._literals.scan(text, n, context.standard)
         known = self.cache.find(self._literals, text, context.number)
         if known is None:
@@ -135,23 +155,29 @@ cdef class Router:
         if inner is not None:
             self.instead = self._explain(inner, context)
             return None
+        if not context.standard and self._literals.ambiguous:
+            self.refusal = StatementRefused(AMBIGUOUS, hint="Write E'...' where a backslash is meant as an escape.")
+            return None
         plan = make_plan(sql, self.catalog, self.sharding, context.path)
         return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan))
 
     def _explain(self, bytes inner, Context context):
-        cdef Known known = self._look(<const unsigned char *>PyBytes_AS_STRING(inner), PyBytes_GET_SIZE(inner), context)
-        if known is None:
+        """By a plan made anew: one that is kept has no literals in its words."""
+        if explained_by(inner) is not None:
             return as_query(iter(("Route: answered by the proxy itself",)))
-        mask = known.ready.evaluate(self._call)
+        plan = make_plan(inner, self.catalog, self.sharding, context.path)
+        call = Call(inner)
+        ready = ReadyPlan(plan, Fingerprint(inner), inner)
+        code = ready.code_of(call)
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
-        known_mask = None if mask == KEY_UNKNOWN and parameters else self._mask(known, mask)
-        return as_query(lines(known.ready.plan, known_mask, self.sharding), parameters)
+        mask = None if code == KEY_UNKNOWN and parameters else self._mask(ready, call, code)
+        return as_query(lines(plan, mask, self.sharding, inner), parameters if self._parsing else 0)
 
-    def _mask(self, Known known, mask):
+    def _mask(self, ReadyPlan ready, Call call, code):
         """An answer of `evaluate` as a mask."""
-        if mask == MANY_SHARDS:
-            return known.ready.mask_of(self._call)
-        return {NOT_COERCIBLE: 1 << self.home, KEY_UNKNOWN: self.sharding.every, KEY_NOT_MAPPED: 0}.get(mask, mask)
+        if code == MANY_SHARDS:
+            return ready.mask_of(call)
+        return {NOT_COERCIBLE: 1 << self.home, KEY_UNKNOWN: self.sharding.every, KEY_NOT_MAPPED: 0}.get(code, code)
 
     # --- from a plan to a shard -----------------------------------------------------------------------------------
 
@@ -171,10 +197,25 @@ cdef class Router:
             return ANYWHERE
         if mask == KEY_NOT_MAPPED:
             return self._refuse(StatementRefused(f"no shard is said to have this key: {self._call.reason}"))
-        mask = self._mask(known, mask)
+        if mask == KEY_UNKNOWN and known.ready.plan.unless_single is None:
+            return self._refuse(StatementRefused(f"the key of this statement cannot be read here: {self._call.reason}"))
+        mask = self._mask(known.ready, self._call, mask)
         if mask == 0:
-            return ANYWHERE  # no shard has a row of it: any says so
+            return self._nowhere(known)
         return mask.bit_length() - 1 if mask.bit_count() == 1 else self._refuse_several(known.ready.plan)
+
+    def _nowhere(self, Known known):
+        """No shard has a row of it, which any of them says; but a row that is to be put somewhere has to have a place."""
+        plan = known.ready.plan
+        if not known.note.inserts:
+            return ANYWHERE
+        written = [found.table.split(".", 1) for found in plan.occurrences if found.writes and found.kind == "sharded"]
+        for schema, name in written:
+            relation = self.catalog.find_relation(schema, name, ())
+            keys = self.sharding.rule_of(schema, name).columns
+            if relation is None or not all((found := relation.column(key)) and found.not_null for key in keys):
+                return self._refuse(StatementRefused("a row whose key is NULL has no shard", hint="Make the key NOT NULL."))
+        return self.home  # where PostgreSQL says that it may not be NULL
 
     def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
         plan = known.ready.plan
@@ -210,7 +251,7 @@ cdef class Router:
             return self._by_mask(known, mask, bound)
         if mask == KEY_UNKNOWN and not bound:
             return ANYWHERE
-        wide = self._mask(known, mask)
+        wide = self._mask(known.ready, self._call, mask)
         if wide >> said & 1 or wide == 0:
             return said
         if self._literals.hints:
@@ -237,10 +278,18 @@ cdef class Router:
 
 
 cdef class Context:
-    """How the texts of some sessions are understood: where their names are looked for, and where their strings end."""
+    """How the texts of some sessions are understood: where names are looked up, where strings end, what bytes mean."""
 
-    def __init__(self, int number, tuple path, bint standard):
-        self.number, self.path, self.standard = number, path, standard
+    def __init__(self, int number, tuple path, bint standard, bint utf8):
+        self.number, self.path, self.standard, self.utf8 = number, path, standard, utf8
+
+
+cdef inline bint has_high_byte(const unsigned char *text, Py_ssize_t n) noexcept:
+    cdef Py_ssize_t i
+    for i in range(n):
+        if text[i] >= 128:
+            return True
+    return False
 
 
 cdef inline Py_ssize_t length(const unsigned char *text, Py_ssize_t n) noexcept:

@@ -19,6 +19,12 @@ class Routers:
         self.pools = pools
         self._routers: dict[str, Router] = {}
         self._watches: dict[str, CatalogWatch] = {}
+        pools.schema_changed = self._on_schema_change
+
+    def _on_schema_change(self, database: str) -> None:
+        watch = self._watches.get(database)
+        if watch is not None:
+            watch.stale()
 
     def __iter__(self) -> Iterator[Router]:
         return iter(list(self._routers.values()))

@@ -164,6 +164,11 @@ cdef inline bint changes_results(const char *tag, Py_ssize_t n) noexcept:
         or (n == 12 and memcmp(tag, b"CREATE VIEW", 12) == 0)
 
 
+cdef inline bint changes_schema(const char *tag, Py_ssize_t n) noexcept:
+    return n > 5 and (memcmp(tag, b"ALTER ", 6) == 0 or memcmp(tag, b"DROP ", 5) == 0
+                      or memcmp(tag, b"CREATE", 6) == 0 and n > 6)
+
+
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
     """DISCARD ALL and DEALLOCATE ALL end prepared statements, DDL spoils them; any RESET may end an unreported setting."""
     cdef const char *tag = <const char *>frame.data + HEADER_BYTES
@@ -173,6 +178,8 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
     if changes_results(tag, n):
         begin_generation(server.owner.family)
+    if changes_schema(tag, n):
+        server.owner.on_schema_change()
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

@@ -211,6 +211,9 @@ class Pool(Returns):
         self.pools.server_closed(self)
         self.open_more()
 
+    def on_schema_change(self) -> None:
+        self.pools.schema_changed(self.family)
+
     def on_block(self, server: ServerLink) -> None:
         server.drop(
             "transaction block", TransactionBlockRefused("transaction blocks are not allowed in statement mode")

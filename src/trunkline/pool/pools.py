@@ -35,6 +35,7 @@ class Pools:
         self.paused: set[str] = set()
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
+        self.schema_changed: Callable[[str], None] = lambda database: None  # DDL has run there
         self._pools: dict[tuple[str, str], Pool] = {}
         self._code: dict[str, CodeWatch] = {}
         self._proved: dict[str, tuple[str | bytes | None, tuple[bytes, bytes] | None]] = {}

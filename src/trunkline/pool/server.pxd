@@ -52,6 +52,7 @@ cdef class Owner:
     cpdef int on_doubtful(self, Lessee lessee, bytes text, bint ambiguous, bytes bound) except -1
     cpdef on_lost(self, ServerLink server, str reason)
     cpdef on_block(self, ServerLink server)
+    cpdef on_schema_change(self)
 
 cdef class ServerLink(Link):
     cdef readonly ServerSession session

@@ -112,6 +112,9 @@ cdef class Owner:
         """Statement pooling: a unit ended inside a transaction block."""
         raise NotImplementedError
 
+    cpdef on_schema_change(self):
+        """DDL has run on one of its servers."""
+
 
 cdef class ServerLink(Link):
     """A connection to a PostgreSQL; logged in by `pool.opening`, then `begin`."""
