@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import idle, logins, prepared, tls, wide
+from bench import idle, logins, prepared, sharded, tls, wide
 from bench.report import Figures, spread, table
 from bench.throughput import CPU, ERRORS, TPS, figure
 
@@ -41,6 +41,8 @@ BARS = (
     Bar(ERRORS, 0),
     Bar(prepared.ERRORS, 0),
     Bar(prepared.FASTER, 1.0, at_most=False),
+    *(Bar(sharded.figure(mode), limit) for mode, limit in (("simple", 1.15), ("prepared", 1.10))),
+    Bar(sharded.ERRORS, 0),
     Bar(wide.THROUGHPUT, 0.9, at_most=False),
     Bar(wide.GROWTH, 2),
     Bar(wide.SLOW_GROWTH, 2),

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bench.postgres import Backend
 from bench.process import Daemon, DidNotStart
 
 MAX_CLIENT_CONN = 12_000
+SHARDS = ("shard_0", "shard_1")
 FLOOR_SOURCE = Path(__file__).parent / "floor" / "floor_epoll.c"
 
 
@@ -138,9 +139,25 @@ def _trunkline_toml(stage: Stage, setup: Setup, directory: Path, port: int) -> s
     )
 
 
-def _trunkline(stage: Stage, setup: Setup, directory: Path) -> Running:
+def _shards(stage: Stage) -> str:
+    """The same database on two shards: each has all rows, so that it does not matter which of them is asked."""
+    url = f"postgres://{wire.USER}@127.0.0.1:{stage.server.port}"
+    shards = "".join(f'[[databases.{wire.DATABASE}.shards]]\nname = "{s}"\nprimary = "{url}/{s}"\n' for s in SHARDS)
+    tables = f'[databases.{wire.DATABASE}.tables]\npgbench_accounts = {{ shard_by = "aid" }}\n'
+    return f"[databases.{wire.DATABASE}]\n{shards}{tables}"
+
+
+def _sharded(stage: Stage, setup: Setup, directory: Path) -> Running:
+    stage.server.copy(SHARDS)
+    return replace(_trunkline(stage, setup, directory, _shards(stage)), name="sharded")
+
+
+def _trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
     port = process.free_port()
-    toml = _file(directory / "trunkline.toml", _trunkline_toml(stage, setup, directory, port))
+    text = _trunkline_toml(stage, setup, directory, port)
+    if databases:
+        text = text.partition("[databases.")[0] + databases
+    toml = _file(directory / "trunkline.toml", text)
     daemon = process.start(
         "trunkline",
         [sys.executable, "-m", "trunkline", "serve", toml],
@@ -185,6 +202,7 @@ STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
     "direct": _direct,
     "pgbouncer": _pgbouncer,
     "trunkline": _trunkline,
+    "sharded": _sharded,
     "floor": _floor,
 }
 

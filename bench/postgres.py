@@ -12,7 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import process, wire
@@ -88,6 +88,11 @@ class Backend:
         asyncio.run(self._create_and_start())
         self._run("createdb", wire.DATABASE)
         self._run("pgbench", "-i", "-q", "-s", str(SCALE), wire.DATABASE)
+
+    def copy(self, names: Sequence[str]) -> None:
+        """Databases with the same tables and rows."""
+        for name in names:
+            self._run("createdb", "--template", wire.DATABASE, name)
 
     async def _create_and_start(self) -> None:
         await self._server.create()

@@ -171,6 +171,7 @@ async def test_a_refusal_in_a_block_that_nobody_knows_of_fails_it(wire: Wire) ->
     frames = await wire.query("SELECT count(*) FROM customers")
     assert (errors(frames), frames[-1].body) == (["0A000"], b"E")
     assert errors(await wire.query("SELECT 1")) == ["25P02"]
+    assert errors(await wire.query("ROLLBACK TO nothing")) == ["3B001"]
     assert [frame.body for frame in await wire.query("COMMIT")] == [b"ROLLBACK\0", b"I"]
     assert rows(await wire.query("SELECT 1")) == [[b"1"]]
 
@@ -264,7 +265,7 @@ async def test_asyncpg_prepares_and_reads(proxy: Proxy, wire: Wire) -> None:
         await connection.close()
 
 
-# --- what operators see ------------------------------------------------------------------------------------------------
+# --- what operators see -----------------------------------------------------------------------------------------------
 
 
 async def test_templates_are_counted_and_explained_by_their_own_literals(proxy: Proxy, wire: Wire) -> None:
