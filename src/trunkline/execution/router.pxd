@@ -26,7 +26,10 @@ cdef class Router:
     cdef readonly bytes text           # of the last that was SESSION
     cdef readonly object said          # of that, if it is a SET of trunkline's own: its name and value; or None
     cdef readonly object reading       # Reading of the last statement
+    cdef readonly int generation       # counts the catalogs: a Context of an earlier one is of no use any more
     cdef dict _contexts
+    cdef int _last_context
+    cdef bint _hinted                  # the last text has a comment for us
     cdef bint _parsing                 # the last text came in a Parse: EXPLAIN (ROUTE) takes its parameters
     cdef Fingerprint _literals         # of the last statement, as the next two
     cdef const unsigned char *_text

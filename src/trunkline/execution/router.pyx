@@ -54,6 +54,8 @@ cdef class Router:
     def learn(self, catalog, sharding):
         """Decide by this catalog from now on."""
         self.catalog, self.sharding, self.home = catalog, sharding, sharding.home
+        self._contexts = {}  # what statements remember is of a context that nobody has any more
+        self.generation += 1
         self.cache.clear()
 
     def session_of(self, params, str user):
@@ -67,7 +69,8 @@ cdef class Router:
         key = (path_of(said, user), standard, utf8)
         context = self._contexts.get(key)
         if context is None:
-            context = self._contexts[key] = Context(len(self._contexts), *key)
+            self._last_context += 1
+            context = self._contexts[key] = Context(self._last_context, *key)
         return context, self.hint_of(params.extra)
 
     def hint_of(self, settings):
@@ -115,20 +118,28 @@ cdef class Router:
         cdef Known known
         if statement is None:
             return ANYWHERE  # there is none, as the server will say
-        body = (<Statement>statement).body if isinstance(statement, Statement) else statement
+        body = (<Statement>statement).body if type(statement) is Statement else statement
         text = <const unsigned char *>PyBytes_AS_STRING(body)
         size = length(text, PyBytes_GET_SIZE(body))
         oids = PyBytes_GET_SIZE(body) - size - 3
         if oids < 0:
             return self._refuse(StatementRefused("a prepared statement above 4 MB is not routed"))
-        known = self._look(text, size, context)
-        if known is None:
-            return REFUSED if self.refusal is not None else ANYWHERE
+        if type(statement) is Statement and (<Statement>statement).route_context is context:
+            known = (<Statement>statement).route
+            known.calls += 1
+            self._hinted = False
+        else:
+            known = self._look(text, size, context)
+            if known is None:
+                return REFUSED if self.refusal is not None else ANYWHERE
+            if type(statement) is Statement and not known.ready.uses_literals and not self._hinted:
+                (<Statement>statement).route, (<Statement>statement).route_context = known, context
         self._call.declare(text + size + 3, oids // 4)
         if not self._call.bind(bind, n):
             return ANYWHERE  # malformed, as the server will say
         if not context.utf8 and has_high_byte(bind, n):
             return self._refuse(StatementRefused(FOREIGN, hint=USE_UTF8))
+        self._text, self._size = text, size
         return self._decide(known, hint, True)
 
     cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context):
@@ -144,7 +155,7 @@ cdef class Router:
             known = self._learn(PyBytes_FromStringAndSize(<const char *>text, n), context)
             if known is None:
                 return None
-        self._text, self._size = text, n
+        self._text, self._size, self._hinted = text, n, self._literals.lexer.hints > 0
         self._call.speak(self._literals, text)
         self._call.declare(NULL, 0)
         known.calls += 1
@@ -184,7 +195,7 @@ cdef class Router:
     cdef int _decide(self, Known known, object hint, bint bound) except? -99:
         cdef int64_t mask
         self.reading = known.note
-        if known.ready.plan.verdict is not ROUTED or hint is not None or self._literals.hints:
+        if known.ready.plan.verdict is not ROUTED or hint is not None or self._hinted:
             return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
         mask = known.ready.evaluate(self._call)
         if mask <= 0 or mask & (mask - 1):
@@ -239,7 +250,7 @@ cdef class Router:
 
     def _said(self, bytes sql, hint):
         """What the client says itself: its comment goes before its settings."""
-        if self._literals.hints:
+        if self._hinted:
             start, end = self._literals.hint
             return shard_of_comment(sql[start:end], self.sharding)
         return hint
@@ -254,7 +265,7 @@ cdef class Router:
         wide = self._mask(known.ready, self._call, mask)
         if wide >> said & 1 or wide == 0:
             return said
-        if self._literals.hints:
+        if self._hinted:
             names = ", ".join(self.sharding.names_of(wide))
             error = StatementRefused(f"a comment says shard {self.sharding.shards[said]}, and the key of the statement {names}")
             return self._refuse(error)

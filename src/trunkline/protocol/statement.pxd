@@ -6,4 +6,6 @@ cdef class Statement:
     cdef object words                 # the Vocabulary of that glance
     cdef public bytes row_types       # of its result, as a client was told them; None: nobody was
     cdef public bint changed          # a server has been found where they are others now
+    cdef public object route          # what a router knows of its text, in the context beside it
+    cdef public object route_context
     cdef object __weakref__

@@ -15,6 +15,7 @@ cdef class Route:
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead
     cdef object params             # of the client, as the next two were made from
+    cdef int generation            # of the router, the same
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None

@@ -19,17 +19,15 @@ from trunkline.pool.undo import Refused
 from trunkline.protocol.messages import IDLE_READY, command_complete, error_response, message, query, ready_for_query
 from trunkline.proxy.collector import KEPT_BYTES as ROOM
 from trunkline.proxy.collector import Collector
-from trunkline.proxy.lost_block import LostBlock
 
 from trunkline.execution.router cimport ANYWHERE, EXPLAINED, REFUSED, SESSION, Router
 from trunkline.pool.leases cimport Leases
-from trunkline.pool.names cimport Name, read_name
+from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.pool.prepared cimport begin
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
-from trunkline.protocol.statement cimport Statement
-from trunkline.proxy.client cimport LOST, READY, REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.client cimport REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
@@ -37,7 +35,6 @@ cdef enum:
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
 cdef bytes IN_BLOCK = ready_for_query(b"T")
-cdef bytes FAILED_READY = ready_for_query(b"E")
 # No statement is called so, for a name that a client gives is replaced by one of ours.
 cdef bytes FAILING_QUERY = query(b"trunkline has refused a statement")
 cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0" + bytes(6))
@@ -60,7 +57,7 @@ cdef class Route:
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
     """Before a step that needs a server; `end` is the end of what is here behind the frame."""
     cdef Route own = client.route
-    if own.params is not client.params:
+    if own.params is not client.params or own.generation != own.router.generation:
         read_params(client, own)
     if client.server is None:
         return choose(client, own, frame, end)
@@ -70,7 +67,7 @@ cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except
 
 
 cdef int read_params(ClientLink client, Route own) except -1:
-    own.params = client.params
+    own.params, own.generation = client.params, own.router.generation
     own.context, own.hint = own.router.session_of(client.params, client.pool.user)
     return 0
 
@@ -87,7 +84,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return WAIT
     if decision == SESSION and frame.type == c'Q' and answer_block(client, own, frame):
         return DONE
-    if decision == REFUSED:
+    if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
     move_to(client, own, decision if decision >= 0 else own.router.home)
     if client._await_server():
@@ -102,10 +99,12 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
     """Where the first statement of those that are here has to go that says so; a batch is looked at up to its end."""
     cdef Frame ahead = frame[0]
     cdef int decision
-    cdef dict bodies = {}
+    cdef dict bodies = None
     while ahead.type in b"PBDEC" or ahead.data == frame.data:
         if ahead.have < ahead.size:
             return collect(client, frame, end, ahead.data + ahead.size - frame.data)
+        if ahead.type == c'P' and bodies is None:
+            bodies = {}
         decision = decide(client, own, &ahead, bodies)
         if decision >= 0 or ahead.type not in b"PBDEC":
             return decision
@@ -138,27 +137,25 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
         name = read_name(frame, HEADER_BYTES)
         if not name.end:
             return ANYWHERE  # malformed, as the server will say
-        if bodies is not None:
-            bodies[bytes(frame.data[HEADER_BYTES:name.end])] = bytes(frame.data[name.end:frame.size])
+        bodies[to_bytes(name)] = bytes(frame.data[name.end:frame.size])
         return own.router.of_parse(frame.data + name.end, frame.size - name.end, own.context, own.hint)
     if frame.type == c'B':
         portal = read_name(frame, HEADER_BYTES)
         name = read_name(frame, portal.end) if portal.end else portal
         if not name.end:
             return ANYWHERE
-        statement = statement_of(client, bytes(frame.data[portal.end:name.end]), bodies)
+        statement = statement_of(client, to_bytes(name), bodies)
         return own.router.of_bind(statement, frame.data + name.end, frame.size - name.end, own.context, own.hint)
     return own.router.home if frame.type == c'F' else ANYWHERE
 
 
 cdef object statement_of(ClientLink client, bytes name, dict bodies):
-    """What a Bind means by a name (with its zero byte): a Statement, or the body of a Parse; None if there is none."""
-    cdef Statement statement
+    """What a Bind means by a name: a Statement, or the body of a Parse; None if there is none."""
     if bodies is not None and name in bodies:
         return bodies[name]
-    if len(name) == 1:
+    if not name:
         return client.unnamed[HEADER_BYTES + 1:] if client.unnamed is not None else None
-    return client.names.get(name[:len(name) - 1]) if client.names is not None else None
+    return client.names.get(name) if client.names is not None else None
 
 
 cdef int move_to(ClientLink client, Route own, int shard) except -1:
@@ -291,14 +288,10 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 cdef int refuse(ClientLink client, Route own, Frame *frame) except -1:
-    """Without a server: one error, and what comes after one."""
+    """Without a server and outside a block: one error, and what comes after one."""
     cdef bytes said = error_response(own.router.refusal)
-    if own.held is not None:
-        own.held = None
-        client.lost = LostBlock(client, True, None, client.engine.now)
     if frame.type == c'Q' or frame.type == c'F':
-        client.state = READY if client.lost is None else LOST
-        said += IDLE_READY if client.lost is None else FAILED_READY
+        said += IDLE_READY
     else:
         client.state = SKIPPING
     client.write(said)
