@@ -7,6 +7,7 @@ sense, 130 an interruption. What a command needs is imported when it runs, since
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,24 @@ app = typer.Typer(
 Target = Annotated[str | None, typer.Argument(help="FILE.toml or postgres:// URL; DATABASE_URL if left out.")]
 File = Annotated[Path, typer.Argument(help="The TOML file to check.")]
 Online = Annotated[bool, typer.Option("--online", help="Ask every shard for its schema, and say what does not fit.")]
+WriteCatalog = Annotated[
+    Path | None, typer.Option("--write-catalog", help="With --online: keep what the shards say, for `route --catalog`.")
+]
+Inputs = Annotated[
+    list[str] | None, typer.Argument(help="SQL, a server's log, or pg_stat_statements as CSV; - is stdin.")
+]
+ConfigFile = Annotated[Path, typer.Option("--config", help="The TOML file with the shards and their tables.")]
+CatalogFile = Annotated[
+    Path | None,
+    typer.Option("--catalog", help="Written by `check --online --write-catalog`; else the shards are asked."),
+]
+Database = Annotated[str | None, typer.Option("--database", help="Which, if the file has several with shards.")]
+FormName = Annotated[
+    str | None,
+    typer.Option("--format", help="sql, csvlog, jsonlog, stderr or pg_stat_statements; else it is recognised."),
+]
+SearchPath = Annotated[str, typer.Option("--search-path", help="Schemas of names without one, as in a,b.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a statement, and one for the summary.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Run the printed lines, check their answers, and stop.")]
 Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Trunkline; 0 for any free one.")]
@@ -65,7 +84,7 @@ def serve(target: Target = None) -> None:
 
 
 @app.command()
-def check(file: File, online: Online = False) -> None:
+def check(file: File, online: Online = False, write_catalog: WriteCatalog = None) -> None:
     """Check a configuration file: every error at once, with file, line and column."""
     from trunkline.config.target import read_target
 
@@ -73,9 +92,23 @@ def check(file: File, online: Online = False) -> None:
         config = read_target(str(file), os.environ)
     except TrunklineError as error:
         _fail(error)
+    if write_catalog is not None and not online:
+        raise typer.BadParameter("it is written of what the shards say: add --online", param_hint="--write-catalog")
     if online:
+        if write_catalog is not None:
+            _write_catalog(config, write_catalog)
         _check_online(config)
     print(f"{file}: ok")
+
+
+def _write_catalog(config: Config, file: Path) -> None:
+    from trunkline.execution.offline import read_catalogs
+    from trunkline.routing.catalog_file import to_text
+
+    try:
+        file.write_text(to_text(asyncio.run(read_catalogs(config, os.environ))))
+    except TrunklineError as error:
+        _fail(error)
 
 
 def _check_online(config: Config) -> None:
@@ -87,6 +120,39 @@ def _check_online(config: Config) -> None:
         print(finding)
     if any(finding.is_error for finding in found):
         raise typer.Exit(1)
+
+
+@app.command()
+def route(
+    config: ConfigFile,
+    inputs: Inputs = None,
+    catalog: CatalogFile = None,
+    database: Database = None,
+    form: FormName = None,
+    search_path: SearchPath = "public",
+    as_json: AsJson = False,
+) -> None:
+    """Say which shards recorded statements would go to, and why, without running any of them."""
+    from trunkline.config.target import read_target
+    from trunkline.execution.offline import open_database
+    from trunkline.routing.records import Form
+
+    if form is not None and form not in list(Form):
+        raise typer.BadParameter(f"it is one of {', '.join(Form)}", param_hint="--format")
+    try:
+        path = [name.strip() for name in search_path.split(",") if name.strip()]
+        opened = open_database(read_target(str(config), os.environ), os.environ, database, catalog, path)
+        for problem in opened.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        for name, judged in opened.judged(inputs or [], Form(form) if form is not None else None):
+            if as_json:
+                print(json.dumps({"input": name, **judged.as_json(opened.judge.sharding)}))
+            else:
+                print(f"{name}:{judged.record.line}: {' '.join(judged.record.sql.decode(errors='replace').split())}")
+                print("\n".join(f"  {line}" for line in judged.lines), end="\n\n")
+    except TrunklineError as error:
+        _fail(error)
+    print(json.dumps(opened.summary.as_json()) if as_json else "\n".join(opened.summary.lines()))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from typer.testing import CliRunner
 import trunkline
 from trunkline.cli import DEFAULT_DEMO_PORT, app
 from trunkline.demo import demo
+from trunkline.routing.catalog import Catalog, Column, Relation
+from trunkline.routing.catalog_file import to_text
 
 GOOD = '[databases.app]\nprimary = "postgres://127.0.0.1/app"\n'
 
 
-def run(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, list(arguments))
+def run(*arguments: str, input: str | None = None) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments), input=input)
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -44,11 +47,54 @@ def test_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
     assert "no such file" in errors
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "demo"])
+@pytest.mark.parametrize("command", ["serve", "check", "route", "demo"])
 def test_every_command_explains_itself(command: str) -> None:
     code, output, _ = run(command, "--help")
     assert code == 0
     assert "Usage" in output
+
+
+SHARDED = """
+auth_type = "trust"
+
+[databases.shop]
+shards = [
+  { name = "s0", primary = "postgres://app@127.0.0.1:1/a" },
+  { name = "s1", primary = "postgres://app@127.0.0.1:1/b" },
+]
+tables = { orders = { shard_by = "id", method = "modulo" } }
+"""
+ORDERS = Catalog({("public", "orders"): Relation("public", "orders", columns=(Column("id", "int8"),))})
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> list[str]:
+    """What `route` is given so that it needs no server; its input is standard input."""
+    (tmp_path / "trunkline.toml").write_text(SHARDED)
+    (tmp_path / "catalog.json").write_text(to_text({"shop": ORDERS}))
+    return ["route", "--config", str(tmp_path / "trunkline.toml"), "--catalog", str(tmp_path / "catalog.json")]
+
+
+def test_where_statements_go_is_told_without_a_server(offline: list[str]) -> None:
+    code, output, errors = run(*offline, input="SELECT *\nFROM orders WHERE id = 1; SELECT count(*) FROM orders")
+    assert (code, errors) == (0, "")
+    told = ["-:1: SELECT * FROM orders WHERE id = 1", "  Route: single shard", "    Shards: s1"]
+    assert output.splitlines()[:3] == told
+    assert "\n2 calls of 2 statements\n" in output
+
+
+def test_where_statements_go_is_told_to_machines(offline: list[str]) -> None:
+    code, output, _ = run(*offline, "--json", "-", input="SELECT * FROM orders WHERE id = 1")
+    one, summary = map(json.loads, output.splitlines())
+    assert (code, one["input"], one["shards"], summary["summary"]["calls"]) == (0, "-", ["s1"], 1)
+
+
+def test_what_route_cannot_use_is_explained(offline: list[str], tmp_path: Path) -> None:
+    assert run(*offline, "--format", "xml")[0] == 2
+    code, output, errors = run(*offline, str(tmp_path / "nothing.sql"))
+    assert (code, output) == (1, "")
+    assert "nothing.sql cannot be read" in errors
+    assert run("check", offline[2], "--write-catalog", str(tmp_path / "c"))[0] == 2
 
 
 def test_the_demo_needs_a_postgresql_and_says_how_to_get_one(tmp_path: Path) -> None:
