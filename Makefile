@@ -5,6 +5,7 @@
 # make sanitize  the compiled modules' tests and fuzzers under AddressSanitizer, in a copy under build/
 # make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
 # make fuzz    feed any bytes to what strangers reach first, and compare random conversations with PostgreSQL's (SECONDS=60)
+# make equality  100,000 statements at two shards and at one database with the same rows (ARGS="--seed 2")
 # make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control)
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
@@ -15,7 +16,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 SOURCES := pyproject.toml setup.py $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: demo test audit check sanitize fuzz lab bench compat build clean
+.PHONY: demo test audit check sanitize fuzz equality lab bench compat build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -49,6 +50,9 @@ sanitize: $(VENV)/dev.stamp
 # Findings and the corpus are kept in build/fuzz. WRITE=1 writes tests/fuzz/RESULTS.md.
 fuzz: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(WRITE),--write) $(ARGS)
+
+equality: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.integration.sharded_equality --statements 100000 $(ARGS)
 
 lab: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)
