@@ -295,6 +295,22 @@ async def test_ddl_that_goes_through_is_known(wire: Wire) -> None:
     assert rows(await wire.query(f"SELECT name FROM late WHERE id = {OTHER}")) == name_of(OTHER)
 
 
+async def test_notifications_are_at_home(wire: Wire, proxy: Proxy) -> None:
+    async with session(proxy, database=DATABASE) as listener:
+        await listener.query("LISTEN news")
+        await wire.query("BEGIN")
+        await wire.query("NOTIFY news, 'heard'")
+        await wire.query("COMMIT")
+        assert (await listener.read_frame()).type == "A"
+        await listener.query("BEGIN")
+        await listener.query(f"SELECT name FROM customers WHERE id = {OTHER}")
+        assert errors(await listener.query("LISTEN others")) == ["0A000"]
+
+
+async def test_a_comment_says_where_a_statement_of_the_session_goes(wire: Wire) -> None:
+    assert errors(await wire.query("/* trunkline: shard=s1 */ COMMIT PREPARED 'no such'")) == ["42704"]
+
+
 # --- what could be read otherwise -------------------------------------------------------------------------------------
 
 

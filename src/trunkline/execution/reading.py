@@ -21,6 +21,7 @@ def _form(pattern: bytes) -> re.Pattern[bytes]:
 _BEGIN = _form(rb"(?:(?P<begin>begin)(?: work| transaction)?|start transaction)(?: [a-z,]+)*")
 _END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
 _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
+_LISTENS = re.compile(rb"\b(?:un)?listen\b", re.IGNORECASE)
 _INSERTS = re.compile(rb"\b(?:insert|merge|copy)\b", re.IGNORECASE)
 _SHOW = _form(rb"show\b[^;]*")
 _EXPLAIN_ROUTE = re.compile(rb"%b*explain%b*\(%b*route%b*\)%b*(?P<sql>.*)" % ((_BLANK,) * 5), re.IGNORECASE | re.DOTALL)
@@ -34,6 +35,7 @@ class Reading:
     tag: str = ""
     repeatable: bool = False  # a block in which only such statements ran may begin anew elsewhere
     said_again: bool = False  # and this one is part of how it begins
+    listens: bool = False  # LISTEN or UNLISTEN
     inserts: bool = False  # it may put rows where there were none
 
 
@@ -47,6 +49,8 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
         return Reading(plan, "BEGIN" if begun["begin"] else "START TRANSACTION", repeatable=True, said_again=True)
     if ended := _END.fullmatch(sql):
         return Reading(plan, "COMMIT" if ended["commit"] else "ROLLBACK")
+    if _LISTENS.search(sql):
+        return Reading(plan, listens=True)
     again = _SAID_AGAIN.fullmatch(sql) is not None
     return Reading(plan, repeatable=again or _SHOW.fullmatch(sql) is not None, said_again=again)
 

@@ -233,7 +233,7 @@ cdef class Router:
         try:
             said = self._said(sql, hint)
             if plan.verdict is Verdict.SESSION:
-                return self._of_session(sql)
+                return self._of_session(known, sql, said)
         except TrunklineError as error:
             return self._refuse(error)
         if isinstance(said, TrunklineError):
@@ -271,7 +271,11 @@ cdef class Router:
             return self._refuse(error)
         return self._by_mask(known, mask, bound)
 
-    def _of_session(self, bytes sql):
+    def _of_session(self, Known known, bytes sql, said):
+        if self._hinted:
+            return said
+        if known.note.listens:
+            return self.home  # where notifications are
         self.text = sql
         self.said = None
         if b"trunkline." in sql.lower():

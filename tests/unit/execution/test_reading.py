@@ -44,6 +44,7 @@ def test_the_tag_of_a_statement_that_begins_or_ends_a_block(sql: bytes, tag: str
         (b"SET a.b = 1", False, False),
         (b"SET LOCAL a.b = 1; LISTEN x", False, False),
         (b"LISTEN x", False, False),
+        (b"CLOSE ALL", False, False),
     ],
 )
 def test_what_a_block_may_have_heard_that_begins_anew_elsewhere(sql: bytes, repeatable: bool, said_again: bool) -> None:
