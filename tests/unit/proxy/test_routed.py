@@ -1,4 +1,4 @@
-"""Each request goes to the server of its shard, and what is refused leaves the client as an error of PostgreSQL would."""
+"""Each request goes to the server of its shard; a refusal leaves the client as an error of PostgreSQL would."""
 
 from __future__ import annotations
 
