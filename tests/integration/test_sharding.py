@@ -136,6 +136,16 @@ async def test_a_transaction_stays_on_its_shard(postgres: Postgres, wire: Wire) 
     assert await names_on(postgres, "s0") == {f"customer {FIRST}"}
 
 
+async def test_a_value_that_is_none_fails_where_the_transaction_is(wire: Wire) -> None:
+    for key in (FIRST, OTHER):
+        await wire.query("BEGIN")
+        await wire.query(f"UPDATE customers SET name = name WHERE id = {key}")
+        assert errors(await wire.query("SELECT name FROM customers WHERE id = 'none'")) == ["22P02"]
+        await wire.query("ROLLBACK")
+        frames = await wire.query(f"INSERT INTO orders VALUES (1, {key}); SELECT 1 FROM customers WHERE id = 'none'")
+        assert (shape(frames), errors(frames)) == ("CEZ", ["22P02"])
+
+
 async def test_savepoints_outlive_a_refusal(wire: Wire) -> None:
     await wire.query("BEGIN")
     await wire.query("SAVEPOINT before")
@@ -309,6 +319,15 @@ async def test_notifications_are_at_home(wire: Wire, proxy: Proxy) -> None:
 
 async def test_a_comment_says_where_a_statement_of_the_session_goes(wire: Wire) -> None:
     assert errors(await wire.query("/* trunkline: shard=s1 */ COMMIT PREPARED 'no such'")) == ["42704"]
+
+
+async def test_a_pinned_client_is_told_why_another_shard_is_out_of_reach(wire: Wire) -> None:
+    await wire.query("CREATE TEMP TABLE mine (id int)")
+    [said] = messages(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}"))
+    assert said == "this client keeps its server on shard s0, and the statement concerns shard s1"
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {FIRST}")) == name_of(FIRST)
+    await wire.query("DROP TABLE mine")
+    assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == name_of(OTHER)
 
 
 # --- what could be read otherwise -------------------------------------------------------------------------------------

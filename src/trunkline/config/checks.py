@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trunkline.config.diagnostics import Report
-from trunkline.config.settings import Config, DatabaseSettings
+from trunkline.config.settings import Config, DatabaseSettings, PoolMode
 
 _VERIFYING = ("verify-ca", "verify-full")
 _TLS_FILES = ("key_file", "cert_file", "ca_file")
@@ -53,6 +53,19 @@ def _databases_have_a_server(config: Config, report: Report) -> None:
         if database.password is not None and database.user is None and not refused:
             hint = "a password needs its user; passwords of clients' own users belong in auth_file"
             report.add(("databases", database.name, "password"), "a password without a user", hint, part="key")
+
+
+def _shards_are_pooled(config: Config, report: Report) -> None:
+    """A client in session pooling has one server, and with it one shard."""
+    for database in config.databases.values():
+        if config.shards_of(database.name) and config.pool_settings(database.name, "").pool_mode is PoolMode.SESSION:
+            key = (
+                ("databases", database.name)
+                if database.pool_mode is None
+                else ("databases", database.name, "pool_mode")
+            )
+            hint = 'set pool_mode = "transaction" for this database'
+            report.add(key, f"database `{database.name}` has shards, and pool_mode is session", hint, part="key")
 
 
 def _minimum_fits_pool(config: Config, report: Report) -> None:
@@ -126,6 +139,7 @@ _TLS_SETTINGS = tuple(f"{side}_tls_{rest}" for side in ("client", "server") for 
 _RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
     (_something_is_served, ("databases", "listen_addr", "unix_socket_dir")),
     (_databases_have_a_server, ("user",)),
+    (_shards_are_pooled, ("pool_mode", "shards")),
     (_minimum_fits_pool, ("min_pool_size", "pool_size", "default_pool_size")),
     (_logins_can_succeed, ("auth_type", "auth_file", "password", "users", "client_tls_sslmode")),
     (_any_has_forced_users, ("auth_type", "user", "primary")),

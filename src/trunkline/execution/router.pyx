@@ -80,12 +80,14 @@ cdef class Router:
         except TrunklineError as error:
             return error
 
-    def spans(self, int held, int wanted):
-        """Why a statement for one shard cannot run in a transaction on another."""
+    def spans(self, int held, int wanted, bint pinned):
+        """Why a statement for one shard cannot run in a transaction, or for a client, that is on another."""
         names = self.sharding.shards
-        return TransactionSpansShards(
-            f"this transaction is on shard {names[held]}, and the statement concerns shard {names[wanted]}"
-        )
+        concerns = f"and the statement concerns shard {names[wanted]}"
+        if not pinned:
+            return TransactionSpansShards(f"this transaction is on shard {names[held]}, {concerns}")
+        hint = "Its session holds what is at one server only (SHOW PINS says what): end that, or use another connection."
+        return TransactionSpansShards(f"this client keeps its server on shard {names[held]}, {concerns}", hint=hint)
 
     # --- decisions ------------------------------------------------------------------------------------------------
 
@@ -188,7 +190,7 @@ cdef class Router:
         """An answer of `evaluate` as a mask."""
         if code == MANY_SHARDS:
             return ready.mask_of(call)
-        return {NOT_COERCIBLE: 1 << self.home, KEY_UNKNOWN: self.sharding.every, KEY_NOT_MAPPED: 0}.get(code, code)
+        return {NOT_COERCIBLE: 0, KEY_UNKNOWN: self.sharding.every, KEY_NOT_MAPPED: 0}.get(code, code)
 
     # --- from a plan to a shard -----------------------------------------------------------------------------------
 
@@ -204,7 +206,7 @@ cdef class Router:
 
     def _by_mask(self, Known known, mask, bint bound):
         """Of a routed statement whose mask has not one bit."""
-        if mask == KEY_UNKNOWN and not bound:
+        if mask == NOT_COERCIBLE or (mask == KEY_UNKNOWN and not bound):
             return ANYWHERE
         if mask == KEY_NOT_MAPPED:
             return self._refuse(StatementRefused(f"no shard is said to have this key: {self._call.reason}"))

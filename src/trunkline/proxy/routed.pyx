@@ -282,7 +282,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
-    return fail(client, frame, own.router.spans(own.shard, decision))
+    return fail(client, frame, own.router.spans(own.shard, decision, client.sticky))
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -41,6 +41,14 @@ def test_a_small_config_is_good() -> None:
             "min_pool_size 5 is above pool_size 3",
         ),
         ({"auth_type": "scram-sha-256"}, "auth_type scram-sha-256 needs passwords, and there are none"),
+        (
+            {"databases": {"a": {"pool_mode": "session", "shards": [{"name": "s", "primary": "postgres://h/a"}]}}},
+            "database `a` has shards, and pool_mode is session",
+        ),
+        (
+            {"pool_mode": "session", "databases": {"a": {"shards": [{"name": "s", "primary": "postgres://h/a"}]}}},
+            "database `a` has shards, and pool_mode is session",
+        ),
         ({"auth_type": "md5"}, "auth_type md5 needs passwords, and there are none"),
         ({"auth_type": "cert"}, "auth_type cert needs client certificates"),
         ({"auth_type": "any"}, "auth_type any needs a user for database `app`"),
