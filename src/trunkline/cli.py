@@ -157,7 +157,7 @@ def route(
 
 @app.command()
 def demo(smoke: Smoke = False, keep: Keep = None, port: Port = DEFAULT_DEMO_PORT, pg_bin: PgBin = None) -> None:
-    """Start a real PostgreSQL primary and replica with data, and Trunkline in front of them."""
+    """Start two shards with data, each a real PostgreSQL with a replica, and Trunkline in front of them."""
     from trunkline.demo.demo import run_demo
 
     try:

@@ -15,9 +15,12 @@ import pytest
 
 from tests.integration.demo.test_cluster import postgres_processes
 from tests.integration.waiting import wait_until
-from trunkline.demo.demo import run_line
+from trunkline.config.target import read_target
+from trunkline.demo.databases import ACCOUNTS_OF_BRANCH, BRANCHES, TELLERS_OF_BRANCH, TENANTS
+from trunkline.demo.examples import EXAMPLES, TENANT, run_line
 from trunkline.demo.process import ChildProcess
 from trunkline.demo.serving import child_environment
+from trunkline.pool.online_check import look
 
 DEMO = [sys.executable, "-m", "trunkline", "demo", "--port", "0"]
 
@@ -42,14 +45,20 @@ async def until_ready(process: ChildProcess) -> None:
 
 
 def printed_lines(log: str) -> list[str]:
-    return re.findall(r"^  (\S*psql .*?) +# ", log, re.MULTILINE)
+    return re.findall(r"^  (\S.*?)   # ", log, re.MULTILINE)
+
+
+def line_for(log: str, database: str) -> str:
+    """The beginning of a psql line for this database, up to its statement."""
+    plain = printed_lines(log)[0].split(" -c ")[0]
+    return f"{plain.removesuffix('/app')}/{database}"
 
 
 async def test_smoke_runs_the_lines_it_prints_and_is_content(tmp_path: Path) -> None:
     with demo(tmp_path, "--smoke") as process:
         assert await process.wait(60) == 0, process.log
-    assert len(printed_lines(process.log)) == 3
-    assert process.log.count("right:") == 3
+    assert len(printed_lines(process.log)) == len(EXAMPLES)
+    assert process.log.count("right:") == len(EXAMPLES)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -58,7 +67,7 @@ async def test_a_signal_ends_everything_and_removes_it(tmp_path: Path, number: s
     with demo(tmp_path) as process:
         await until_ready(process)
         (directory,) = (tmp_path / "tmp").iterdir()
-        assert len(postgres_processes(directory)) == 2
+        assert len(postgres_processes(directory)) == 4
         process.send_signal(number)
         assert await process.wait(30) == 0, process.log
     assert postgres_processes(directory) == []
@@ -76,9 +85,11 @@ async def test_kept_data_is_there_the_next_time(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     with demo(tmp_path, "--keep", str(kept)) as process:
         await until_ready(process)
-        line = printed_lines(process.log)[0].split(" -c ")[0]
-        code, answer = await run_line(f"{line} -c 'DELETE FROM pgbench_accounts WHERE aid <= 10'")
+        app, shop = line_for(process.log, "app"), line_for(process.log, "shop")
+        code, answer = await run_line(f"{app} -c 'DELETE FROM pgbench_accounts WHERE aid <= 10'")
         assert (code, answer.strip()) == (0, "DELETE 10")
+        code, answer = await run_line(f"""{shop} -c "UPDATE tenants SET name = 'kept' WHERE id = {TENANT}" """)
+        assert (code, answer.strip()) == (0, "UPDATE 1")
         process.send_signal(signal.SIGINT)
         assert await process.wait(30) == 0, process.log
     (tmp_path / "demo.log").unlink()
@@ -86,6 +97,37 @@ async def test_kept_data_is_there_the_next_time(tmp_path: Path) -> None:
         await until_ready(process)
         code, answer = await run_line(printed_lines(process.log)[0])
         assert code == 0 and "99990" in answer
+        code, answer = await run_line(
+            f"{line_for(process.log, 'shop')} -c 'SELECT name FROM tenants WHERE id = {TENANT}'"
+        )
+        assert code == 0 and "kept" in answer
+
+
+async def test_every_row_lies_where_the_configuration_says(tmp_path: Path) -> None:
+    branches = range(1, BRANCHES + 1)
+    keys = {
+        "shop": [("tenants", "id", tenant) for tenant in range(1, TENANTS + 1)],
+        "bench": [
+            *(("pgbench_branches", "bid", branch) for branch in branches),
+            *(("pgbench_tellers", "tid", teller) for teller in range(1, BRANCHES * TELLERS_OF_BRANCH + 1)),
+            *(("pgbench_accounts", "aid", branch * ACCOUNTS_OF_BRANCH) for branch in branches),
+            *(("pgbench_accounts", "aid", (branch - 1) * ACCOUNTS_OF_BRANCH + 1) for branch in branches),
+        ],
+    }
+    with demo(tmp_path) as process:
+        await until_ready(process)
+        for database, expected in keys.items():
+            asked = [f"-c 'SELECT count(*) FROM {table} WHERE {key} = {value}'" for table, key, value in expected]
+            code, answer = await run_line(f"{line_for(process.log, database)} -At {' '.join(asked)}")
+            assert (code, answer.split()) == (0, ["1"] * len(expected))
+
+
+async def test_nothing_stands_in_the_way_of_its_shards(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    with demo(tmp_path, "--keep", str(kept)) as process:
+        await until_ready(process)
+        config = read_target(str(kept / "trunkline.toml"), {})
+        assert [str(finding) for finding in await look(config, {"PGUSER": "demo"})] == []
 
 
 async def test_a_busy_port_is_a_clear_error_with_a_hint(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A primary and its streaming replicas below one directory: what the demo and the tests put Trunkline in front of.
+"""Primaries with their streaming replicas, each below one directory: what the demo and the tests put Trunkline before.
 
 Contract: entering starts everything and returns when every replica streams; leaving ends everything, and removes the
 directory unless it is to be kept. A kept directory is used again as it is, on ports of the new start.
@@ -6,13 +6,14 @@ directory unless it is to be kept. A kept directory is used again as it is, on p
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from trunkline.demo.postgres_binaries import Binaries
 from trunkline.demo.postgres_server import PostgresServer
@@ -35,6 +36,14 @@ class Workspace:
             self.path = keep.resolve()
             if not self.path.exists():
                 self.path.mkdir(mode=0o711, parents=True)
+
+    def subdirectory(self, name: str) -> Path:
+        """A directory in it, which the user that PostgreSQL runs as can get through as well."""
+        path = self.path / name
+        if not path.exists():
+            path.mkdir()
+            path.chmod(0o711)
+        return path
 
     def __enter__(self) -> Self:
         return self
@@ -114,3 +123,33 @@ class Cluster:
         if not self.keep:
             for server in (*self.replicas, self.primary):
                 server.remove()
+
+
+class Clusters:
+    """Several clusters that start and end at the same time."""
+
+    def __init__(self, clusters: Sequence[Cluster]) -> None:
+        self.clusters = tuple(clusters)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await together(cluster.__aenter__() for cluster in self.clusters)
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        await together(cluster.stop() for cluster in self.clusters)
+
+
+async def together(jobs: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do all of them at once; each comes to its own end, even if another fails, and then the first error is raised."""
+    for result in await asyncio.gather(*jobs, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -1,4 +1,4 @@
-"""``trunkline demo``: a real primary with a streaming replica, pgbench's tables, and Trunkline in front of them.
+"""``trunkline demo``: two shards, each a real primary with a streaming replica, and Trunkline in front of them.
 
 Contract: what is printed can be pasted into a shell as it stands, and ``--smoke`` runs exactly those lines and checks
 what they answer. However it ends (Ctrl-C, SIGTERM, an error), no process and no file is left, unless a directory was
@@ -11,30 +11,47 @@ import asyncio
 import json
 import os
 import secrets
-import shlex
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from trunkline.demo.cluster import Cluster, Workspace
+from trunkline.config.settings import Config
+from trunkline.config.sharding import ShardingSettings
+from trunkline.config.target import read_target
+from trunkline.demo.cluster import Cluster, Clusters, Workspace, together
+from trunkline.demo.databases import (
+    APP,
+    BENCH,
+    SELECT_ONLY,
+    SHARDS,
+    SHOP,
+    TPCB_OF_BRANCH,
+    bench_rows,
+    configuration,
+    shop_rows,
+)
+from trunkline.demo.examples import EXAMPLES, SELECT_FILE, TPCB_FILE, Example, psql, run_line
 from trunkline.demo.free_port import HOST, is_free
 from trunkline.demo.postgres_binaries import Binaries, find_binaries
 from trunkline.demo.postgres_server import PostgresServer
+from trunkline.demo.privileges import choose_launcher
 from trunkline.demo.process import holds_within
 from trunkline.demo.serving import Trunkline
 from trunkline.errors import ConfigError, ServerUnavailable
 
 DEFAULT_PORT = 6432
 USER = "demo"
-DATABASE = "app"
 PASSWORDS_FILE = "passwords.json"
-PSQL_TIMEOUT_S = 30.0
+LOADED_FILE = "loaded"  # is there when all data is
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# Four servers on one machine, which few clients use.
+SERVER_SETTINGS = {"shared_buffers": "16MB", "max_connections": "100"}
 
 CONFIG = """\
 listen_addr = "{host}"
@@ -44,35 +61,9 @@ auth_type = "scram-sha-256"
 auth_file = "userlist.txt"
 admin_users = ["{user}"]
 
-[databases.{database}]
-primary = "postgres://{host}:{primary_port}/{database}"
-
-[databases.{database}_replica]
-primary = "postgres://{host}:{replica_port}/{database}"
-"""
+{databases}"""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A line to paste: what it shows, what it runs, and a piece of the answer that it must give."""
-
-    purpose: str
-    database: str
-    sql: str
-    expected: str
-
-    def command(self, psql: str, password: str, port: int) -> str:
-        url = f"postgres://{USER}:{password}@{HOST}:{port}/{self.database}"
-        return shlex.join([psql, url, "-c", self.sql])
-
-
-EXAMPLES = (
-    Example("the database", DATABASE, "SELECT count(*) FROM pgbench_accounts", "100000"),
-    Example("its replica", f"{DATABASE}_replica", "SELECT pg_is_in_recovery() AS reads_a_replica", " t\n"),
-    Example("the console", "trunkline", "SHOW POOLS", DATABASE),
-)
 
 
 async def run_demo(
@@ -123,67 +114,95 @@ class Demo:
         self.is_ready = False
         self._say = say
         self._password = ""
-        self._psql = psql_program(binaries)
+        self._programs = programs(binaries)
 
     async def start(self, stack: AsyncExitStack, port: int, keep: Path | None) -> None:
         """Start everything; ``stack`` stops it in the reverse order."""
         began = time.monotonic()
         check_port(port)
         workspace = stack.enter_context(Workspace(keep))
+        self._directory = workspace.path
         passwords = load_passwords(workspace.path)
         self._password = passwords[USER]
-        self._cluster = Cluster(workspace.path, self.binaries, password=passwords["postgres"], keep=workspace.is_kept)
-        self._say(f"{self.binaries.describe()}, run {self._cluster.launcher.reason}")
-        await stack.enter_async_context(self._cluster)
-        await self._load()
-        self._trunkline = Trunkline(self._write_config(workspace.path, port), workspace.path / "trunkline.log")
+        self._clusters = self._make_clusters(workspace, passwords["postgres"])
+        await stack.enter_async_context(Clusters(self._clusters))
+        config_path = self._write_files(port)
+        await self._load(read_target(str(config_path), {}))
+        self._trunkline = Trunkline(config_path, workspace.path / "trunkline.log")
         stack.push_async_callback(self._trunkline.stop)
         await self._trunkline.start()
-        await self._until_login_works()
+        await together(self._until_login_works(database) for database in (APP, BENCH, SHOP))
         self.is_ready = True
         self._introduce(time.monotonic() - began)
 
-    async def _load(self) -> None:
-        """The user, the database and pgbench's tables, unless a kept directory has them already."""
-        primary = self._cluster.primary
-        if await primary.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") == "1":
-            return
-        await primary.sql(
-            f"CREATE ROLE {USER} LOGIN PASSWORD '{self._password}' IN ROLE pg_monitor;\n"
-            f"CREATE DATABASE {DATABASE} OWNER {USER};"
-        )
-        where = ("-h", HOST, "-p", str(primary.port), "-U", USER)
-        await primary.run("pgbench", "-i", "-q", "-s", "1", *where, DATABASE, password=self._password)
-        await self._cluster.catch_up()
+    def _make_clusters(self, workspace: Workspace, password: str) -> list[Cluster]:
+        launcher = choose_launcher(self.binaries, workspace.path)
+        self._say(f"{self.binaries.describe()}, run {launcher.reason}")
+        return [
+            Cluster(
+                workspace.subdirectory(shard),
+                self.binaries,
+                password=password,
+                settings=SERVER_SETTINGS,
+                launcher=launcher,
+                keep=workspace.is_kept,
+            )
+            for shard in SHARDS
+        ]
 
-    def _write_config(self, directory: Path, port: int) -> Path:
-        config = CONFIG.format(
-            host=HOST,
-            port=port,
-            user=USER,
-            database=DATABASE,
-            primary_port=self._cluster.primary.port,
-            replica_port=self._cluster.replicas[0].port,
-        )
+    async def _load(self, config: Config) -> None:
+        """The user, the databases and their rows, unless a kept directory has all of them already."""
+        loaded = self._directory / LOADED_FILE
+        if loaded.exists():
+            return
+        sharding = config.databases[SHOP].sharding
+        assert sharding is not None
+        await together(self._load_shard(shard, sharding) for shard in range(len(SHARDS)))
+        await together(cluster.catch_up() for cluster in self._clusters)
+        loaded.touch()
+
+    async def _load_shard(self, shard: int, sharding: ShardingSettings) -> None:
+        primary = self._clusters[shard].primary
+        is_home = SHARDS[shard] == sharding.home
+        databases = (APP, BENCH, SHOP) if is_home else (BENCH, SHOP)
+        # A load that was interrupted is begun anew.
+        made = [f"DROP DATABASE IF EXISTS {name};" for name in databases]
+        made.append(f"DROP ROLE IF EXISTS {USER};")
+        made.append(f"CREATE ROLE {USER} LOGIN PASSWORD '{self._password}' IN ROLE pg_monitor;")
+        made += [f"CREATE DATABASE {name} OWNER {USER};" for name in databases]
+        await primary.sql("\n".join(made))
+        if is_home:
+            where = ("-h", HOST, "-p", str(primary.port), "-U", USER)
+            await primary.run("pgbench", "-i", "-q", "-s", "1", *where, APP, password=self._password)
+        await primary.sql(shop_rows(shard, USER, sharding), SHOP)
+        await primary.sql(bench_rows(shard, USER), BENCH)
+
+    def _write_files(self, port: int) -> Path:
+        """What Trunkline and pgbench read; the configuration's path."""
+        directory = self._directory
+        servers = [
+            (f"{HOST}:{cluster.primary.port}", f"{HOST}:{cluster.replicas[0].port}") for cluster in self._clusters
+        ]
+        write_private(directory / SELECT_FILE, SELECT_ONLY)
+        write_private(directory / TPCB_FILE, TPCB_OF_BRANCH)
         write_private(directory / "userlist.txt", f'"{USER}" "{self._password}"\n')
+        config = CONFIG.format(host=HOST, port=port, user=USER, databases=configuration(servers))
         return write_private(directory / "trunkline.toml", config)
 
-    async def _until_login_works(self) -> None:
+    async def _until_login_works(self, database: str) -> None:
         """The log said ready; a login through the whole chain proves it."""
-        example = Example("", DATABASE, "SELECT 1", "1")
+        example = Example(f"a login to {database}", database, psql("SELECT 1"), "1")
         if not await self._answers(example):
             raise ServerUnavailable("Trunkline is up, but a login through it fails", detail=self._trunkline.log[-4000:])
 
-    def commands(self) -> list[tuple[Example, str]]:
-        return [(example, self._command(example)) for example in EXAMPLES]
-
     def _command(self, example: Example) -> str:
-        return example.command(self._psql, self._password, self._trunkline.port)
+        url = f"postgres://{USER}:{self._password}@{HOST}:{self._trunkline.port}/{example.database}"
+        return example.command(self._programs, url, str(self._directory))
 
     def _introduce(self, took_s: float) -> None:
         self._say(f"\nTrunkline is ready on port {self._trunkline.port}, after {took_s:.1f} s. Try:\n")
-        for example, command in self.commands():
-            self._say(f"  {command}   # {example.purpose}")
+        for example in EXAMPLES:
+            self._say(f"  {self._command(example)}   # {example.purpose}")
         self._say("")
 
     async def check(self) -> bool:
@@ -192,45 +211,28 @@ class Demo:
 
     async def _answers(self, example: Example, *, aloud: bool = False) -> bool:
         code, answer = await run_line(self._command(example))
-        is_right = code == 0 and example.expected in answer
+        is_right = example.is_answered_by(code, answer)
         if aloud or not is_right:
-            self._say(f"{'right' if is_right else 'WRONG'}: {example.purpose or example.sql}\n{answer}")
+            self._say(f"{'right' if is_right else 'WRONG'}: {example.purpose}\n{answer}")
         return is_right
 
     async def until_something_ends(self) -> None:
         """Watch the processes; returns only when one of them has ended by itself."""
-        processes: list[PostgresServer | Trunkline] = [
-            self._cluster.primary,
-            *self._cluster.replicas,
-            self._trunkline,
-        ]
+        processes: list[PostgresServer | Trunkline] = [self._trunkline]
+        for cluster in self._clusters:
+            processes += [cluster.primary, *cluster.replicas]
         await holds_within(lambda: not all(process.is_running for process in processes), inf, poll_s=0.5)
         ended = [repr(process) for process in processes if not process.is_running]
         self._say(f"ended unexpectedly: {', '.join(ended)}\n{self._trunkline.log[-4000:]}")
 
 
-async def run_line(command: str) -> tuple[int, str]:
-    """A printed line, as a shell would run it; the exit code, and both outputs."""
-    process = await asyncio.create_subprocess_exec(
-        *shlex.split(command),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=os.environ | {"PSQLRC": os.devnull, "PAGER": "cat"},  # a user's own settings may change the output's form
-    )
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), PSQL_TIMEOUT_S)
-    except (TimeoutError, asyncio.CancelledError):
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode is not None
-    return process.returncode, output.decode(errors="replace")
+def programs(binaries: Binaries) -> dict[str, str]:
+    """Where the programs of the examples are.
 
-
-def psql_program(binaries: Binaries) -> str:
-    """The system's psql, which has line editing and TLS; the embedded one where there is no other."""
-    return "psql" if shutil.which("psql") else str(binaries.tool("psql"))
+    The system's psql has line editing and TLS; there may be none. A pgbench on PATH may be a wrapper without a program.
+    """
+    psql_path = "psql" if shutil.which("psql") else str(binaries.tool("psql"))
+    return {"psql": psql_path, "pgbench": str(binaries.tool("pgbench")), "python": sys.executable}
 
 
 def check_port(port: int) -> None:

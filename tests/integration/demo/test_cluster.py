@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
 
-from trunkline.demo.cluster import Cluster, Workspace
+import pytest
+
+from trunkline.demo.cluster import Cluster, Clusters, Workspace, together
 from trunkline.demo.postgres_binaries import find_binaries
+from trunkline.errors import ServerUnavailable
 
 
 def postgres_processes(directory: Path) -> list[int]:
@@ -49,6 +53,42 @@ async def test_a_kept_directory_is_used_again(tmp_path: Path) -> None:
             await cluster.catch_up()
             assert await cluster.replicas[0].sql("SELECT n FROM t") == "42"
     assert (tmp_path / "kept" / "primary" / "data").is_dir()
+
+
+async def test_several_clusters_start_and_end_together() -> None:
+    with Workspace() as workspace:
+        binaries = find_binaries(environ={})
+        clusters = [Cluster(workspace.subdirectory(name), binaries) for name in ("s0", "s1")]
+        async with Clusters(clusters):
+            assert len(postgres_processes(workspace.path)) == 4
+            assert len({cluster.primary.port for cluster in clusters}) == 2
+        assert postgres_processes(workspace.path) == []
+
+
+async def test_a_cluster_that_cannot_start_ends_the_others(tmp_path: Path) -> None:
+    with Workspace() as workspace:
+        binaries = find_binaries(environ={})
+        good = Cluster(workspace.subdirectory("s0"), binaries)
+        bad = Cluster(workspace.subdirectory("s1"), binaries, settings={"shared_buffers": "nonsense"})
+        with pytest.raises(ServerUnavailable, match="did not start"):
+            async with Clusters([good, bad]):
+                raise AssertionError("it must not start")
+        assert postgres_processes(workspace.path) == []
+
+
+async def test_what_is_done_together_comes_to_its_end_when_one_fails() -> None:
+    done = []
+
+    async def fail() -> None:
+        raise ServerUnavailable("it failed")
+
+    async def finish() -> None:
+        await asyncio.sleep(0)
+        done.append(True)
+
+    with pytest.raises(ServerUnavailable, match="it failed"):
+        await together([fail(), finish()])
+    assert done == [True]
 
 
 async def test_a_directory_of_the_operator_keeps_its_mode_and_owner(tmp_path: Path) -> None:
