@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from trunkline.errors import TrunklineError
@@ -20,13 +21,13 @@ from trunkline.routing.describe import is_single
 from trunkline.routing.evaluation import ReadyPlan
 from trunkline.routing.fingerprint import Fingerprint
 from trunkline.routing.plan import All, AnyOf, Fixed, Refusal, RoutePlan, Verdict, Where
-from trunkline.routing.plan_cache import PlanCache
 from trunkline.routing.planner import plan as make_plan
 from trunkline.routing.records import Record
 from trunkline.routing.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Sharding
 from trunkline.routing.sql import SyntaxProblem, Unparsed, parse_any
 
 WORST = 10
+KEPT = 10_000  # texts whose plans are kept
 _SHOWN = 200  # characters of a template in the summary
 
 
@@ -136,28 +137,29 @@ class Summary:
 
 
 class Judge:
-    """Plans by one catalog and sharding, and keeps its plans as a router does."""
+    """Plans by one catalog and sharding. A text with other literals is planned anew, so that its own can be shown."""
 
     def __init__(self, catalog: Catalog, sharding: Sharding, search_path: tuple[str, ...] = ("public",)) -> None:
         self.catalog, self.sharding, self.search_path = catalog, sharding, search_path
-        self._cache = PlanCache()
+        self._ready = lru_cache(KEPT)(self._prepare)
+
+    def _prepare(self, sql: bytes) -> tuple[Fingerprint, ReadyPlan, bool]:
+        """All that is to be known of a text; the last is whether it parses."""
+        literals = Fingerprint(sql)
+        plan = make_plan(sql, self.catalog, self.sharding, self.search_path)
+        return literals, ReadyPlan(plan, literals, sql), _parses(sql, plan)
 
     def judge(self, record: Record) -> Judged:
-        literals = Fingerprint(record.sql)
-        known = self._cache.get(literals, record.sql)
-        if known is None:
-            plan = make_plan(record.sql, self.catalog, self.sharding, self.search_path)
-            known = self._cache.put(literals, record.sql, plan, note=_parses(record.sql, plan))
-        ready = known.ready
+        literals, ready, parses = self._ready(record.sql)
         mask, refusal = self._mask(ready, record)
         if ready.plan.refusal is not None and ready.plan.verdict is Verdict.REFUSED:
             refusal = ready.plan.refusal
         if refusal is None and literals.hint is not None:
             mask, refusal = self._hinted(record.sql[slice(*literals.hint)], ready.plan, mask)
-        share = self._share(ready.plan, mask, refusal) if known.note else Share.UNPARSED
+        share = self._share(ready.plan, mask, refusal) if parses else Share.UNPARSED
         if share is Share.SEVERAL and refusal is None:
             refusal = ready.plan.unless_single
-        explained = tuple(self._lines(ready.plan, mask, share, refusal))
+        explained = tuple(self._lines(record, ready.plan, mask, share, refusal))
         return Judged(record, literals.template, share, ready.plan, mask, refusal, explained)
 
     def _mask(self, ready: ReadyPlan, record: Record) -> tuple[int | None, Refusal | None]:
@@ -201,8 +203,10 @@ class Judge:
             return Share.SEVERAL if mask.bit_count() > 1 else Share.ONE
         return Share.FREE
 
-    def _lines(self, plan: RoutePlan, mask: int | None, share: Share, refusal: Refusal | None) -> Iterable[str]:
-        said = list(lines(plan, mask, self.sharding))
+    def _lines(
+        self, record: Record, plan: RoutePlan, mask: int | None, share: Share, refusal: Refusal | None
+    ) -> Iterable[str]:
+        said = list(lines(plan, mask, self.sharding, record.sql))
         if mask is None and plan.verdict is Verdict.ROUTED and _is_looked_up(plan.where):
             said[0] = "Route: by the directory"
         yield from said
