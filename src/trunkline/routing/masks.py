@@ -12,7 +12,7 @@ from operator import and_, or_
 from typing import Any
 
 from trunkline.routing.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Source, Values, Where
-from trunkline.routing.sharding import ShardFunction, Value
+from trunkline.routing.sharding import NotCoercible, ShardFunction, Value
 
 
 def mask_of(where: Where, values: Values) -> int:
@@ -52,7 +52,16 @@ def _all(where: All, values: Values) -> int:
 
 
 def _any(where: AnyOf, values: Values) -> int:
-    return _united(mask_of(part, values) for part in where.parts)
+    """A value that PostgreSQL refuses fails its statement anywhere; what the text says before that is done by then."""
+    found, refused = 0, None
+    for part in where.parts:
+        try:
+            found |= mask_of(part, values)
+        except NotCoercible as reason:
+            refused = reason
+    if refused is not None and not found:
+        raise refused
+    return found
 
 
 def _fixed(where: Fixed, values: Values) -> int:

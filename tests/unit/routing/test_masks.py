@@ -93,7 +93,14 @@ def test_what_nobody_can_tell_is_not_passed_over(text: str, error: type[Exceptio
         unclear,
         In(DIGITS, ((ONE,), (Constant(text),))),
         All((Fixed(0), unclear)),
-        AnyOf((Fixed(1), unclear)),
+        AnyOf((Fixed(0), unclear)),
     ):
         with pytest.raises(error):
             mask_of(where, Given())
+
+
+def test_a_value_that_postgresql_refuses_does_not_move_what_runs_before_it() -> None:
+    assert mask_of(AnyOf((Equals(DIGITS, (Constant("x"),)), Fixed(2))), Given()) == 2
+    for unclear in ("now", "9"):
+        with pytest.raises((KeyUnknown, KeyNotMapped)):
+            mask_of(AnyOf((Fixed(2), Equals(DIGITS, (Constant(unclear),)))), Given())
