@@ -17,7 +17,7 @@ import typer
 
 import trunkline
 from trunkline.config.settings import Config
-from trunkline.errors import TrunklineError
+from trunkline.errors import ConfigError, TrunklineError
 from trunkline.serve import explain
 from trunkline.serve import serve as run_server
 
@@ -109,6 +109,8 @@ def _write_catalog(config: Config, file: Path) -> None:
         file.write_text(to_text(asyncio.run(read_catalogs(config, os.environ))))
     except TrunklineError as error:
         _fail(error)
+    except OSError as problem:
+        _fail(ConfigError(f"{file} cannot be written: {problem.strerror}"))
 
 
 def _check_online(config: Config) -> None:

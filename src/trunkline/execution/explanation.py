@@ -42,7 +42,7 @@ def lines(plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | No
     if refusal is not None:
         yield f"  Refused: {refusal.reason}"
     hint = (refusal.hint if refusal is not None else "") or plan.hint
-    if hint:
+    if hint and not _is_one(plan, mask):
         yield f"  Hint: {hint}"
 
 
@@ -52,6 +52,11 @@ def _route(plan: RoutePlan, mask: int | None) -> str:
     if mask is None:
         return "by the value of a parameter"
     return ("no shard", "single shard", "several shards")[min(mask.bit_count(), 2)]
+
+
+def _is_one(plan: RoutePlan, mask: int | None) -> bool:
+    """Its keys happen to be on one shard, so that there is nothing to be done about it."""
+    return plan.verdict is Verdict.ROUTED and mask is not None and mask.bit_count() <= 1
 
 
 def _is_several(plan: RoutePlan, mask: int | None) -> bool:

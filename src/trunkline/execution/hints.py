@@ -1,7 +1,7 @@
 """Where a client says itself that its statements go: in a comment, and by settings of its session.
 
     /* trunkline: shard=s1 */              SET trunkline.shard = 's1'
-    /* trunkline: key=42 table=orders */   SET trunkline.key = '42'; SET trunkline.table = 'orders'
+    /* trunkline: key=42 table=orders */   SET trunkline.key = '42'; SET trunkline."table" = 'orders'
 
 A table need not be said where all sharded tables lie by one rule.
 """

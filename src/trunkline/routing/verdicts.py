@@ -9,6 +9,7 @@ from trunkline.routing.facts import Facts, Use
 from trunkline.routing.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict, Where
 
 _NAME_KEYS = "Name the key of every sharded table, as a literal or a parameter: {keys}."
+_ONE_SCHEMA = "Ask the schemas that are on different shards in statements of their own."
 
 
 def conclude(analysis: Analysis) -> RoutePlan:
@@ -162,8 +163,9 @@ def _why_single(analysis: Analysis, occurrences: list[Occurrence], home: str) ->
             f"Make {home} a reference table, or shard it.",
         )
     loose = next((one for one in occurrences if one.kind in ("sharded", "function") and not is_single(one.where)), None)
-    keys = ", ".join(dict.fromkeys(f"{use.table} by {', '.join(use.rule.columns)}" for use in facts.uses))
-    hint = _NAME_KEYS.format(keys=keys)
+    keyed = [use for use in facts.uses if use.rule.columns]  # a schema that is on one shard has no key
+    keys = ", ".join(dict.fromkeys(f"{use.table} by {', '.join(use.rule.columns)}" for use in keyed))
+    hint = _NAME_KEYS.format(keys=keys) if keyed else _ONE_SCHEMA
     if loose is None:
         return Refusal("Its tables are asked for different keys, which may be on different shards.", hint)
     return Refusal(f"It concerns rows of {loose.table} on more than one shard ({loose.condition}).", hint)

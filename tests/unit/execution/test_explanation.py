@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trunkline.execution.explanation import as_query, lines
 from trunkline.routing.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict
 from trunkline.routing.sharding import Sharding
@@ -32,6 +34,11 @@ def test_one_shard_and_none_and_a_parameter() -> None:
     assert list(lines(PLAN, 2, SHOP))[:2] == ["Route: single shard", "  Shards: s1"]
     assert list(lines(PLAN, 0, SHOP))[:2] == ["Route: no shard", "  Shards: none (no row can match): asked of home"]
     assert next(lines(PLAN, None, SHOP)) == "Route: by the value of a parameter"
+
+
+def test_who_is_on_one_shard_needs_no_hint() -> None:
+    hinted = replace(PLAN, hint="Name the key.")
+    assert [any("Hint" in line for line in lines(hinted, mask, SHOP)) for mask in (1, 3, None)] == [False, True, True]
 
 
 def test_the_query_quotes_what_it_says_and_takes_parameters() -> None:

@@ -63,6 +63,13 @@ def test_a_configuration_of_the_page_can_be_used(text: str, tmp_path: Path) -> N
     assert build(sharding_of(loaded(text, tmp_path)), CATALOG).problems == ()
 
 
+def test_the_configuration_of_the_readme_can_be_used(tmp_path: Path) -> None:
+    found = re.search(r"cat > shop.toml <<'END'\n(.*?)END\n", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found is not None
+    (tmp_path / "shop.toml").write_text(found[1])
+    assert build(sharding_of(load(tmp_path / "shop.toml")), CATALOG).problems == ()
+
+
 def test_every_option_of_a_table_is_on_the_page() -> None:
     known = {name for name, _ in specs(TableSettings).values()}
     assert {"shard_by", "method", "lookup"} <= known

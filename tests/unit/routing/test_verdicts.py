@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.routing.golden_shop import CATALOG, SHARDING
 from trunkline.routing.plan import RoutePlan, Verdict
 from trunkline.routing.planner import plan
@@ -34,3 +36,10 @@ def test_tables_come_in_the_order_of_their_appearance() -> None:
     found = planned("SELECT * FROM orders, countries, logs, orders o")
     assert found.tables == ("public.orders", "public.countries", "public.logs")
     assert found.verdict is Verdict.ROUTED
+
+
+def test_schemas_on_different_shards_have_no_key_to_name() -> None:
+    sharding = replace(SHARDING, schemas={"acme": 0, "zeta": 1})
+    found = plan(b"SELECT * FROM acme.t, zeta.t z", CATALOG, sharding, ("public",)).unless_single
+    assert found is not None
+    assert found.hint == "Ask the schemas that are on different shards in statements of their own."
