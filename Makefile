@@ -1,4 +1,4 @@
-# make demo    a real PostgreSQL with a replica, and Trunkline in front of it (ARGS=--smoke, ARGS="--port 6433")
+# make demo    two shards, each a real PostgreSQL with a replica, and Trunkline in front of them (ARGS=--smoke, ARGS="--port 6433")
 # make test    install what the tests need, and run all of them
 # make audit   the integration tests, with every session examined at each release
 # make check   lint, types, import layers, and the test of the tree
