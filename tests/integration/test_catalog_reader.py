@@ -79,6 +79,16 @@ async def read(postgres: Postgres, database: str, before: str = "SELECT") -> Cat
     return build(rows)
 
 
+async def test_the_query_is_not_compiled(postgres: Postgres, database: str) -> None:
+    """It has few rows, and the planner believes in millions."""
+    connection = await psycopg.AsyncConnection.connect(postgres.dsn(database), autocommit=True)
+    async with connection:
+        await connection.execute("SET jit_above_cost = 0")
+        await connection.execute(SETUP)
+        cursor = await connection.execute(f"EXPLAIN {QUERY}")
+        assert "JIT:" not in {line for (line,) in await cursor.fetchall()}
+
+
 @pytest.fixture
 async def catalog(postgres: Postgres, database: str) -> Catalog:
     return await read(postgres, database)

@@ -16,7 +16,8 @@ from trunkline.routing.catalog import Catalog, Column, ForeignKey, Function, Nam
 
 Row = Sequence[str | None]
 
-SETUP = "SET search_path = pg_catalog, pg_temp"
+# The planner's guess at the rows of so many joins is far too high, and compiling the query for them takes seconds.
+SETUP = "SET search_path = pg_catalog, pg_temp; SET jit = off"
 
 # Names and types of columns; of a domain the type that it is made of, however many domains lie between.
 _TYPES = """
