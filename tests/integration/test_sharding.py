@@ -146,6 +146,44 @@ async def test_a_value_that_is_none_fails_where_the_transaction_is(wire: Wire) -
         assert (shape(frames), errors(frames)) == ("CEZ", ["22P02"])
 
 
+async def test_a_block_that_begins_in_a_longer_batch_begins_anew_as_a_block(postgres: Postgres, wire: Wire) -> None:
+    batch = parse("BEGIN") + bind() + execute() + parse("SELECT 1") + bind() + execute() + SYNC
+    await wire.send(batch)
+    await wire.read_until("Z")
+    frames = await wire.query(f"UPDATE customers SET name = 'lost' WHERE id = {OTHER}")
+    assert (shape(frames), frames[-1].body) == ("CZ", b"T")
+    await wire.query("ROLLBACK")
+    assert await names_on(postgres, "s1") == {f"customer {OTHER}"}
+
+
+async def test_a_setting_in_a_batch_names_the_shard_at_once(wire: Wire) -> None:
+    await wire.query("SET trunkline.shard = 's1'")
+    await wire.send(parse("BEGIN") + bind() + execute() + SYNC)
+    await wire.read_until("Z")
+    await wire.send(parse("SET LOCAL trunkline.shard = 's0'") + bind() + execute() + SYNC)
+    await wire.read_until("Z")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(FIRST)
+    await wire.query("ROLLBACK")
+
+
+async def test_a_block_begins_anew_elsewhere_for_one_who_had_to_wait(proxy: Proxy, wire: Wire) -> None:
+    """BEGIN as a statement of its own leases a server at home, which are all taken."""
+    async with session(proxy, database=DATABASE) as first, session(proxy, database=DATABASE) as second:
+        for other in (first, second):
+            await other.query("BEGIN")
+            await other.query("SELECT 1 FROM notes")
+        await wire.send(parse("BEGIN") + bind() + execute() + SYNC)
+        await wait_until(lambda: is_waiting(proxy))
+        await first.query("COMMIT")
+        assert shape(await wire.read_until("Z")) == "12CZ"
+        assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == name_of(OTHER)
+        await wire.query("COMMIT")
+
+
+async def is_waiting(proxy: Proxy) -> bool:
+    return any(int(row["cl_waiting"]) for row in await proxy.admin("SHOW POOLS"))
+
+
 async def test_savepoints_outlive_a_refusal(wire: Wire) -> None:
     await wire.query("BEGIN")
     await wire.query("SAVEPOINT before")
@@ -328,6 +366,19 @@ async def test_a_pinned_client_is_told_why_another_shard_is_out_of_reach(wire: W
     assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {FIRST}")) == name_of(FIRST)
     await wire.query("DROP TABLE mine")
     assert rows(await wire.query(f"SELECT name FROM customers WHERE id = {OTHER}")) == name_of(OTHER)
+
+
+async def test_sql_does_not_execute_what_was_prepared_over_the_protocol(wire: Wire) -> None:
+    await wire.send(parse("SELECT name FROM customers WHERE id = $1", "by_key") + SYNC)
+    await wire.read_until("Z")
+    for sql in (
+        f"EXECUTE by_key({OTHER})",
+        f"EXPLAIN EXECUTE by_key({OTHER})",
+        "CREATE TABLE copied AS EXECUTE by_key(1)",
+    ):
+        assert errors(await wire.query(sql)) == ["0A000"]
+    await wire.send(bind("by_key", [b"%d" % OTHER]) + execute() + SYNC)
+    assert rows(await wire.read_until("Z")) == name_of(OTHER)
 
 
 # --- what could be read otherwise -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ def _form(pattern: bytes) -> re.Pattern[bytes]:
 _BEGIN = _form(rb"(?:(?P<begin>begin)(?: work| transaction)?|start transaction)(?: [a-z,]+)*")
 _END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
 _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
+_EXECUTES = re.compile(rb"\bexecute\b", re.IGNORECASE)
 _LISTENS = re.compile(rb"\b(?:un)?listen\b", re.IGNORECASE)
 _INSERTS = re.compile(rb"\b(?:insert|merge|copy)\b", re.IGNORECASE)
 _SHOW = _form(rb"show\b[^;]*")
@@ -35,6 +36,7 @@ class Reading:
     tag: str = ""
     repeatable: bool = False  # a block in which only such statements ran may begin anew elsewhere
     said_again: bool = False  # and this one is part of how it begins
+    executes: bool = False  # it may run a statement that was prepared, whose text it does not show
     listens: bool = False  # LISTEN or UNLISTEN
     inserts: bool = False  # it may put rows where there were none
 
@@ -43,12 +45,16 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
     """What a text with this plan is for its session."""
     if plan.verdict is Verdict.ANYWHERE:
         return Reading(plan, repeatable=not plan.volatile and not plan.writes)
+    if plan.verdict is Verdict.HOME:
+        return Reading(plan, executes=_EXECUTES.search(sql) is not None, inserts=plan.writes)
     if plan.verdict is not Verdict.SESSION:
         return Reading(plan, inserts=plan.writes and _INSERTS.search(sql) is not None)
     if begun := _BEGIN.fullmatch(sql):
         return Reading(plan, "BEGIN" if begun["begin"] else "START TRANSACTION", repeatable=True, said_again=True)
     if ended := _END.fullmatch(sql):
         return Reading(plan, "COMMIT" if ended["commit"] else "ROLLBACK")
+    if _EXECUTES.search(sql):
+        return Reading(plan, executes=True)
     if _LISTENS.search(sql):
         return Reading(plan, listens=True)
     again = _SAID_AGAIN.fullmatch(sql) is not None

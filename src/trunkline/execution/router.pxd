@@ -36,6 +36,8 @@ cdef class Router:
     cdef Py_ssize_t _size
     cdef Call _call
 
+    cdef readonly bint executes        # the last statement may run one that was prepared
+    cdef int refuse_execute(self) except? -99
     cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99
     cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99
     cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,

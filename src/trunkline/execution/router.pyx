@@ -89,6 +89,11 @@ cdef class Router:
         hint = "Its session holds what is at one server only (SHOW PINS says what): end that, or use another connection."
         return TransactionSpansShards(f"this client keeps its server on shard {names[held]}, {concerns}", hint=hint)
 
+    cdef int refuse_execute(self) except? -99:
+        """Of SQL that may run a statement which was prepared over the protocol: where that goes is not looked at."""
+        text = "EXECUTE of a statement that was prepared over the protocol is not routed"
+        return self._refuse(StatementRefused(text, hint="Bind it over the protocol, as drivers do."))
+
     # --- decisions ------------------------------------------------------------------------------------------------
 
     cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99:
@@ -196,7 +201,7 @@ cdef class Router:
 
     cdef int _decide(self, Known known, object hint, bint bound) except? -99:
         cdef int64_t mask
-        self.reading = known.note
+        self.reading, self.executes = known.note, False
         if known.ready.plan.verdict is not ROUTED or hint is not None or self._hinted:
             return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
         mask = known.ready.evaluate(self._call)
@@ -231,7 +236,7 @@ cdef class Router:
         return self.home  # where PostgreSQL says that it may not be NULL
 
     def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
-        plan = known.ready.plan
+        plan, self.executes = known.ready.plan, known.note.executes
         try:
             said = self._said(sql, hint)
             if plan.verdict is Verdict.SESSION:

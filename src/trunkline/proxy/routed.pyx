@@ -87,11 +87,11 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
     move_to(client, own, decision if decision >= 0 else own.router.home)
+    own.history = []
     if client._await_server():
         return WAIT
     if own.held is not None:
         return begin_block(client, own)
-    own.history = []
     return go(client, own, frame, decision)
 
 
@@ -129,6 +129,16 @@ cdef int collect(ClientLink client, Frame *frame, const unsigned char *end, Py_s
 
 
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:
+    """Where this one has to go, or why it goes nowhere; `bodies` as for `place_of`."""
+    cdef int decision
+    own.router.executes = False
+    decision = place_of(client, own, frame, bodies)
+    if own.router.executes and client.names and decision != REFUSED:
+        return own.router.refuse_execute()
+    return decision
+
+
+cdef int place_of(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:
     """Where this one has to go; `bodies` are those of the statements that this batch has defined so far, by name."""
     cdef Name name, portal
     if frame.type == c'Q':
@@ -189,6 +199,8 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     if decision == EXPLAINED:
         own.instead = explained(own, frame)
         return INSTEAD
+    if decision < 0 and frame.type == c'B':
+        decision = decide(client, own, frame, None)  # what was decided last is what comes behind it in its batch
     if decision >= 0:
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
