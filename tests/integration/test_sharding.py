@@ -13,7 +13,7 @@ from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.sharded import create, keys_of
 from tests.integration.transcript import errors, messages, session, shape
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, Wire, bind, execute, parse, query, rows
+from tests.integration.wire import FLUSH, SYNC, Wire, bind, execute, parse, query, rows
 
 DATABASE = "shop"
 FIRST, *REST_OF_0 = keys_of(0, 5)
@@ -87,6 +87,15 @@ async def test_a_text_that_does_not_parse_hears_postgresql(wire: Wire) -> None:
     assert messages(await wire.query("SELEKT 1")) == ['syntax error at or near "SELEKT"']
     assert errors(await wire.query("SELECT name FROM customers WHERE id = 'no number'")) == ["22P02"]
     assert errors(await wire.query("SELECT name FROM nowhere")) == ["42P01"]
+
+
+async def test_a_statement_that_was_described_at_home_runs_where_its_key_says(wire: Wire) -> None:
+    for begin, status in ((b"", b"I"), (query("BEGIN"), b"T")):
+        await wire.send(begin + parse("SELECT name FROM customers WHERE id = $1", f"in {status!r}") + FLUSH)
+        await wire.read_until("1")
+        await wire.send(bind(f"in {status!r}", [b"%d" % OTHER]) + execute() + SYNC)
+        frames = await wire.read_until("Z")
+        assert (rows(frames), frames[-1].body) == (name_of(OTHER), status)
 
 
 # --- transactions ---------------------------------------------------------------------------------------------------
@@ -304,8 +313,8 @@ async def test_large_statements_and_values_are_routed_too(wire: Wire) -> None:
 async def test_asyncpg_prepares_and_reads(proxy: Proxy, wire: Wire) -> None:
     connection = await asyncpg.connect(host=HOST, port=proxy.port, user=USER, password=PASSWORD, database=DATABASE)
     try:
-        prepared = await connection.prepare("SELECT name FROM customers WHERE id = $1")
-        for key in (FIRST, OTHER):
+        for key in (OTHER, FIRST):
+            prepared = await connection.prepare(f"SELECT name FROM customers WHERE id = $1 AND {key} = {key}")
             assert await prepared.fetchval(key) == f"customer {key}"
             async with connection.transaction():
                 assert await connection.fetchval("SELECT name FROM customers WHERE id = $1", key) == f"customer {key}"

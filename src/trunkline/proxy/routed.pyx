@@ -27,7 +27,7 @@ from trunkline.pool.prepared cimport begin
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
-from trunkline.proxy.client cimport REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
@@ -287,14 +287,22 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     client._flush_requests()
     if session.is_free() and not client.sticky:
         client.pool.on_free(client.server)
-    elif own.history is not None and session.status == c'T' and session.synced and not client.sticky:
-        own.held, own.history = own.history, None
-        client.pool.abandon(client.server, "its block goes on at another shard")
+    elif may_leave(client, own, session):
+        if session.status == c'T':
+            own.held, own.history = own.history, None
+        client.pool.abandon(client.server, "its client goes on at another shard")
     if client.server is None:
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
     return fail(client, frame, own.router.spans(own.shard, decision, client.sticky))
+
+
+cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcept:
+    """Nothing is lost with this server: statements were defined or described, in a block that may begin anew or in none."""
+    if client.sticky or (not session.synced and client.batch & BOUND):
+        return False
+    return own.history is not None if session.status == c'T' else session.status == c'I' and not session.synced
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
