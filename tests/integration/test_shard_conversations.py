@@ -121,6 +121,7 @@ async def test_a_conversation_goes_as_with_one_database(wires: tuple[Wire, Wire]
     compared = 0
     for number in range(SEED, SEED + CONVERSATIONS):
         messages = Talk(number).messages()
+        print(number, messages)  # shown when it fails
         got = await hold(sharded, messages, at_once=number % 3 > 0)
         wanted = await hold(plain, messages, at_once=True)
         refused = next((at for at, frame in enumerate(got) if frame.type == "E" and "0A000" in errors([frame])), None)
