@@ -47,8 +47,9 @@ UPDATE pgbench_branches SET bbalance = bbalance + :delta WHERE bid = :bid;
 INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (:tid, :bid, :aid, :delta, CURRENT_TIMESTAMP);
 END;
 """
-SELECT_ONLY = "\\set aid random(1, 40)\nSELECT abalance FROM accounts_by_aid WHERE aid = :aid;\n"
-PIPELINED = f"\\set aid random(1, 40)\n\\startpipeline\n{SELECT_ONLY}{SELECT_ONLY}\\endpipeline\n"
+SELECT = "SELECT abalance FROM accounts_by_aid WHERE aid = :aid;\n"
+SELECT_ONLY = f"\\set aid random(1, 40)\n{SELECT}"
+PIPELINED = f"\\set aid random(1, 40)\n\\startpipeline\n{SELECT}{SELECT}\\endpipeline\n"  # one transaction: one key
 
 
 @pytest.fixture
@@ -83,6 +84,8 @@ async def test_psql_describes_copies_and_selects(postgres: Postgres, proxy: Prox
         ("select only", "extended"),
         ("select only", "prepared"),
         ("tpcb-like", "simple"),
+        ("tpcb-like", "extended"),
+        ("tpcb-like", "prepared"),
         ("pipelined", "extended"),
         ("pipelined", "prepared"),
     ],
