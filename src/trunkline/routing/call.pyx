@@ -128,6 +128,9 @@ cdef class Call:
             return from_number(token, type, source.type, negative=source.negative)
         return from_text(self._string(source, token, form), type, source.type)
 
+    def declared(self, Py_ssize_t number):
+        return self.oid_of(number - 1) if number > 0 else 0
+
     def elements(self, source, str type):
         if isinstance(source, Parameter):
             return self._elements_of_parameter(source, type)

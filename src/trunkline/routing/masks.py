@@ -11,8 +11,8 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
-from trunkline.routing.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Source, Values, Where
-from trunkline.routing.sharding import NotCoercible, ShardFunction, Value
+from trunkline.routing.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Parameter, Source, Values, Where
+from trunkline.routing.sharding import KeyUnknown, NotCoercible, ShardFunction, Value
 
 
 def mask_of(where: Where, values: Values) -> int:
@@ -29,7 +29,23 @@ def _equals(where: Equals, values: Values) -> int:
 
 
 def _in(where: In, values: Values) -> int:
+    _check_one_type(where, values)
     return _united(_of_row(where.function, row, values) for row in where.rows)
+
+
+def _check_one_type(where: In, values: Values) -> None:
+    """PostgreSQL gives all elements of a list one type (parse_expr.c, transformAExprIn), undeclared parameters too.
+
+    KeyUnknown where that need not be the column's: what such a parameter's bytes mean is for PostgreSQL to say.
+    """
+    elements = [source for row in where.rows for source in row]
+    open_ones = [source for source in elements if isinstance(source, Parameter) and _is_open(source, values)]
+    if len(where.rows) > 1 and open_ones and len(open_ones) < len(elements):
+        raise KeyUnknown("a list with parameters of which only some have a type")
+
+
+def _is_open(source: Parameter, values: Values) -> bool:
+    return not source.type and not values.declared(source.number)
 
 
 def _in_array(where: InArray, values: Values) -> int:

@@ -62,6 +62,10 @@ class Values(Protocol):
 
     def value(self, source: Source, type: str) -> Value | None: ...
 
+    def declared(self, number: int) -> int:
+        """The oid of the type that was declared for a parameter; 0 if PostgreSQL has to infer it."""
+        ...
+
     def elements(self, source: Source, type: str) -> list[Value | None]:
         """Those of an array of this type of element."""
         ...

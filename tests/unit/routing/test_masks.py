@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from trunkline.routing.masks import mask_of
-from trunkline.routing.plan import All, AnyOf, Between, Constant, Equals, Fixed, In, InArray, Source, Where
+from trunkline.routing.plan import All, AnyOf, Between, Constant, Equals, Fixed, In, InArray, Parameter, Source, Where
 from trunkline.routing.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Value
 
 
@@ -45,6 +45,9 @@ class Given:
             raise KeyUnknown("now")
         return None if source.text is None else int(source.text)
 
+    def declared(self, number: int) -> int:
+        return {1: 0, 2: 1700, 3: 0}[number]
+
     def elements(self, source: Source, type: str) -> list[Value | None]:
         assert isinstance(source, Constant) and source.text is not None
         return self.arrays[source.text]
@@ -53,6 +56,12 @@ class Given:
 ONE, TWO, NULL = Constant("1"), Constant("2"), Constant(None)
 DIGITS = Digits()
 PAIRS = Digits(types=("int4", "int4"))
+
+
+@pytest.mark.parametrize("other", [ONE, Parameter(2), Parameter(3, "numeric")])
+def test_a_list_gives_a_parameter_the_type_of_the_others(other: Source) -> None:
+    with pytest.raises(KeyUnknown):
+        mask_of(In(DIGITS, ((Parameter(1),), (other,))), Given())
 
 
 @pytest.mark.parametrize(
