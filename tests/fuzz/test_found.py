@@ -69,6 +69,19 @@ CONVERSATIONS = {
     "a query that would be waited with for other answers ends a COPY at once": (
         *("0 P a one", "0 Q copy in", "0 Q prepare"),
     ),
+    "an error is told under the name that its statement had, which is another's by now": (
+        *(
+            "0 P a two parameters",
+            "0 B  a 1",
+            "0 E  0",
+            "0 H",
+            "0 C S a",
+            "0 P a parameter",
+            "0 B  a 1",
+            "0 E  0",
+            "0 S",
+        ),
+    ),
     "nobody runs the unnamed statement of another client": (
         *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
         *("0 B  missing ", "0 P  rows", "0 S", "0 B   ", "0 E  0", "0 S"),

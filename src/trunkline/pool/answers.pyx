@@ -93,7 +93,7 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         return -2
     if type(note) is Statement and b"\0C0A000\0" in said:  # "cached plan must not change result type"
         retire(note)  # PostgreSQL goes on to refuse the name that is bound to it, but not the text under a new one
-    words = client_words(note, server.lessee.names, said) if server.lessee is not None else None
+    words = client_words(note, server.lessee.names, said, server.session.undone) if server.lessee is not None else None
     if words is not None and frame.have == frame.size:
         server.lessee.gather(run[0], frame.data - run[0])
         server.lessee.flush()

@@ -22,7 +22,7 @@ from trunkline.protocol.server_session import REQUEST_NAMES
 from trunkline.protocol.statement import Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trunkline.pool.server import Lessee, ServerLink
 
@@ -137,23 +137,33 @@ _HANDLERS = {
 }
 
 
-def client_name(note: Any, names: Mapping[bytes, Statement] | None) -> tuple[bytes, bytes] | None:
-    """(our name, the client's name) if the request with this note spoke of a statement under our name."""
+def client_name(
+    note: Any, names: Mapping[bytes, Statement] | None, undone: Sequence[tuple[Any, ...]] = ()
+) -> tuple[bytes, bytes] | None:
+    """(our name, the client's name) if the request with this note spoke of a statement under our name.
+
+    The name may have been given away again by what the error has the server skip (`undone`).
+    """
     if type(note) is tuple:
         return note[2].server_name, note[0]
     if type(note) is not Statement or names is None:
         return None
     name = next((name for name, known in names.items() if known is note), None)
+    if name is None:
+        taken = (skipped for _, _, skipped, _ in undone if type(skipped) is tuple and skipped[1] is note)
+        name = next((skipped[0] for skipped in taken), None)
     return None if name is None else (note.server_name, name)
 
 
-def client_words(note: Any, names: Mapping[bytes, Statement] | None, body: bytes) -> bytes | None:
+def client_words(
+    note: Any, names: Mapping[bytes, Statement] | None, body: bytes, undone: Sequence[tuple[Any, ...]] = ()
+) -> bytes | None:
     """The ErrorResponse that the client gets for the one with this body; None: the same."""
     if isinstance(note, Refused):
         return note.words
     if type(note) is tuple and note[3] == "changed":
         return RESULT_CHANGED if b"\0C26000\0" in body else None
-    renamed = client_name(note, names)
+    renamed = client_name(note, names, undone)
     return None if renamed is None else in_client_words(body, *renamed)
 
 
