@@ -240,6 +240,28 @@ async def test_nobody_logs_in_to_a_shard_by_its_inner_name(proxy: Proxy) -> None
         assert errors(frames) == ["3D000"]
 
 
+async def test_a_shard_that_is_away_concerns_its_own_statements_only(postgres: Postgres, wire: Wire) -> None:
+    there, away = (f"SELECT name FROM customers WHERE id = {key}" for key in (FIRST, OTHER))
+    await postgres.fetch(f"ALTER DATABASE {DATABASE}_s1 WITH ALLOW_CONNECTIONS false")
+    try:
+
+        async def is_away() -> bool:
+            sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            await postgres.fetch(sql, f"{DATABASE}_s1")
+            return errors(await wire.query(away)) == ["55000"]
+
+        await wait_until(is_away)
+        assert rows(await wire.query(there)) == name_of(FIRST)
+        await wire.query("BEGIN")
+        frames = await wire.query(away)
+        assert (errors(frames), frames[-1].body) == (["55000"], b"E")
+        assert errors(await wire.query("SELECT 1")) == ["25P02"]
+        assert [frame.body for frame in await wire.query("ROLLBACK")] == [b"ROLLBACK\0", b"I"]
+        assert rows(await wire.query(there)) == name_of(FIRST)
+    finally:
+        await postgres.fetch(f"ALTER DATABASE {DATABASE}_s1 WITH ALLOW_CONNECTIONS true")
+
+
 # --- where a client says so itself ------------------------------------------------------------------------------------
 
 
@@ -265,6 +287,12 @@ async def test_a_setting_names_the_shard(wire: Wire) -> None:
     assert rows(await wire.query("SELECT name FROM customers")) == name_of(FIRST)
     await wire.query("COMMIT")
     assert rows(await wire.query("SELECT name FROM customers")) == name_of(OTHER)
+    await wire.query("SET trunkline.shard = 's0'")
+    await wire.query("BEGIN")
+    await wire.query("SET LOCAL trunkline.shard = 's1'")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(OTHER)
+    await wire.query("ROLLBACK")
+    assert rows(await wire.query("SELECT name FROM customers")) == name_of(FIRST)
     await wire.query("RESET trunkline.shard")
     assert errors(await wire.query("SELECT name FROM customers")) == ["0A000"]
 

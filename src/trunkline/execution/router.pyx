@@ -14,6 +14,7 @@ Rules:
 """
 
 import re
+from dataclasses import replace
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t
@@ -24,7 +25,7 @@ from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
 from trunkline.execution.reading import explained_by, read
 from trunkline.execution.search_path import path_of
-from trunkline.routing.plan import Verdict
+from trunkline.routing.plan import Refusal, Verdict
 from trunkline.routing.planner import plan as make_plan
 
 from trunkline.protocol.statement cimport Statement
@@ -187,6 +188,8 @@ cdef class Router:
         call = Call(inner)
         ready = ReadyPlan(plan, Fingerprint(inner), inner)
         code = ready.code_of(call)
+        if code == KEY_NOT_MAPPED:
+            plan = replace(plan, verdict=Verdict.REFUSED, refusal=Refusal(f"No shard is said to have its key: {call.reason}"))
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
         mask = None if code == KEY_UNKNOWN and parameters else self._mask(ready, call, code)
         return as_query(lines(plan, mask, self.sharding, inner), parameters if self._parsing else 0)

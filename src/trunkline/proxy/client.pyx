@@ -9,13 +9,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memset
 
 from trunkline.errors import MessageTooLarge, ProtocolViolation
-from trunkline.protocol.messages import FLUSH, IDLE_READY, error_response
+from trunkline.protocol.messages import FLUSH, error_response
 
 from trunkline.pool.large cimport go_on
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
+from trunkline.proxy.routed cimport give_up_block
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
 STATES = ("ready", "copying", "refused", "lost")
@@ -173,16 +174,20 @@ cdef class ClientLink(Lessee):
     cpdef refused(self, error):
         """No server: the first unit in line is answered with the error; the client is kept unless it is fatal."""
         cdef bint extended_batch
-        if error.severity == "FATAL":
+        cdef bytes ready
+        if error.severity == "FATAL" and self.route is None:
             self.end(error)
             return
+        error.severity = "ERROR"  # a shard that is down concerns its own statements only
+        ready = give_up_block(self)
         extended_batch = self.kept is not None and self.kept[:1] not in (b"Q", b"F")
         self.write(error_response(error))
         if extended_batch:
             self.state = REFUSED
         else:
             self._drop_first_kept()
-            self.write(IDLE_READY)
+            self.state = READY if self.lost is None else LOST
+            self.write(ready)
         self.run_kept()
         if not self.blocked:
             self.resume()

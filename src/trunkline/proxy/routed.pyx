@@ -19,6 +19,7 @@ from trunkline.pool.undo import Refused
 from trunkline.protocol.messages import IDLE_READY, command_complete, error_response, message, query, ready_for_query
 from trunkline.proxy.collector import KEPT_BYTES as ROOM
 from trunkline.proxy.collector import Collector
+from trunkline.proxy.lost_block import LostBlock
 
 from trunkline.execution.router cimport ANYWHERE, EXPLAINED, REFUSED, SESSION, Router
 from trunkline.pool.leases cimport Leases
@@ -35,6 +36,7 @@ cdef enum:
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
 cdef bytes IN_BLOCK = ready_for_query(b"T")
+cdef bytes FAILED_READY = ready_for_query(b"E")
 # No statement is called so, for a name that a client gives is replaced by one of ours.
 cdef bytes FAILING_QUERY = query(b"trunkline has refused a statement")
 cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0" + bytes(6))
@@ -77,7 +79,7 @@ cdef int read_params(ClientLink client, Route own) except -1:
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
     """Lease from the shard that the statement concerns; or answer it here, or wait for more of it."""
     cdef int decision
-    if own.local is not None:
+    if own.local is not None and own.held is None:
         forget_local(client, own)
     decision = look_ahead(client, own, frame, end)
     if decision == MORE:
@@ -247,6 +249,16 @@ cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *:
 cdef bytes ready_without_server(Route own):
     """The answer to a Sync behind which nothing is open but perhaps the block that waits."""
     return IDLE_READY if own.held is None else IN_BLOCK
+
+
+cdef bytes give_up_block(ClientLink client):
+    """There is no server for it: the block that waited for one has failed. The ReadyForQuery that says so."""
+    cdef Route own = client.route
+    if own is None or own.held is None:
+        return IDLE_READY
+    own.held = None
+    client.lost = LostBlock(client, True, None, client.engine.now)
+    return FAILED_READY
 
 
 cdef int begin_block(ClientLink client, Route own) except -1:
