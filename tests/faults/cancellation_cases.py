@@ -348,6 +348,12 @@ EITHER_WAY: dict[str, str] = {
         "two connections hear of one NOTIFY: reached if the client's own is the first"
     ),
 }
+PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
+    "pool/catalog_watch.py": "databases with shards only: tests/integration/pool/test_catalog_watch.py",
+    "execution/routers.py": "and a first login waits for that",
+    "proxy/login.py _Login._route": "and a first login waits for that",
+    "proxy/login.py _Login._enter: await self._route()": "and a first login waits for that",
+}
 REVIEWED: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (
         "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"

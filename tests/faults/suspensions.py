@@ -21,7 +21,7 @@ from typing import Any
 import trunkline
 
 SOURCE = Path(trunkline.__file__).parent
-NOT_SERVING = ("demo/", "cli.py", "__main__.py")
+NOT_SERVING = ("demo/", "cli.py", "__main__.py", "execution/offline.py", "pool/online_check.py")
 
 NO_WAIT = "async with asyncio.timeout("  # which waits neither when it is entered nor when it is left
 

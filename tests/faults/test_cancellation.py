@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.cancellation_cases import EITHER_WAY, REVIEWED, SCENARIOS, SETTINGS
+from tests.faults.cancellation_cases import EITHER_WAY, PLAYED_ELSEWHERE, REVIEWED, SCENARIOS, SETTINGS
 from tests.faults.cancellation_stage import Ended, House, Stage
 from tests.faults.suspensions import Stack, Watch, points_in_code
 from tests.integration.certificates import Authority
@@ -60,7 +60,8 @@ async def stacks(house: House) -> dict[Stack, str]:
 
 async def test_every_suspension_is_reached_or_reviewed(house: House) -> None:
     reached = {point for stack in await stacks(house) for point in stack}
-    assert points_in_code().keys() - reached - EITHER_WAY.keys() == REVIEWED.keys()
+    missed = points_in_code().keys() - reached - EITHER_WAY.keys()
+    assert {point for point in missed if not point.startswith(tuple(PLAYED_ELSEWHERE))} == REVIEWED.keys()
 
 
 @pytest.mark.parametrize("harm", HARMS)

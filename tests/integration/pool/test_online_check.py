@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -89,7 +90,7 @@ async def test_a_shard_that_cannot_be_read_is_an_error_and_the_others_are_looked
 async def test_the_command_ends_with_1_if_there_is_an_error(shop: Shop, postgres: Postgres) -> None:
     async def run() -> tuple[int | None, str]:
         environ = os.environ | {"PGUSER": "postgres", "PGPASSWORD": PASSWORD}
-        command = ("python", "-m", "trunkline", "check", "--online", str(shop.file))
+        command = (sys.executable, "-m", "trunkline", "check", "--online", str(shop.file))
         process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=asyncio.subprocess.PIPE)
         output, _ = await process.communicate()
         return process.returncode, output.decode()
