@@ -17,6 +17,7 @@ from tests.integration.postgres import Postgres
 from tests.integration.sharded import create, create_database, keys_of
 from tests.integration.sharded_equality import readable
 from tests.integration.transcript import errors, session
+from tests.integration.transcript import messages as told
 from tests.integration.wire import FLUSH, SYNC, Frame, Wire, bind, close, describe, execute, parse, query
 
 CONVERSATIONS = int(os.environ.get("TRUNKLINE_SHARD_CONVERSATIONS", "800"))
@@ -125,6 +126,9 @@ async def test_a_conversation_goes_as_with_one_database(wires: tuple[Wire, Wire]
         got = await hold(sharded, messages, at_once=number % 3 > 0)
         wanted = await hold(plain, messages, at_once=True)
         refused = next((at for at, frame in enumerate(got) if frame.type == "E" and "0A000" in errors([frame])), None)
+        if any("unexpected state STARTED" in text for text in told(wanted)):  # PostgreSQL 18's own, behind a cut batch
+            await restore(sharded, plain)
+            continue
         same = slice(0, refused)
         here, there = readable(got[same], UNORDERED), readable(wanted[same], UNORDERED)
         assert here == there, (
