@@ -38,6 +38,7 @@ cdef class Router:
 
     cdef readonly bint executes        # the last statement may run one that was prepared
     cdef int refuse_execute(self) except? -99
+    cdef int forget(self) except -1
     cdef int of_text(self, const unsigned char *text, Py_ssize_t n, Context context, object hint) except? -99
     cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99
     cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,

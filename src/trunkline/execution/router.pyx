@@ -23,9 +23,9 @@ from libc.string cimport memchr
 from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
 from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
-from trunkline.execution.reading import explained_by, read
+from trunkline.execution.reading import Reading, explained_by, read
 from trunkline.execution.search_path import path_of
-from trunkline.routing.plan import Refusal, Verdict
+from trunkline.routing.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planner import plan as make_plan
 
 from trunkline.protocol.statement cimport Statement
@@ -40,6 +40,7 @@ USE_UTF8 = "SET client_encoding = 'UTF8', or write ASCII only."
 AMBIGUOUS = "where a string of this statement ends depends on standard_conforming_strings, which is off"
 PARAMETER = re.compile(rb"\$(\d+)")
 cdef object ROUTED = Verdict.ROUTED
+cdef object NOTHING = Reading(RoutePlan(Verdict.ANYWHERE))
 
 
 cdef class Router:
@@ -94,6 +95,11 @@ cdef class Router:
         """Of SQL that may run a statement which was prepared over the protocol: where that goes is not looked at."""
         text = "EXECUTE of a statement that was prepared over the protocol is not routed"
         return self._refuse(StatementRefused(text, hint="Bind it over the protocol, as drivers do."))
+
+    cdef int forget(self) except -1:
+        """What is said of the last decision is another client's business: the next may have nothing to say."""
+        self.reading, self.refusal, self.said, self.executes = NOTHING, None, None, False
+        return 0
 
     # --- decisions ------------------------------------------------------------------------------------------------
 
@@ -273,6 +279,8 @@ cdef class Router:
         if mask == KEY_UNKNOWN and not bound:
             return ANYWHERE
         wide = self._mask(known.ready, self._call, mask)
+        if wide == 0 and known.note.inserts:
+            return self._by_mask(known, mask, bound)  # no word of the client's makes a place for such a row
         if wide >> said & 1 or wide == 0:
             return said
         if self._hinted:
@@ -287,7 +295,6 @@ cdef class Router:
         if known.note.listens:
             return self.home  # where notifications are
         self.text = sql
-        self.said = None
         if b"trunkline." in sql.lower():
             self.said = setting_of(sql)
             if self.said is not None and self.said[0] == b"trunkline.shard" and self.said[1]:

@@ -11,6 +11,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from trunkline.auth.login import ClientAuthentication
@@ -273,7 +274,7 @@ class _Login:
         if not door.config.shards_of(identity.database):
             return None
         router = await door.routers.router_of(identity.database, identity.user)
-        return Route(router, door.routers.pools_of(identity.database, identity.user))
+        return Route(router, partial(door.routers.pools_of, identity.database, identity.user))
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
         """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""

@@ -9,13 +9,14 @@ cdef enum:            # what routing answers beside what a step does (steps.pxd)
 
 cdef class Route:
     cdef readonly Router router
+    cdef object find_pools
     cdef readonly list pools       # of the client's user, by the number of the shard
     cdef readonly int shard        # that it leases from, or leased from last
     cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead
+    cdef int generation            # of the router, as `pools` and all below were made by
     cdef object params             # of the client, as the next two were made from
-    cdef int generation            # of the router, the same
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None

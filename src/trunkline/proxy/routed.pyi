@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from trunkline.execution.router import Router
 from trunkline.pool.leases import Leases
@@ -7,5 +7,4 @@ class Route:
     router: Router
     pools: Sequence[Leases]
     shard: int
-    in_block: bool
-    def __init__(self, router: Router, pools: Sequence[Leases]) -> None: ...
+    def __init__(self, router: Router, find_pools: Callable[[], Sequence[Leases]]) -> None: ...

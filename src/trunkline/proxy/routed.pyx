@@ -43,23 +43,19 @@ cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0"
 
 
 cdef class Route:
-    """What one client needs for it; `pools` are those of its user, by the number of the shard."""
+    """What one client needs for it; `find_pools` gives those of its user, by the number of the shard."""
 
-    def __init__(self, Router router, list pools):
+    def __init__(self, Router router, find_pools):
         self.router = router
-        self.pools = pools
-        self.shard = router.home
-
-    @property
-    def in_block(self):
-        """In a transaction block that no server knows of."""
-        return self.held is not None
+        self.find_pools = find_pools
 
 
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
     """Before a step that needs a server; `end` is the end of what is here behind the frame."""
     cdef Route own = client.route
-    if own.params is not client.params or own.generation != own.router.generation:
+    if own.generation != own.router.generation:
+        read_shards(client, own)
+    elif own.params is not client.params:
         read_params(client, own)
     if client.server is None:
         return choose(client, own, frame, end)
@@ -68,8 +64,16 @@ cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except
     return agree(client, own, frame, end)
 
 
+cdef int read_shards(ClientLink client, Route own) except -1:
+    """A number of the router's may be another shard's than before; -1 is one that has none any more."""
+    own.pools = own.find_pools()
+    own.shard = own.pools.index(client.pool) if client.pool in own.pools else -1
+    own.generation = own.router.generation
+    return read_params(client, own)
+
+
 cdef int read_params(ClientLink client, Route own) except -1:
-    own.params, own.generation = client.params, own.router.generation
+    own.params = client.params
     own.context, own.hint = own.router.session_of(client.params, client.pool.user)
     return 0
 
@@ -133,7 +137,7 @@ cdef int collect(ClientLink client, Frame *frame, const unsigned char *end, Py_s
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:
     """Where this one has to go, or why it goes nowhere; `bodies` as for `place_of`."""
     cdef int decision
-    own.router.executes = False
+    own.router.forget()
     decision = place_of(client, own, frame, bodies)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
@@ -264,14 +268,16 @@ cdef bytes give_up_block(ClientLink client):
 cdef int begin_block(ClientLink client, Route own) except -1:
     """Its server hears of the block first, while the statement waits."""
     cdef ServerLink server = client.server
-    own.history, own.held = own.held, None
     client.blocked = True
-    server.ask(b"; ".join(own.history), lambda error: block_begun(client, server, error))
+    server.ask(b"; ".join(own.held), lambda error: block_begun(client, own, server, error))
     return WAIT
 
 
-def block_begun(ClientLink client, ServerLink server, error):
-    """The server is in the block; what waited for that comes again."""
+def block_begun(ClientLink client, Route own, ServerLink server, error):
+    """The server is in the block; what waited for that comes again. Lost before, another one has to begin it."""
+    if client.server is not server:
+        return
+    own.history, own.held = own.held, None
     if error is not None:
         client.end(ServerRefused(error["C"], error["M"]))
         return
@@ -285,11 +291,13 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     """The statement goes to the server that the client has, or waits for the end of what it is in the middle of."""
     cdef ServerSession session = client.server.session
     cdef int decision
-    if frame.type not in b"QPBF" or (session.status == c'E' and session.count == 0):
+    if frame.type not in b"QPBF" or (session.status == c'E' and session.count == 0 and frame.type != c'Q'):
         return GO
     decision = look_ahead(client, own, frame, end)
     if decision == MORE:
         return WAIT
+    if session.status == c'E' and session.count == 0 and not is_several(frame):
+        return GO  # it ends the failed block, or fails in it
     if decision == REFUSED:
         return fail(client, frame, own.router.refusal)
     if decision < 0 or decision == own.shard:
@@ -308,6 +316,11 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     if client.blocked:
         return WAIT
     return fail(client, frame, own.router.spans(own.shard, decision, client.sticky))
+
+
+cdef bint is_several(Frame *frame):
+    """A simple query that may hold more than one statement: one behind the end of a failed block would run."""
+    return b";" in bytes(frame.data[HEADER_BYTES:frame.have]).rstrip(b"; \t\r\n\0")
 
 
 cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcept:

@@ -22,6 +22,7 @@ from tests.unit.relay import (
 )
 from trunkline.config.settings import DatabaseSettings
 from trunkline.execution.router import Router
+from trunkline.pool.pool import Pool
 from trunkline.protocol.messages import command_complete, message, ready_for_query
 from trunkline.proxy.routed import Route
 from trunkline.routing.catalog import Catalog, Column, Relation
@@ -29,7 +30,7 @@ from trunkline.routing.shard_functions import Rule, make_function
 from trunkline.routing.sharding import Kind, Sharding, TableRule
 
 SHARDS = ("s0", "s1")
-TABLE = Relation("public", "t", columns=(Column("id", "int8"), Column("body", "text")))
+CATALOG = Catalog({("public", "t"): Relation("public", "t", columns=(Column("id", "int8"), Column("body", "text")))})
 RULE = TableRule(Kind.SHARDED, ("id",), make_function("modulo", Rule(types=("int8",), shards=SHARDS)), "t")
 EVEN, ODD = b"SELECT body FROM t WHERE id = 8", b"SELECT body FROM t WHERE id = 7"
 EVERYWHERE = b"SELECT body FROM t"
@@ -41,6 +42,8 @@ class Stage:
     """A client, and the one server of each of two shards; ids are spread by their remainder."""
 
     made: Relay
+    router: Router
+    pools: list[Pool]
     client: FarEnd
     even: FarEnd
     odd: FarEnd
@@ -48,6 +51,13 @@ class Stage:
     def say(self, *messages: bytes) -> None:
         self.client.send(*messages)
         self.made.turn()
+
+    def serve(self, number: int) -> FarEnd:
+        """One more server of this shard."""
+        server, far = self.made.opener.connect(self.pools[number])
+        self.pools[number].profiles.rebase(server.params)
+        self.pools[number].settle(server)
+        return far
 
     def answer(self, server: FarEnd, *messages: bytes) -> None:
         server.send(*messages)
@@ -61,16 +71,16 @@ async def stage() -> AsyncIterator[Stage]:
     try:
         link, client = made.client()
         router = Router("app")
-        router.learn(Catalog({("public", "t"): TABLE}), Sharding(SHARDS, 0, {"t": RULE}))
+        router.learn(CATALOG, Sharding(SHARDS, 0, {"t": RULE}))
         pools = [made.pools.pool(name, "u") for name in SHARDS]
-        link.begin(pools[0], made.opener.params, False, 1 << 30, Route(router, pools))
+        link.begin(pools[0], made.opener.params, False, 1 << 30, Route(router, lambda: pools))
         servers = []
         for pool in pools:
             server, far = made.opener.connect(pool)
             pool.profiles.rebase(server.params)
             pool.settle(server)
             servers.append(far)
-        yield Stage(made, client, *servers)
+        yield Stage(made, router, pools, client, *servers)
     finally:
         await made.close()
 
@@ -140,6 +150,43 @@ async def test_a_sync_in_a_block_that_no_server_knows_of_says_so() -> None:
     async with stage() as on:
         on.say(query(b"BEGIN"), SYNC)
         assert [body for kind, body in on.client.frames() if kind == "Z"] == [b"T", b"T"]
+
+
+async def test_a_block_whose_server_is_lost_at_its_begin_is_begun_by_another() -> None:
+    async with stage() as on:
+        on.say(query(EVEN))
+        on.answer(on.even, rows(b"eight"), READY)
+        on.say(query(b"BEGIN"), query(EVEN))
+        assert on.even.frames()[-1] == ("Q", b"BEGIN\0")
+        on.even.close()
+        on.made.turn()
+        other = on.serve(0)
+        await on.made.settle()
+        assert other.frames() == [("Q", b"BEGIN\0")]
+        on.answer(other, command_complete("BEGIN"), IN_TRANSACTION)
+        assert other.frames() == [("Q", EVEN + b"\0")]
+
+
+async def test_nothing_behind_the_end_of_a_failed_block_goes_to_its_server_unasked() -> None:
+    for sql in (b"ROLLBACK; " + ODD, b"ROLLBACK TO a; " + ODD, b"ROLLBACK; " + EVERYWHERE):
+        async with stage() as on:
+            on.say(query(b"BEGIN"), query(EVEN))
+            on.answer(on.even, command_complete("BEGIN"), IN_TRANSACTION)
+            on.answer(on.even, error("22012"), FAILED)
+            on.even.frames()
+            on.say(query(sql))
+            assert [body for _, body in on.even.frames()] == [b"trunkline has refused a statement\0"]
+
+
+async def test_a_client_goes_by_the_shards_as_they_are_numbered_now() -> None:
+    async with stage() as on:
+        on.say(query(ODD))
+        assert on.odd.frames() == [("Q", ODD + b"\0")]
+        on.answer(on.odd, rows(b"seven"), READY)
+        on.pools.reverse()
+        on.router.learn(CATALOG, Sharding(SHARDS[::-1], 0, {"t": RULE}))
+        on.say(query(ODD))
+        assert (on.even.frames(), on.odd.frames()) == ([("Q", ODD + b"\0")], [])
 
 
 async def test_a_server_that_is_lost_at_begin_is_no_begun_transaction() -> None:
