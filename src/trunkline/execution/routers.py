@@ -62,4 +62,4 @@ class Routers:
                 self._routers.pop(database, None)
                 self._watches.pop(database, None)
         for watch in self._watches.values():
-            watch.stale()
+            watch.reconfigured()

@@ -111,6 +111,15 @@ class CatalogWatch:
                     self.pools.later(AGAIN_S, self._again)
             home_is_fresh = False
 
+    def reconfigured(self) -> None:
+        """The operator's map holds from now on, by the schema that is known; then that is read again."""
+        settings = self.pools.database(self.database).sharding
+        if self._built is not None and settings is not None and settings != self._settings:
+            self._built = build_sharding(settings, self.catalog)
+            if self.on_change is not None:
+                self.on_change()
+        self.stale()
+
     def _again(self) -> None:
         self.stale()
 
