@@ -179,7 +179,7 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     if changes_results(tag, n):
         begin_generation(server.owner.family)
     if changes_schema(tag, n):
-        server.owner.on_schema_change()
+        server.schema_changed = True  # for others when it has been committed
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

@@ -100,6 +100,9 @@ cdef class Leases(Owner):
         failpoint(b"release_enter")
         if server.left or server.kept is not None:
             return 0  # half a message is here: whoever got its beginning gets its end, and then this is asked again
+        if server.schema_changed:
+            server.schema_changed = False
+            self.on_schema_change()
         if lessee.listening is not None:
             lessee.listening.unit_over()
         if server.doubt and self.exact and not lessee.eof and not lessee.left:

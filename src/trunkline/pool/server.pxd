@@ -75,6 +75,7 @@ cdef class ServerLink(Link):
     cdef readonly bint torn               # it was lost inside a frame whose beginning the lessee has
     cdef readonly bint in_setup           # it was lost while a query of our own ran
     cdef public object drain              # the Drain that takes care of it since its client has left, or None
+    cdef bint schema_changed              # DDL has run in the transaction under way
     cdef public bint close_needed
     cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over
