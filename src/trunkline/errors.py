@@ -280,20 +280,6 @@ class SlowListener(TrunklineError):
     severity = "FATAL"
 
 
-# --- operation --------------------------------------------------------------------------------------------------
-
-
-class ShuttingDown(TrunklineError):
-    code = "TL0500"
-    sqlstate = "57P01"
-    severity = "FATAL"
-
-
-class DatabasePaused(TrunklineError):
-    code = "TL0501"
-    sqlstate = "57P03"
-
-
 # --- routing ----------------------------------------------------------------------------------------------------
 
 
@@ -317,6 +303,20 @@ class UnknownShard(TrunklineError):
 
     code = "TL0702"
     sqlstate = "42704"
+
+
+# --- operation --------------------------------------------------------------------------------------------------
+
+
+class ShuttingDown(TrunklineError):
+    code = "TL0500"
+    sqlstate = "57P01"
+    severity = "FATAL"
+
+
+class DatabasePaused(TrunklineError):
+    code = "TL0501"
+    sqlstate = "57P03"
 
 
 class AdminNotAllowed(TrunklineError):
