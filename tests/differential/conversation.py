@@ -18,7 +18,8 @@ from tests.integration.postgres import PASSWORD
 from tests.integration.waiting import wait_until
 from tests.integration.wire import Frame, Wire
 
-SILENCE_S = 2.0  # after which a peer that still owes something counts as silent
+PATIENCE_S = 12.0  # after which a peer that still owes something counts as silent
+SILENCE_S = 2.0  # the same, in a script that PostgreSQL meets with silence
 SILENT = "nothing more came"
 CLOSED = "closed"
 
@@ -37,10 +38,11 @@ class Place(NamedTuple):
 class Talker:
     """One client of a script; `lines` is what it has seen."""
 
-    def __init__(self, number: int, wire: Wire, lines: list[str]) -> None:
+    def __init__(self, number: int, wire: Wire, lines: list[str], patience_s: float) -> None:
         self.number = number
         self.wire = wire
         self.lines = lines
+        self.patience_s = patience_s
         self.outbox = b""
         self.open = True
         self.status = ""
@@ -52,7 +54,7 @@ class Talker:
         self.lines.append(f"@{self.number} {line}")
 
     async def log_in(self, user: str, database: str, startup: Mapping[str, str]) -> None:
-        async with asyncio.timeout(SILENCE_S):
+        async with asyncio.timeout(self.patience_s):
             await self.wire.send_startup({"user": user, "database": database, **startup})
             frames = await self.wire.login_with(user, PASSWORD)
         for frame in frames:
@@ -68,7 +70,7 @@ class Talker:
             return
         data, self.outbox = self.outbox, b""
         try:
-            async with asyncio.timeout(SILENCE_S):
+            async with asyncio.timeout(self.patience_s):
                 if data:
                     await self.wire.send(data)
                 await self._read(until, count)
@@ -130,7 +132,7 @@ async def play(script: Script, place: Place, ask: Ask, between: Between | None =
         talkers: dict[int, Talker] = {}
         for number in script.clients:
             wire = await stack.enter_async_context(await Wire.connect(place.port))
-            talkers[number] = talker = Talker(number, wire, lines)
+            talkers[number] = talker = Talker(number, wire, lines, SILENCE_S if script.silent else PATIENCE_S)
             database = script.startup.get(number, {}).get("database", place.database)
             await talker.log_in(script.user, database, script.startup.get(number, {}) | {"database": database})
         for step in script.steps:

@@ -78,6 +78,12 @@ def _hide(script: Script, client: int, words: str) -> None:
     script.hidden.append(words)
 
 
+def _silent(script: Script, client: int, words: str) -> None:
+    if words:
+        raise NotUnderstood("silent stands alone")
+    script.silent = True
+
+
 Header = Callable[[Script, int, str], None]
 HEADERS: Mapping[str, Header] = {
     "startup": _startup,
@@ -86,6 +92,7 @@ HEADERS: Mapping[str, Header] = {
     "requires": _requires,
     "user": _user,
     "hide": _hide,
+    "silent": _silent,
 }
 
 # --- steps ------------------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ class Script:
     modes: tuple[str, ...] = ()
     requires: list[tuple[str, int]] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
+    silent: bool = False  # PostgreSQL itself leaves something unanswered
     steps: list[Step] = field(default_factory=list)
 
     @property

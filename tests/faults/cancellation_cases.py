@@ -230,7 +230,9 @@ async def pause_by_the_console(stage: Stage) -> None:
         await wait_until(lambda: stage.instance.pools.paused)
         await Wire.cancel(stage.port, console.backend_pid, console.cancel_key)
         await stage.ask(console)
+        stage.instance.resume("app")
         await console.send(parse("PAUSE app") + bind() + execute() + SYNC)
+        await wait_until(lambda: stage.instance.pools.paused)
         await stage.ask(wire, query("COMMIT"))
         await stage.ask(console)
 

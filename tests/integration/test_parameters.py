@@ -12,7 +12,7 @@ from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import USER, Proxy
 from tests.integration.transcript import session, shape, transact
-from tests.integration.wire import SYNC, Wire, bind, error_fields, execute, parse, rows
+from tests.integration.wire import SYNC, Wire, bind, error_fields, execute, parse, query, rows
 
 FOLLOWING = [
     ("application_name", "it's \\mine", "another"),
@@ -202,3 +202,19 @@ async def test_a_setting_with_a_backslash_is_replayed_as_it_is(pool_of_one: Prox
         for _ in range(2):
             assert await value_of(first, "application_name") == name
             assert rows(await second.query("SELECT 1")) == [[b"1"]]
+
+
+async def test_a_query_close_behind_a_reset_takes_nothing_from_the_next_client(postgres: Postgres) -> None:
+    """What the startup packet set comes back between the two, and that is over when the server is somebody else's."""
+    settings = {"pool_mode": "transaction", "default_pool_size": 1}
+    async with (
+        Proxy(settings, databases={"postgres": postgres}) as proxy,
+        session(proxy, TimeZone="Asia/Tokyo") as first,
+    ):
+        await first.query("SET TimeZone = 'Etc/UTC'")
+        await first.send(query("RESET TimeZone") + query("SELECT 1"))
+        for _ in range(2):
+            await first.read_until("Z")
+        async with session(proxy, TimeZone="Asia/Baku", DateStyle="German") as second:
+            assert second.parameters["TimeZone"] == "Asia/Baku"
+        assert rows(await first.query("SHOW TimeZone")) == [[b"Asia/Tokyo"]]

@@ -64,8 +64,9 @@ cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **ru
 cdef int on_restored(ServerLink server, Frame *frame, unsigned char **run) except -1:
     """What the startup packet set is in force again: the client hears what is not as it last heard."""
     cdef Lessee lessee = server.lessee
-    if server.session.count == 0:
-        server.restored = None
+    if server.units_done + server.session.dropped_units <= server.restored[0][0]:
+        return 0  # it is another query of ours
+    server.restored = server.restored[1:] or None
     if lessee is None:
         return 0
     lessee.gather(run[0], frame.data - run[0])
@@ -139,6 +140,12 @@ cdef int sync_after_copy(ServerLink server) except -1:
     return 0
 
 
+cdef bint is_set_back(ServerLink server, bytes name) except -1:
+    """Whether the unit being answered is followed by a query of ours that sets this again."""
+    unit, names = server.restored[0]
+    return server.units_done + server.session.dropped_units >= unit - 1 and name in names
+
+
 cdef int on_parameter(ServerLink server, Frame *frame, bint ours, unsigned char **run) except -1:
     cdef list parts = PyBytes_FromStringAndSize(<char *>frame.data + 5, frame.have - 5).split(b"\0")
     if frame.have < frame.size or len(parts) != 3:
@@ -146,7 +153,7 @@ cdef int on_parameter(ServerLink server, Frame *frame, bint ours, unsigned char 
         server._break_off("a ParameterStatus that is too long or malformed")
         return -2
     name, value = parts[:2]
-    if server.restored is not None and not ours and name in server.restored:
+    if server.restored is not None and not ours and is_set_back(server, name):
         server.params = server.params.with_reported(name, value)
         return 1
     same = server.lessee is not None and server.lessee.params is server.params

@@ -25,7 +25,7 @@ cdef class Lessee(Link):
     cdef int unnamed_sight, bound_sight   # of the unnamed statement, and of the one that was bound last
     cdef object unnamed_effects
     cdef public object listening          # Subscriber: what it listens to by way of a shared connection, or None
-    cdef public bytes restoring           # a query of ours to be run behind the one under way, or None
+    cdef public dict restoring            # by name: what its startup packet set and is reset in the unit under way, or None
     cdef bint passing                     # the rest of its streamed frame goes to the server
     cdef object assembly                  # a Parse that is remembered while it streams by, or None
     cdef public Py_ssize_t copy_syncs   # Syncs of its that came inside COPY FROM STDIN and were held back
@@ -66,7 +66,7 @@ cdef class ServerLink(Link):
     cdef readonly dict setup_error
     cdef readonly list answer             # rows of a query of our own, if they are wanted
     cdef public int doubt                 # what may have been left in this session (State) by its lessee
-    cdef public frozenset restored        # settings whose reports are of no interest, for we set them back
+    cdef list restored                    # (unit, names) of our queries that set back what units before them reset, or None
     cdef bint batch_cut                   # by a simple query: until Sync, its implicit transaction stays open
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client

@@ -25,7 +25,7 @@ class Lessee(Link):
     told_pinned: bool
     pinned_at: float
     names_are_its_own: bool
-    restoring: bytes | None
+    restoring: dict[bytes, bytes] | None
     listening: Any
     def granted(self) -> None: ...
     def refused(self, error: TrunklineError) -> None: ...
@@ -73,7 +73,6 @@ class ServerLink(Link):
     close_needed: bool
     doubt: int
     answer: list[bytes] | None
-    restored: frozenset[bytes] | None
     single_use: bool
     cancels: int
     cancel_unit: int

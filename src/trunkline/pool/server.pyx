@@ -145,6 +145,7 @@ cdef class ServerLink(Link):
         if self.lessee is not None:
             self.lessee.server = None
             self.lessee = None
+            self.restored = None
             self.resume()  # the pause was for a lessee that did not read, and the next one may
         self.idle_since = self.engine.now
         return 0

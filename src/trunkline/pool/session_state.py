@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 from trunkline.pool.probe import Found, question, read
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.startup_settings import values_to_restore
 from trunkline.pool.vacating import vacate
-from trunkline.protocol.messages import notice_response, query
-from trunkline.protocol.params import LITERALS, Difference, Params
+from trunkline.protocol.messages import notice_response
+from trunkline.protocol.params import LITERALS, Params
 from trunkline.routing.session_effects import NO_STATE, PROBED, Effects, EffectsCache, State
 from trunkline.routing.template import dotted_names
 
@@ -93,7 +94,8 @@ class SessionKeeper:
         effects, server = self.effects.of(text, ambiguous=ambiguous), lessee.server
         assert server is not None
         if effects.resets:
-            self._restore_after(lessee, server, effects)
+            values = values_to_restore(self.pool.base(), lessee.start, effects.resets)
+            lessee.restoring = (lessee.restoring or {}) | values or None
         if not self.pool.exact:
             return
         leaves = effects.leaves & ~State.SEQUENCES
@@ -118,19 +120,6 @@ class SessionKeeper:
     def remember(self, names: Iterable[bytes]) -> None:
         """Settings with a dot, which the server lists only when it is asked for them by name."""
         self.names |= {name for name in names if b"." in name and len(self.names) < MAX_NAMES}
-
-    def _restore_after(self, lessee: Lessee, server: ServerLink, effects: Effects) -> None:
-        """What is reset must come back as the startup packet said, not as the server began."""
-        base = self.pool.base()
-        if base is None or lessee.start is None or lessee.start is base:
-            return
-        every = base.difference(lessee.start).assign
-        names = None if b"*" in effects.resets else effects.resets
-        chosen = tuple((name, value) for name, value in every if names is None or name.lower() in names)
-        if chosen:
-            sql = Difference(chosen, (), (), lessee.start.reported.get(b"client_encoding", b"UTF8")).sql()
-            lessee.restoring = query(sql or b"")
-            server.restored = (server.restored or frozenset()) | {name for name, _ in chosen}
 
     def _go_on(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
         if server.opened and server.lessee is lessee:

@@ -137,23 +137,27 @@ class Difference:
         assigned = {name for name, _ in self.assign}
         parts[:0] = [b"RESET " + name for name in IDENTITY if name in assigned]
         if self.assign:
-            calls = (b"pg_catalog.set_config(%b, %b, false)" % (quote(n), self._value(v)) for n, v in self._in_order())
+            calls = (
+                b"pg_catalog.set_config(%b, %b, false)" % (quote(n), encoded(v, self.encoding))
+                for n, v in self._in_order()
+            )
             parts.append(b"SELECT " + b", ".join(calls))
         return b"; ".join(parts) if parts else None
 
     def _in_order(self) -> list[tuple[bytes, bytes]]:
         return sorted(self.assign, key=lambda item: IDENTITY.index(item[0]) + 1 if item[0] in IDENTITY else 0)
 
-    def _value(self, value: bytes) -> bytes:
-        """As a literal, or, beyond ASCII, as its bytes: the session may still be in another encoding."""
-        if value.isascii():
-            return quote(value)
-        decoded = b"pg_catalog.decode('%b', 'hex')" % value.hex().encode()  # whatever a backslash means
-        return b"pg_catalog.convert_from(%b, %b)" % (decoded, quote(self.encoding))
-
 
 def _is_not_role(name: bytes) -> bool:
     return name != b"role"
+
+
+def encoded(value: bytes, encoding: bytes) -> bytes:
+    """A literal, or, beyond ASCII, an expression of the value's bytes: the session may still be in another encoding."""
+    if value.isascii():
+        return quote(value)
+    decoded = b"pg_catalog.decode('%b', 'hex')" % value.hex().encode()  # whatever a backslash means
+    return b"pg_catalog.convert_from(%b, %b)" % (decoded, quote(encoding))
 
 
 def quote(value: bytes) -> bytes:

@@ -12,7 +12,8 @@ Rules:
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr, memset
 
-from trunkline.protocol.messages import IDLE_READY, ready_for_query
+from trunkline.pool.startup_settings import restoring_query
+from trunkline.protocol.messages import IDLE_READY, query, ready_for_query
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.routing.session_effects import PROBED
 
@@ -114,7 +115,8 @@ cdef inline int enter(ClientLink client, Request request, object note, int sight
 cdef int restore(ClientLink client) except -1:
     """The client has reset settings: those that came with its startup packet go back to what that said."""
     cdef ServerLink server = client.server
-    cdef bytes asked = client.restoring
+    cdef bytes asked = query(restoring_query(client.restoring, client.start.reported.get(b"client_encoding", b"UTF8")))
+    server.restored = (server.restored or []) + [(current_unit(server), frozenset(client.restoring))]
     client.restoring = None
     server.session.expect(QUERY, SWALLOW, None)
     server.retain(asked)

@@ -7,6 +7,7 @@ import pytest
 from tests.unit.pool.test_probe import row
 from tests.unit.relay import IN_TRANSACTION, READY, SYNC, FarEnd, Relay, bind, error, execute, parse, query, relay
 from trunkline.pool.session_state import reasons
+from trunkline.pool.startup_settings import restoring_query
 from trunkline.protocol.messages import command_complete, message, parse_fields
 from trunkline.protocol.params import Params
 from trunkline.routing.session_effects import State
@@ -179,7 +180,7 @@ async def test_a_reset_goes_back_to_the_startup_packet(sql: str) -> None:
         server.params = start
         client.send(query(sql.encode()))
         made.turn()
-        assert far.bytes() == query(sql.encode()) + query(b"SELECT pg_catalog.set_config('TimeZone', 'CET', false)")
+        assert far.bytes() == query(sql.encode()) + query(restoring_query({b"TimeZone": b"CET"}, b"UTF8"))
 
 
 async def test_an_extended_statement_is_judged_when_it_is_bound() -> None:
