@@ -47,7 +47,7 @@ class Figure:
 
 def hashing_figures(loops: ModuleType) -> Iterator[Figure]:
     """The hash alone, and all of a shard function as the planner's fallback calls it."""
-    from trunkline.routing.shard_functions import Rule, make_function
+    from trunkline.routing.keys.shard_functions import Rule, make_function
 
     yield Figure("hash of an int8", loops.hash_int8_keys, 10_000_000, bar_ns=50)
     yield Figure("hash of a uuid", loops.hash_uuid_keys, 10_000_000, bar_ns=80)
@@ -58,7 +58,7 @@ def hashing_figures(loops: ModuleType) -> Iterator[Figure]:
 
 def value_figures() -> Iterator[Figure]:
     """From a token of a text to a key, where compiled code does not know the form."""
-    from trunkline.routing.values import from_number, from_text
+    from trunkline.routing.keys.values import from_number, from_text
 
     yield Figure("int8 from a number", _repeated(lambda: from_number(b"4242", "int8")), 200_000)
     yield Figure("int8 from a text", _repeated(lambda: from_text(b"4242", "int8")), 200_000)
@@ -79,11 +79,11 @@ TWO_KB = (REPORT * 11)[:2048]
 
 def text_figures(loops: ModuleType) -> Iterator[Figure]:
     """What a text that is known costs: its key alone, and all the way to its shard; and a Bind of a known statement."""
-    from trunkline.routing.evaluation import ReadyPlan
-    from trunkline.routing.fingerprint import Fingerprint
-    from trunkline.routing.plan import Equals, Literal, Parameter, RoutePlan, Verdict
-    from trunkline.routing.plan_cache import PlanCache
-    from trunkline.routing.shard_functions import Rule, make_function
+    from trunkline.routing.keys.shard_functions import Rule, make_function
+    from trunkline.routing.plans.evaluation import ReadyPlan
+    from trunkline.routing.plans.plan import Equals, Literal, Parameter, RoutePlan, Verdict
+    from trunkline.routing.plans.plan_cache import PlanCache
+    from trunkline.routing.text.fingerprint import Fingerprint
 
     int4 = make_function("hash", Rule(("int4",), ("a", "b")))
     cache, found = PlanCache(), Fingerprint(PGBENCH)
@@ -108,10 +108,10 @@ COLUMNS = ("id", "customer_id", "order_id", "name", "sku", "total", "amount")
 
 def planner_figures() -> Iterator[Figure]:
     """A plan made anew, all of it: parsed, bound and deduced."""
-    from trunkline.routing.catalog import Catalog, Column, Relation
-    from trunkline.routing.planner import plan
-    from trunkline.routing.shard_functions import Rule, make_function
-    from trunkline.routing.sharding import Kind, Sharding, TableRule
+    from trunkline.routing.keys.shard_functions import Rule, make_function
+    from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
+    from trunkline.routing.planning.planner import plan
+    from trunkline.routing.schema.catalog import Catalog, Column, Relation
 
     key = make_function("hash", Rule(("int8",), ("a", "b")))
     names = ("orders", "customers", "items", "payments", "refunds")

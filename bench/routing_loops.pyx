@@ -4,11 +4,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from trunkline.routing.call cimport Call
-from trunkline.routing.evaluation cimport ReadyPlan
-from trunkline.routing.fingerprint cimport Fingerprint
-from trunkline.routing.hashing cimport combine, hash_bytes, hash_int8
-from trunkline.routing.plan_cache cimport PlanCache
+from trunkline.routing.plans.call cimport Call
+from trunkline.routing.plans.evaluation cimport ReadyPlan
+from trunkline.routing.text.fingerprint cimport Fingerprint
+from trunkline.routing.keys.hashing cimport combine, hash_bytes, hash_int8
+from trunkline.routing.plans.plan_cache cimport PlanCache
 
 
 def hash_int8_keys(int64_t count):

@@ -103,7 +103,7 @@ def check(file: File, online: Online = False, write_catalog: WriteCatalog = None
 
 def _write_catalog(config: Config, file: Path) -> None:
     from trunkline.execution.offline import read_catalogs
-    from trunkline.routing.catalog_file import to_text
+    from trunkline.routing.schema.catalog_file import to_text
 
     try:
         file.write_text(to_text(asyncio.run(read_catalogs(config, os.environ))))
@@ -137,7 +137,7 @@ def route(
     """Say which shards recorded statements would go to, and why, without running any of them."""
     from trunkline.config.target import read_target
     from trunkline.execution.offline import open_database
-    from trunkline.routing.records import Form
+    from trunkline.routing.text.records import Form
 
     if form is not None and form not in list(Form):
         raise typer.BadParameter(f"it is one of {', '.join(Form)}", param_hint="--format")

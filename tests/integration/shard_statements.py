@@ -9,9 +9,21 @@ from __future__ import annotations
 import random
 import re
 
-from trunkline.routing.catalog import Catalog, Column, Relation
-from trunkline.routing.plan import All, AnyOf, Between, Constant, Equals, Fixed, In, InArray, Literal, Source, Where
-from trunkline.routing.sharding import Kind, Sharding, TableRule, Value
+from trunkline.routing.keys.sharding import Kind, Sharding, TableRule, Value
+from trunkline.routing.plans.plan import (
+    All,
+    AnyOf,
+    Between,
+    Constant,
+    Equals,
+    Fixed,
+    In,
+    InArray,
+    Literal,
+    Source,
+    Where,
+)
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
 
 SHARDS = 3
 EVERY = (1 << SHARDS) - 1

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.integration.postgres import Postgres
-from trunkline.routing.hashing import RowHash
+from trunkline.routing.keys.hashing import RowHash
 
 BUCKETS = 1024
 SHARDS = ("s0", "s1")

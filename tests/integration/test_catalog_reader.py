@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from tests.integration.postgres import Postgres
-from trunkline.routing.catalog import Catalog, Column, ForeignKey, Function, Relation, Trigger
-from trunkline.routing.catalog_reader import COLUMNS, QUERY, SETUP, build
+from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Relation, Trigger
+from trunkline.routing.schema.catalog_reader import COLUMNS, QUERY, SETUP, build
 
 pytestmark = pytest.mark.every_postgres
 

@@ -13,9 +13,9 @@ from psycopg.pq import ExecStatus
 
 from tests.integration.key_texts import TEXTS, words
 from tests.integration.postgres import Postgres
-from trunkline.routing.arrays import elements_from_binary, elements_from_text
-from trunkline.routing.sharding import KeyUnknown, NotCoercible, Value
-from trunkline.routing.values import from_binary, from_number, from_text, order_of
+from trunkline.routing.keys.arrays import elements_from_binary, elements_from_text
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, Value
+from trunkline.routing.keys.values import from_binary, from_number, from_text, order_of
 
 pytestmark = pytest.mark.every_postgres
 

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from tests.integration.postgres import Postgres
-from trunkline.routing.fingerprint import Fingerprint
-from trunkline.routing.literals import text_of
-from trunkline.routing.sharding import KeyUnknown
+from trunkline.routing.keys.literals import text_of
+from trunkline.routing.keys.sharding import KeyUnknown
+from trunkline.routing.text.fingerprint import Fingerprint
 
 PIECES = ("a", "''", "\\", "\\\\", "\\'", "\\n", "\\x41", "\\101", "\\u0041", "\\0041", '"', "--", "$$", " ", "\n")
 PIECES += ("'\n'", "' --x'y\n '", "', '", "', E'", "', $$", "é", "/*")

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from tests.integration.postgres import Postgres
-from trunkline.routing.hashing import KINDS, RowHash
-from trunkline.routing.shard_functions import Rule, make_function
-from trunkline.routing.values import from_text
+from trunkline.routing.keys.hashing import KINDS, RowHash
+from trunkline.routing.keys.shard_functions import Rule, make_function
+from trunkline.routing.keys.values import from_text
 
 pytestmark = pytest.mark.every_postgres
 

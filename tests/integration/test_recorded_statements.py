@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.postgres import PASSWORD, Farm, Postgres
 from tests.integration.waiting import wait_until
-from trunkline.routing.records import Form, Record, recognise, records
+from trunkline.routing.text.records import Form, Record, recognise, records
 
 pytestmark = pytest.mark.every_postgres
 

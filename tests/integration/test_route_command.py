@@ -14,7 +14,7 @@ from tests.integration import sharded
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.sharded import keys_of
 from trunkline.cli import app
-from trunkline.routing.catalog_file import from_text
+from trunkline.routing.schema.catalog_file import from_text
 
 CONFIG = """
 auth_type = "trust"

@@ -13,8 +13,8 @@ import psycopg
 
 from tests.integration.postgres import Postgres
 from tests.integration.shard_statements import CATALOG, EVERY, SHARDING, Maker, mask_of, setup_sql
-from trunkline.routing.plan import Verdict
-from trunkline.routing.planner import plan
+from trunkline.routing.planning.planner import plan
+from trunkline.routing.plans.plan import Verdict
 
 STATEMENTS = int(os.environ.get("TRUNKLINE_PLAN_STATEMENTS", "1500"))
 SEED = int(os.environ.get("TRUNKLINE_PLAN_SEED", "1"))

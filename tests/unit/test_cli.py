@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 import trunkline
 from trunkline.cli import DEFAULT_DEMO_PORT, app
 from trunkline.demo import demo
-from trunkline.routing.catalog import Catalog, Column, Relation
-from trunkline.routing.catalog_file import to_text
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
+from trunkline.routing.schema.catalog_file import to_text
 
 GOOD = '[databases.app]\nprimary = "postgres://127.0.0.1/app"\n'
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from trunkline.config.sharding import ShardingSettings
-from trunkline.routing.hashing import RowHash
+from trunkline.routing.keys.hashing import RowHash
 
 SHARDS = ("s0", "s1")
 APP, BENCH, SHOP = "app", "bench", "shop"

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trunkline.routing.describe import describe
-from trunkline.routing.plan import RoutePlan, Verdict
-from trunkline.routing.sharding import Sharding
+from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.planning.describe import describe
+from trunkline.routing.plans.plan import RoutePlan, Verdict
 
 _KINDS = {
     Verdict.ANYWHERE: "any shard",

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 
 from trunkline.errors import StatementRefused, UnknownShard
-from trunkline.routing import values
-from trunkline.routing.sharding import KeyNotMapped, KeyUnknown, Kind, NotCoercible, Sharding, TableRule
+from trunkline.routing.keys import values
+from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, Kind, NotCoercible, Sharding, TableRule
 
 _WORD = re.compile(r"(shard|key|table)\s*=\s*(?:'([^']*)'|([^\s'*,;]+))")
 _SET = re.compile(

@@ -16,10 +16,10 @@ from trunkline.config.sharding import ShardingSettings
 from trunkline.errors import ConfigError, ServerUnavailable
 from trunkline.execution.report import Judge, Judged, Summary
 from trunkline.pool.online_check import _read as read_shard
-from trunkline.routing import catalog_file
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.records import Form, recognise, records
-from trunkline.routing.sharding_builder import build
+from trunkline.routing.keys.sharding_builder import build
+from trunkline.routing.schema import catalog_file
+from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.text.records import Form, recognise, records
 
 STDIN = "-"
 

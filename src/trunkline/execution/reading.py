@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trunkline.routing.plan import RoutePlan, Verdict
+from trunkline.routing.plans.plan import RoutePlan, Verdict
 
 _BLANK = rb"(?:\s|--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)"
 

@@ -15,16 +15,16 @@ from typing import Any
 from trunkline.errors import TrunklineError
 from trunkline.execution.explanation import lines
 from trunkline.execution.hints import shard_of_comment
-from trunkline.routing.call import Call
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.describe import is_single
-from trunkline.routing.evaluation import ReadyPlan
-from trunkline.routing.fingerprint import Fingerprint
-from trunkline.routing.plan import All, AnyOf, Fixed, Refusal, RoutePlan, Verdict, Where
-from trunkline.routing.planner import plan as make_plan
-from trunkline.routing.records import Record
-from trunkline.routing.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Sharding
+from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Sharding
+from trunkline.routing.planning.describe import is_single
+from trunkline.routing.planning.planner import plan as make_plan
+from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.evaluation import ReadyPlan
+from trunkline.routing.plans.plan import All, AnyOf, Fixed, Refusal, RoutePlan, Verdict, Where
+from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.sql import SyntaxProblem, Unparsed, parse_any
+from trunkline.routing.text.fingerprint import Fingerprint
+from trunkline.routing.text.records import Record
 
 WORST = 10
 KEPT = 10_000  # texts whose plans are kept

@@ -1,7 +1,7 @@
 # Where the statements of one database go: the C side of the contract in router.pyx.
-from trunkline.routing.call cimport Call
-from trunkline.routing.fingerprint cimport Fingerprint
-from trunkline.routing.plan_cache cimport Known, PlanCache
+from trunkline.routing.plans.call cimport Call
+from trunkline.routing.text.fingerprint cimport Fingerprint
+from trunkline.routing.plans.plan_cache cimport Known, PlanCache
 
 cdef enum:               # instead of the number of a shard
     ANYWHERE = -1        # no shard is better than another

@@ -1,9 +1,9 @@
 from typing import Any
 
 from trunkline.protocol.params import Params
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.plan_cache import PlanCache
-from trunkline.routing.sharding import Sharding
+from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.plans.plan_cache import PlanCache
+from trunkline.routing.schema.catalog import Catalog
 
 class Router:
     database: str

@@ -25,14 +25,14 @@ from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
 from trunkline.execution.reading import Reading, explained_by, read
 from trunkline.execution.search_path import path_of
-from trunkline.routing.plan import Refusal, RoutePlan, Verdict
-from trunkline.routing.planner import plan as make_plan
+from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
+from trunkline.routing.planning.planner import plan as make_plan
 
 from trunkline.protocol.statement cimport Statement
-from trunkline.routing.call cimport Call
-from trunkline.routing.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE, ReadyPlan
-from trunkline.routing.fingerprint cimport Fingerprint
-from trunkline.routing.plan_cache cimport Known, PlanCache
+from trunkline.routing.plans.call cimport Call
+from trunkline.routing.plans.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE, ReadyPlan
+from trunkline.routing.text.fingerprint cimport Fingerprint
+from trunkline.routing.plans.plan_cache cimport Known, PlanCache
 
 UTF8 = (b"UTF8", b"SQL_ASCII")
 FOREIGN = "characters in this client's encoding are not read for a database with shards"

@@ -9,7 +9,7 @@ from trunkline.execution.router import Router
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
-from trunkline.routing.sharding_builder import Built
+from trunkline.routing.keys.sharding_builder import Built
 
 
 class Routers:

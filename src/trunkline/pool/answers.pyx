@@ -11,7 +11,7 @@ from trunkline.pool.undo import client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
 from trunkline.protocol.messages import parameter_status, parse_fields
 from trunkline.protocol.params import Params
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 from trunkline.protocol.statement import Statement, begin_generation, retire
 
 from trunkline.failpoints cimport failpoint

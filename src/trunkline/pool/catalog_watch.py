@@ -20,11 +20,11 @@ from trunkline.net.offload import Offload
 from trunkline.pool.directories import fill, question
 from trunkline.pool.own import open_own
 from trunkline.pool.probe import columns
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.catalog_reader import COLUMNS, QUERY, SETUP, build
-from trunkline.routing.drift import Difference, differences
-from trunkline.routing.sharding_builder import Built
-from trunkline.routing.sharding_builder import build as build_sharding
+from trunkline.routing.keys.sharding_builder import Built
+from trunkline.routing.keys.sharding_builder import build as build_sharding
+from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.schema.catalog_reader import COLUMNS, QUERY, SETUP, build
+from trunkline.routing.schema.drift import Difference, differences
 
 if TYPE_CHECKING:
     from trunkline.pool.pools import Pools

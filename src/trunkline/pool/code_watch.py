@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from trunkline.pool.probe import columns
 from trunkline.pool.server import ServerLink
-from trunkline.routing.lexer import Vocabulary
-from trunkline.routing.session_effects import EffectsCache
-from trunkline.routing.unseen_code import COLUMNS, FINGERPRINT, QUERY, UnseenCode, unseen_code
+from trunkline.routing.session.session_effects import EffectsCache
+from trunkline.routing.session.unseen_code import COLUMNS, FINGERPRINT, QUERY, UnseenCode, unseen_code
+from trunkline.routing.text.lexer import Vocabulary
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool

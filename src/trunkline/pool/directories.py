@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from trunkline.pool.probe import columns
-from trunkline.routing.shard_functions import Key
-from trunkline.routing.sharding import KeyUnknown, NotCoercible
-from trunkline.routing.sharding_builder import DirectoryTable
-from trunkline.routing.values import from_text
+from trunkline.routing.keys.shard_functions import Key
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible
+from trunkline.routing.keys.sharding_builder import DirectoryTable
+from trunkline.routing.keys.values import from_text
 
 log = logging.getLogger("trunkline.pool")
 

@@ -7,14 +7,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 
 from trunkline.protocol.messages import FLUSH as FLUSH_BYTES
 from trunkline.protocol.messages import SYNC as SYNC_BYTES
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 from trunkline.pool.prepared cimport begin, ensure_prepared, send_parse
 from trunkline.pool.server cimport MEANING_FIRST, NAMES_FIRST, WAIT_FIRST, Lessee, Owner, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport PARSE, SWALLOW, SYNC
 from trunkline.protocol.statement cimport Statement
-from trunkline.routing.lexer cimport AMBIGUOUS, DOUBTFUL, Vocabulary, glance
+from trunkline.routing.text.lexer cimport AMBIGUOUS, DOUBTFUL, Vocabulary, glance
 
 cdef int PREPARED = State.PREPARED
 cdef bytes SYNC_MESSAGE = SYNC_BYTES, FLUSH_MESSAGE = FLUSH_BYTES

@@ -7,14 +7,14 @@ that inserts a thousand rows in one statement would take a server away from ever
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from trunkline.protocol.statement import unshared
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 from trunkline.pool.prepared cimport UNSEEN, current_unit, extended, make_room, pass_parse
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport FORWARD, PARSE, PARSE_UNNAMED
 from trunkline.protocol.statement cimport Statement
-from trunkline.routing.lexer cimport glance
+from trunkline.routing.text.lexer cimport glance
 
 cdef int LARGE = State.LARGE
 

@@ -1,7 +1,7 @@
 from trunkline.errors import TrunklineError
 from trunkline.net.place import Place
 from trunkline.pool.server import Lessee, Owner, ServerLink
-from trunkline.routing.lexer import Vocabulary
+from trunkline.routing.text.lexer import Vocabulary
 
 class Leases(Owner):
     idle: Place[ServerLink]

@@ -13,7 +13,7 @@ from trunkline.errors import InternalError
 from trunkline.failpoints cimport failpoint
 from trunkline.net.place cimport Place
 from trunkline.pool.server cimport Lessee, Owner, ServerLink
-from trunkline.routing.lexer cimport Vocabulary
+from trunkline.routing.text.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
 

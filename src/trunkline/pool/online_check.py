@@ -18,10 +18,10 @@ from trunkline.auth.secret import Secret, SecretKind
 from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.config.sharding import ShardingSettings
 from trunkline.net.contexts import server_tls
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.catalog_reader import QUERY, SETUP, build
-from trunkline.routing.drift import crossing_foreign_keys, differences
-from trunkline.routing.sharding_builder import build as build_sharding
+from trunkline.routing.keys.sharding_builder import build as build_sharding
+from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.schema.catalog_reader import QUERY, SETUP, build
+from trunkline.routing.schema.drift import crossing_foreign_keys, differences
 
 OLDEST = 13
 _ENCRYPTED_IF_OFFERED = ("allow", "prefer")

@@ -3,7 +3,7 @@ from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport FORWARD, Request
 from trunkline.protocol.statement cimport Statement
-from trunkline.routing.lexer cimport AMBIGUOUS, COMMITS, DOUBTFUL, WRITES, Vocabulary, glance
+from trunkline.routing.text.lexer cimport AMBIGUOUS, COMMITS, DOUBTFUL, WRITES, Vocabulary, glance
 
 cdef enum:
     UNSEEN = DOUBTFUL | COMMITS | WRITES | AMBIGUOUS   # the sight of a text that is not all here

@@ -19,7 +19,7 @@ from libc.string cimport memcpy
 
 from trunkline.pool.undo import NOBODYS, UnnamedBefore
 from trunkline.protocol.statement import intern
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.doubts cimport bind_statement, prepare_doubtful, run_doubtful
@@ -32,7 +32,7 @@ from trunkline.protocol.server_session cimport (
     BIND, CLOSE, DESCRIBE, FAKE, FORWARD, PARSE, PARSE_UNNAMED, SWALLOW, Request,
 )
 from trunkline.protocol.statement cimport Statement
-from trunkline.routing.lexer cimport DOUBTFUL, ENDS_NAMES
+from trunkline.routing.text.lexer cimport DOUBTFUL, ENDS_NAMES
 
 cdef int PREPARED = State.PREPARED
 cdef bytes NOBODYS_NAME = b"trunkline_nobodys"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from trunkline.protocol.params import quote
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 Row = tuple[bytes | None, ...]
 

@@ -2,7 +2,7 @@
 from trunkline.net.link cimport Link
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
-from trunkline.routing.lexer cimport Vocabulary
+from trunkline.routing.text.lexer cimport Vocabulary
 
 cdef enum Before:         # what has to be done before a statement may be parsed; bits
     WAIT_FIRST = 1        # the lessee is blocked, and asks again
@@ -18,7 +18,7 @@ cdef class Lessee(Link):
     cdef readonly double waiting_since    # 0 when not waiting
     cdef public object start              # Params with which its session began, and to which RESET goes back
     cdef readonly bint sticky             # keeps its server: session pooling, or pinned
-    cdef public int pins                  # why it is pinned (routing.session_effects.State); 0: it is not
+    cdef public int pins                  # why it is pinned (routing.session.session_effects.State); 0: it is not
     cdef public bint told_pinned          # it has had its NOTICE
     cdef public double pinned_at
     cdef public bint names_are_its_own    # the server knows its statements by the names it gave them

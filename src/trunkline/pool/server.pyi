@@ -10,7 +10,7 @@ from trunkline.pool.draining import Drain
 from trunkline.protocol.params import Params
 from trunkline.protocol.server_session import ServerSession
 from trunkline.protocol.statement import Statement
-from trunkline.routing.lexer import Vocabulary
+from trunkline.routing.text.lexer import Vocabulary
 
 class Lessee(Link):
     server: ServerLink | None

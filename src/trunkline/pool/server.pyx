@@ -29,7 +29,7 @@ from trunkline.protocol.scanner cimport (
 from trunkline.protocol.server_session cimport (
     BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
 )
-from trunkline.routing.lexer cimport Vocabulary
+from trunkline.routing.text.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
 

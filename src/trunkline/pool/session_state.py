@@ -21,8 +21,8 @@ from trunkline.pool.startup_settings import values_to_restore
 from trunkline.pool.vacating import vacate
 from trunkline.protocol.messages import notice_response
 from trunkline.protocol.params import LITERALS, Params
-from trunkline.routing.session_effects import NO_STATE, PROBED, Effects, EffectsCache, State
-from trunkline.routing.template import dotted_names
+from trunkline.routing.session.session_effects import NO_STATE, PROBED, Effects, EffectsCache, State
+from trunkline.routing.text.template import dotted_names
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerRefused, TransactionAborted, TrunklineError
 from trunkline.protocol.messages import error_response, ready_for_query
-from trunkline.routing.lexer import COMMITTING, WRITING
+from trunkline.routing.text.lexer import COMMITTING, WRITING
 
 ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 _UNITS = ("query", "function", "sync")

@@ -15,7 +15,7 @@ from libc.string cimport memchr, memset
 from trunkline.pool.startup_settings import restoring_query
 from trunkline.protocol.messages import IDLE_READY, query, ready_for_query
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
-from trunkline.routing.session_effects import PROBED
+from trunkline.routing.session.session_effects import PROBED
 
 from trunkline.failpoints cimport failpoint
 from trunkline.pool.doubts cimport prepare_doubtful, run_doubtful, text_of
@@ -26,7 +26,7 @@ from trunkline.pool.prepared cimport (
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
-from trunkline.routing.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
+from trunkline.routing.text.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
 from trunkline.proxy.routed cimport GO, INSTEAD, Route, ready_without_server, route
 

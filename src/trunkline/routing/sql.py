@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from trunkline.routing.plan import Literal
+from trunkline.routing.plans.plan import Literal
 
 Node = dict[str, Any]
 

@@ -6,12 +6,12 @@ Input: choices of the column's type and of the type that was declared, then the 
 from __future__ import annotations
 
 from tests.fuzz.reader import Reader
-from trunkline.routing.call import Call, parameters_of_bind
-from trunkline.routing.evaluation import ReadyPlan
-from trunkline.routing.fingerprint import Fingerprint
-from trunkline.routing.plan import Equals, Parameter, RoutePlan, Verdict
-from trunkline.routing.shard_functions import Rule, make_function
-from trunkline.routing.sharding import KeyUnknown, NotCoercible
+from trunkline.routing.keys.shard_functions import Rule, make_function
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible
+from trunkline.routing.plans.call import Call, parameters_of_bind
+from trunkline.routing.plans.evaluation import ReadyPlan
+from trunkline.routing.plans.plan import Equals, Parameter, RoutePlan, Verdict
+from trunkline.routing.text.fingerprint import Fingerprint
 
 TYPES = ("int2", "int4", "int8", "text", "varchar(5)", "uuid")
 OIDS = (0, 20, 21, 23, 25, 701, 705, 1043, 2950, 114)

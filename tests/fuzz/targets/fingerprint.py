@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tests.fuzz.reader import Reader
 from tests.fuzz.targets.lexer import write
-from trunkline.routing.fingerprint import Fingerprint
-from trunkline.routing.tokens import tokens_of
+from trunkline.routing.text.fingerprint import Fingerprint
+from trunkline.routing.text.tokens import tokens_of
 
 REUSED = Fingerprint()
 

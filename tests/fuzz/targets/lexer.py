@@ -9,10 +9,10 @@ from __future__ import annotations
 from pglast.parser import ParseError, scan
 
 from tests.fuzz.reader import Reader
-from trunkline.routing.lexer import Vocabulary, sight
-from trunkline.routing.session_effects import effects_of
+from trunkline.routing.session.session_effects import effects_of
 from trunkline.routing.sql import parse
-from trunkline.routing.template import dotted_names, template, words_of
+from trunkline.routing.text.lexer import Vocabulary, sight
+from trunkline.routing.text.template import dotted_names, template, words_of
 
 WORDS = Vocabulary()
 PIECES = (

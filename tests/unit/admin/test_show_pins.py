@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.admin.show_pins import show_pin_counts, show_pins
 from trunkline.pool.session_state import REASONS
 from trunkline.proxy.instance import Instance
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 
 async def test_nobody_is_pinned_before_anybody_comes(instance: Instance) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trunkline.execution.explanation import as_query, lines
-from trunkline.routing.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict
-from trunkline.routing.sharding import Sharding
+from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.plans.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict
 
 SHOP = Sharding(("s0", "s1"))
 PLAN = RoutePlan(

@@ -6,8 +6,8 @@ import pytest
 
 from trunkline.errors import StatementRefused, UnknownShard
 from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
-from trunkline.routing.shard_functions import Rule, make_function
-from trunkline.routing.sharding import Kind, Sharding, TableRule
+from trunkline.routing.keys.shard_functions import Rule, make_function
+from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
 
 MODULO = make_function("modulo", Rule(types=("int8",), shards=("s0", "s1")))
 BY_ID = TableRule(Kind.SHARDED, ("id",), MODULO, "customers")

@@ -10,9 +10,9 @@ from trunkline.config.target import read_target
 from trunkline.errors import ConfigError, ServerUnavailable
 from trunkline.execution.offline import Offline, open_database
 from trunkline.execution.report import Share
-from trunkline.routing.catalog import Catalog, Column, Relation
-from trunkline.routing.catalog_file import to_text
-from trunkline.routing.records import Form
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
+from trunkline.routing.schema.catalog_file import to_text
+from trunkline.routing.text.records import Form
 
 CONFIG = """
 auth_type = "trust"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trunkline.execution.reading import explained_by, read
-from trunkline.routing.plan import RoutePlan, Verdict
+from trunkline.routing.plans.plan import RoutePlan, Verdict
 
 SESSION = RoutePlan(Verdict.SESSION)
 

@@ -9,9 +9,9 @@ import pytest
 from trunkline.config.key_kinds import KeyList, Lookup
 from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSettings
 from trunkline.execution.report import WORST, Judge, Judged, Share, Summary
-from trunkline.routing.catalog import Catalog, Column, Relation
-from trunkline.routing.records import Record
-from trunkline.routing.sharding_builder import build
+from trunkline.routing.keys.sharding_builder import build
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
+from trunkline.routing.text.records import Record
 
 ID, REGION = Column("id", "int8"), Column("region", "text")
 TABLES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from trunkline.errors import UnknownShard
 from trunkline.execution.router import Router
 from trunkline.protocol.params import Params
-from trunkline.routing.catalog import Catalog
-from trunkline.routing.sharding import Sharding
+from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.schema.catalog import Catalog
 
 STANDARD = {b"standard_conforming_strings": b"on"}
 

@@ -12,9 +12,9 @@ from trunkline.config.sharding import ShardingSettings, TableSettings
 from trunkline.config.table import specs
 from trunkline.config.toml_file import load
 from trunkline.execution.report import Judge, Judged, Share
-from trunkline.routing.catalog import Catalog, Column, Function, Relation
-from trunkline.routing.records import Record
-from trunkline.routing.sharding_builder import build
+from trunkline.routing.keys.sharding_builder import build
+from trunkline.routing.schema.catalog import Catalog, Column, Function, Relation
+from trunkline.routing.text.records import Record
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "sharding.md").read_text()

@@ -18,8 +18,8 @@ from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSett
 from trunkline.errors import ServerLost, ServerRefused, ServerUnavailable
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import command_complete, message
-from trunkline.routing.drift import Difference
-from trunkline.routing.sharding import KeyNotMapped, Kind
+from trunkline.routing.keys.sharding import KeyNotMapped, Kind
+from trunkline.routing.schema.drift import Difference
 
 SHARDING = ShardingSettings(
     (ShardSettings("s0"), ShardSettings("s1")), "s0", (0, 1), {"t": TableSettings(("id",), group="t")}

@@ -6,7 +6,7 @@ from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, Relay, error, relay
 from trunkline.pool.code_watch import PERIOD_S, CodeWatch
 from trunkline.protocol.messages import command_complete, message
-from trunkline.routing.lexer import sight
+from trunkline.routing.text.lexer import sight
 
 
 def data(*rows: tuple[bytes | None, ...]) -> bytes:

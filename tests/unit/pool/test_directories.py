@@ -7,8 +7,8 @@ import pytest
 from tests.unit.pool.test_probe import row
 from trunkline.config.key_kinds import Lookup
 from trunkline.pool.directories import fill, question
-from trunkline.routing.shard_functions import Directory
-from trunkline.routing.sharding_builder import DirectoryTable
+from trunkline.routing.keys.shard_functions import Directory
+from trunkline.routing.keys.sharding_builder import DirectoryTable
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.relay import READY, SYNC, FarEnd, Relay, bind, execute, parse, query, relay
 from trunkline.pool.server import Lessee
 from trunkline.protocol.messages import message
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 
 def prepared(made: Relay, sql: bytes = b"select 1") -> tuple[Lessee, FarEnd, FarEnd]:

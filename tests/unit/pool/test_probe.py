@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.relay import rows
 from trunkline.pool.probe import columns, question, read
-from trunkline.routing.session_effects import PROBED, State
+from trunkline.routing.session.session_effects import PROBED, State
 
 
 def row(*values: bytes | None) -> bytes:

@@ -10,7 +10,7 @@ from trunkline.pool.session_state import reasons
 from trunkline.pool.startup_settings import restoring_query
 from trunkline.protocol.messages import command_complete, message, parse_fields
 from trunkline.protocol.params import Params
-from trunkline.routing.session_effects import State
+from trunkline.routing.session.session_effects import State
 
 
 def answer(*found: tuple[bytes | None, ...]) -> bytes:

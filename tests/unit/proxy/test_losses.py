@@ -32,7 +32,7 @@ from trunkline.protocol.messages import (
 )
 from trunkline.protocol.scanner import FrameCutter
 from trunkline.proxy.losses import Lost, farewell, final_loss
-from trunkline.routing.lexer import COMMITTING, WRITING
+from trunkline.routing.text.lexer import COMMITTING, WRITING
 
 FLUSH = message(b"H", b"")
 COPY_IN = message(b"G", b"\0\0\0")

@@ -25,9 +25,9 @@ from trunkline.execution.router import Router
 from trunkline.pool.pool import Pool
 from trunkline.protocol.messages import command_complete, message, ready_for_query
 from trunkline.proxy.routed import Route
-from trunkline.routing.catalog import Catalog, Column, Relation
-from trunkline.routing.shard_functions import Rule, make_function
-from trunkline.routing.sharding import Kind, Sharding, TableRule
+from trunkline.routing.keys.shard_functions import Rule, make_function
+from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
 
 SHARDS = ("s0", "s1")
 CATALOG = Catalog({("public", "t"): Relation("public", "t", columns=(Column("id", "int8"), Column("body", "text")))})

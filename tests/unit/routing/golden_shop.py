@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.routing.catalog import Catalog, Column, Function, Relation, Trigger
-from trunkline.routing.sharding import KeyArgument, Kind, Sharding, TableRule, Value
+from trunkline.routing.keys.sharding import KeyArgument, Kind, Sharding, TableRule, Value
+from trunkline.routing.schema.catalog import Catalog, Column, Function, Relation, Trigger
 
 
 class Stub:

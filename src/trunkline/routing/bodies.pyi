@@ -1,3 +1,0 @@
-from trunkline.routing.lexer import Vocabulary
-
-def code_is_doubtful(words: Vocabulary, body: bytes) -> bool: ...

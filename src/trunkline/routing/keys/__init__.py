@@ -1,0 +1,1 @@
+"""From the values of keys, as clients write them, to shards."""

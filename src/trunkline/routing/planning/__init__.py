@@ -1,0 +1,1 @@
+"""From the parse tree of a statement to its plan."""

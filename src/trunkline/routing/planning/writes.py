@@ -1,0 +1,394 @@
+"""INSERT, UPDATE, DELETE and MERGE: where the rows are that they change, and that no row leaves its shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trunkline.routing.keys.sharding import Kind
+from trunkline.routing.planning.analysis import Analysis, Found, Outputs, Query
+from trunkline.routing.planning.conditions import Condition, Member
+from trunkline.routing.planning.constants import ANY_FAMILY, alike, constant, fits
+from trunkline.routing.planning.deduction import Environment, any_of, of_null, of_rows
+from trunkline.routing.planning.expressions import bind_inside, inside
+from trunkline.routing.planning.facts import Use
+from trunkline.routing.planning.hidden import on_write
+from trunkline.routing.planning.predicates import Reader
+from trunkline.routing.planning.programs import definition
+from trunkline.routing.planning.queries import bind_select, bind_with, outputs_of
+from trunkline.routing.planning.scopes import Item, Scope
+from trunkline.routing.planning.sources import bind_from, bind_source, bind_table, note_table
+from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
+from trunkline.routing.plans.plan import Constant, Fixed, Literal, Source, Where
+from trunkline.routing.sql import Node, only, token_at
+
+
+def bind_write(analysis: Analysis, kind: str, node: Node, scope: Scope) -> tuple[Query, Outputs]:
+    """A statement that changes rows, with its RETURNING as outputs."""
+    analysis.facts.count()
+    analysis.facts.writes = True
+    extra = bind_with(analysis, node, scope)
+    block, outputs = _WRITERS[kind](analysis, node, scope)
+    block.inside = [*block.inside, *extra]
+    return block, outputs
+
+
+def _returning(analysis: Analysis, node: Node, scope: Scope) -> tuple[list[Derived], Outputs]:
+    exprs = node.get("returningClause", {}).get("exprs", [])
+    if not exprs:
+        return [], []
+    return inside(bind_inside(analysis, exprs, scope)), outputs_of(analysis, exprs, scope, [])
+
+
+def _target(analysis: Analysis, node: Node) -> tuple[Found, Part | None, Item]:
+    """The table of UPDATE, DELETE and MERGE; through a view, the tables of its query."""
+    found = analysis.find(node.get("schemaname"), node["relname"])
+    if found.relation is None or found.relation.kind != "v":
+        part, items = bind_table(analysis, found, node, writes=True)
+        return found, part, items[0]
+    facts = analysis.facts
+    uses, others = len(facts.uses), (set(facts.home), set(facts.reference))
+    part, items = bind_source(analysis, {"RangeVar": node}, Scope())
+    for use in facts.uses[uses:]:
+        use.writes = True
+    for place, before in zip((facts.home, facts.reference), others, strict=True):
+        place.update(dict.fromkeys(set(place) - before, True))
+    return found, part, items[0]
+
+
+# --- INSERT ---------------------------------------------------------------------------------------------------------
+
+
+def _insert(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Outputs]:
+    target = node["relation"]
+    found = analysis.find(target.get("schemaname"), target["relname"])
+    alias = target.get("alias", {}).get("aliasname", "") or found.name
+    if found.relation is not None and found.relation.kind == "v":
+        _into_view(analysis, target)
+    before = len(analysis.facts.uses)
+    part, items = bind_table(analysis, found, target, writes=True)
+    use = analysis.facts.uses[-1] if len(analysis.facts.uses) > before else None
+    on_write(analysis, found, "INSERT", _columns(found, node), scope)
+    block = _rows(analysis, node, scope, found, use)
+    if "onConflictClause" in node:
+        block.inside = [*block.inside, *_on_conflict(analysis, node["onConflictClause"], found, items[0], scope)]
+    queries, outputs = _returning(analysis, node, Scope(scope, [*items], scope.ctes))
+    block.inside = [*block.inside, *queries]
+    if isinstance(part, Leaf) and use is not None:
+        use.alias = alias
+        block.sources = [*block.sources, part]
+    return block, outputs
+
+
+def _into_view(analysis: Analysis, target: Node) -> None:
+    """A row put into a view goes where the view's rules say; followed only if nothing is sharded in it."""
+    facts = analysis.facts
+    before = len(facts.uses), len(facts.reference)
+    bind_source(analysis, {"RangeVar": {**target, "alias": {}}}, Scope())
+    if (len(facts.uses), len(facts.reference)) != before:
+        facts.refuse(
+            f"Rows are inserted into the view {target['relname']}, behind which there is a sharded or reference table.",
+            "Insert into the table itself.",
+        )
+
+
+def _columns(found: Found, node: Node) -> list[str] | None:
+    """The columns that are given values, in order; None if they are not known."""
+    if "cols" in node:
+        return [one["ResTarget"].get("name", "") for one in node["cols"]]
+    return [column.name for column in found.relation.columns] if found.relation is not None else None
+
+
+def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use | None) -> Block:
+    """What is inserted, and the key of it."""
+    wrapped = node.get("selectStmt")
+    select = wrapped["SelectStmt"] if wrapped is not None else None
+    columns = _columns(found, node)
+    sharded = use if use is not None and use.key else None
+    if sharded is not None and columns is None:
+        analysis.facts.refuse(
+            f"The columns of {found.full_name} are not known, so neither is which value is the key.",
+            "Name the columns that are inserted.",
+        )
+        sharded = None
+    if select is None or _is_plain_values(select):
+        lists = [one["List"].get("items", []) for one in select["valuesLists"]] if select is not None else [[]]
+        if select is not None:
+            _note_parameters(analysis, found, columns, lists)
+        bound = bind_inside(analysis, [[one for one in row if "ParamRef" not in one] for row in lists], scope)
+        if sharded is not None:
+            sharded.fixed = _of_values(analysis, found, sharded, columns or [], lists)
+        return Block([], inside=inside(bound))
+    query, outputs = bind_select(analysis, select, Scope(scope))
+    derived, _ = analysis.derive(query, outputs, "")
+    where = _carried(analysis, found, sharded, columns or [], derived) if sharded is not None else []
+    return Block([derived], where)
+
+
+def _is_plain_values(select: Node) -> bool:
+    return "valuesLists" in select and not any(
+        name in select for name in ("limitCount", "limitOffset", "sortClause", "withClause")
+    )
+
+
+def _note_parameters(analysis: Analysis, found: Found, columns: list[str] | None, lists: list[list[Node]]) -> None:
+    """A parameter in VALUES has the type of its column."""
+    for row in lists:
+        for place, value in enumerate(row):
+            if "ParamRef" in value:
+                name = columns[place] if columns is not None and place < len(columns) else ""
+                kinds = analysis.facts.parameters.setdefault(value["ParamRef"].get("number", 0), set())
+                kinds.add(found.columns.get(name) or "?")
+
+
+def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], lists: list[list[Node]]) -> Where:
+    """The shards of rows that are written out."""
+    function = use.rule.function
+    assert function is not None
+    rows: list[tuple[Source, ...]] = []
+    nulls = False
+    for row in lists:
+        key = [_key_value(analysis, found, name, columns, row) for name in use.rule.columns]
+        if any(value is None for value in key):
+            names = ", ".join(use.rule.columns)
+            analysis.facts.refuse(
+                f"The key ({names}) of a row for {found.full_name} is neither a literal nor a parameter,"
+                " so its shard is not known before the row is there.",
+                "Compute the key first and give it as a value.",
+            )
+            return Fixed(function.every)
+        sources = tuple(value for value in key if value is not None)
+        if any(isinstance(value, Constant) and value.text is None for value in sources):
+            nulls = True
+        else:
+            rows.append(sources)
+    parts = [of_rows(function, tuple(rows))] if rows else []
+    if nulls:
+        parts.append(_of_null_key(analysis, found, use))
+    return any_of(parts)
+
+
+def _of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
+    """Where a row without a key goes; into a table that takes none, anywhere: each server says so."""
+    function, relation = use.rule.function, found.relation
+    assert function is not None
+    columns = [relation.column(name) for name in use.rule.columns] if relation is not None else []
+    if any(column is not None and column.not_null for column in columns):
+        return Fixed(1 << analysis.sharding.home)
+    where = of_null(function) if len(use.rule.columns) == 1 else Fixed(function.every)
+    if where == Fixed(0):
+        analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
+    return where
+
+
+def _key_value(analysis: Analysis, found: Found, name: str, columns: list[str], row: list[Node]) -> Source | None:
+    """The constant that a row has in a column of the key; without one, the column's default."""
+    place = columns.index(name) if name in columns else len(row)
+    if place < len(row) and "SetToDefault" not in row[place]:
+        source = analysis.constant(row[place])
+        return source if source is not None and fits(found.columns.get(name), source) else None
+    column = found.relation.column(name) if found.relation is not None else None
+    if column is None:
+        return None
+    if column.default is None:
+        return Constant(None)
+    return _default_constant(column.default)
+
+
+def _default_constant(default: str) -> Source | None:
+    parsed = definition(f"SELECT {default}")
+    if parsed is None:
+        return None
+    text = f"SELECT {default}".encode()
+    source = constant(*only(parsed[1]["targetList"][0]["ResTarget"]["val"]), text)
+    if isinstance(source, Literal):
+        return Constant(token_at(text, source), source.type)
+    return source if isinstance(source, Constant) else None
+
+
+def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], derived: Derived) -> list[Condition]:
+    """INSERT ... SELECT: the key of a new row is the output in its place, in the column's own type."""
+    families = analysis.facts.variables.families
+    where: list[Condition] = []
+    for name, variable in zip(use.rule.columns, use.key, strict=True):
+        place = columns.index(name) if name in columns else -1
+        output = derived.columns[place] if 0 <= place < len(derived.columns) else None
+        if output is not None and (alike(families[output], families[variable]) or families[output] == ANY_FAMILY):
+            where += linked(variable, output)
+    if len(where) < len(use.key):
+        analysis.facts.refuse(
+            f"The key of the rows that are inserted into {found.full_name} is not a key column of what is selected,"
+            " so a row could belong to another shard.",
+            "Select the key column itself, or a constant.",
+        )
+    analysis.facts.demand_single(
+        f"Rows are selected from one place and inserted into {found.full_name} in another."
+        if not where
+        else "It inserts what it selects on more than one shard.",
+        "Name the key of every sharded table.",
+    )
+    return where
+
+
+def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, scope: Scope) -> list[Part]:
+    excluded = Item(analysis.facts.variables, "excluded", found.columns)
+    own = Scope(scope, [item, excluded], scope.ctes)
+    bound = bind_inside(analysis, [clause.get("targetList", []), clause.get("whereClause", {})], own)
+    inferred = {one["IndexElem"].get("name", "") for one in clause.get("infer", {}).get("indexElems", ())}
+    for wrapped in clause.get("targetList", ()):
+        target = wrapped["ResTarget"]
+        name = target.get("name", "")
+        if name not in found.rule.columns:
+            continue
+        same = target["val"].get("ColumnRef", {}).get("fields", [])
+        is_excluded = [one["String"].get("sval") for one in same if "String" in one] == ["excluded", name]
+        if not (is_excluded and set(found.rule.columns) <= inferred):
+            _refuse_key(analysis, found, name)
+    return list(inside(bound))
+
+
+def _refuse_key(analysis: Analysis, found: Found, column: str) -> None:
+    analysis.facts.refuse(
+        f"It sets {column}, by which {found.full_name} is sharded: the row would belong to another shard.",
+        "Delete the row and insert it anew, in one transaction.",
+    )
+
+
+# --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
+
+
+def _update(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Outputs]:
+    found, part, item = _target(analysis, node["relation"])
+    scope.items.append(item)
+    others = bind_from(analysis, node.get("fromClause", ()), scope)
+    on_write(analysis, found, "UPDATE", [_name(one) for one in node["targetList"]], scope)
+    block, outputs = _changing(analysis, node, scope, [*([part] if part else []), *others])
+    _check_set(analysis, found, item, part, node["targetList"], block.up, scope)
+    return block, outputs
+
+
+def _delete(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Outputs]:
+    found, part, item = _target(analysis, node["relation"])
+    scope.items.append(item)
+    others = bind_from(analysis, node.get("usingClause", ()), scope)
+    on_write(analysis, found, "DELETE", [], scope)
+    return _changing(analysis, node, scope, [*([part] if part else []), *others])
+
+
+def _changing(analysis: Analysis, node: Node, scope: Scope, sources: Sequence[Part]) -> tuple[Block, Outputs]:
+    bound = bind_inside(analysis, [node["whereClause"]], scope) if "whereClause" in node else {}
+    where = Reader(analysis, scope, bound).read(node.get("whereClause"))
+    bind_inside(analysis, node.get("targetList", []), scope, bound)
+    queries, outputs = _returning(analysis, node, scope)
+    return Block(sources, where, [*inside(bound), *queries]), outputs
+
+
+def _name(wrapped: Node) -> str:
+    return str(wrapped["ResTarget"].get("name", ""))
+
+
+def _check_set(
+    analysis: Analysis,
+    found: Found,
+    item: Item,
+    part: Part | None,
+    targets: Sequence[Node],
+    known: Sequence[Condition],
+    scope: Scope,
+) -> None:
+    """A key may be set to nothing but what it is."""
+    keys = {variable for use in analysis.facts.uses if use.writes for variable in use.key}
+    if not keys:
+        return
+    knowledge = Environment(known).knowledge()
+    roots = {knowledge.root(variable) for variable in keys}
+    reader = Reader(analysis, scope, {})
+    for wrapped in targets:
+        name, value = _name(wrapped), wrapped["ResTarget"]["val"]
+        variable = item.variable(name) if name in item.families else None
+        if variable is None or knowledge.root(variable) not in roots:
+            if name in found.rule.columns:
+                _refuse_key(analysis, found, name)
+            continue
+        assigned = reader.column(value)
+        if assigned is not None and knowledge.root(assigned) == knowledge.root(variable):
+            continue
+        if not _is_what_it_is(analysis, reader.value_for(variable, value), variable, known):
+            _refuse_key(analysis, found, name)
+
+
+def _is_what_it_is(analysis: Analysis, source: Source | None, variable: int, known: Sequence[Condition]) -> bool:
+    """Whether a column is known to have just this value; of literals, that depends on both."""
+    for condition in known:
+        if not isinstance(condition, Member) or condition.variables != (variable,) or len(condition.rows) != 1:
+            continue
+        other = condition.rows[0][0]
+        if isinstance(source, Literal) and isinstance(other, Literal):
+            analysis.facts.fixed.update((source.location, other.location))
+            if token_at(analysis.text, source) == token_at(analysis.text, other) and source.type == other.type:
+                return True
+        elif source is not None and source == other:
+            return True
+    return False
+
+
+# --- MERGE ----------------------------------------------------------------------------------------------------------
+
+
+def _merge(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Outputs]:
+    """Source and target are joined: inner if only matches matter, else what is not matched stays."""
+    found, part, item = _target(analysis, node["relation"])
+    source, items = bind_source(analysis, node["sourceRelation"], scope)
+    scope.items.extend([item, *items])
+    bound = bind_inside(analysis, [node["joinCondition"]], scope)
+    on = Reader(analysis, scope, bound).read(node["joinCondition"])
+    clauses = [one["MergeWhenClause"] for one in node["mergeWhenClauses"]]
+    kinds = {one["matchKind"] for one in clauses}
+    if "MERGE_WHEN_NOT_MATCHED_BY_SOURCE" in kinds:
+        join = Join("FULL", source, part, on, inside(bound))
+    elif "MERGE_WHEN_NOT_MATCHED_BY_TARGET" in kinds:
+        join = Join("LEFT", source, part, on, inside(bound))
+    else:
+        join = Join("INNER", source, part, on, inside(bound))
+    inserted: list[Part] = []
+    actions: dict[int, Derived] = {}
+    for clause in clauses:
+        bind_inside(analysis, [clause.get(name, []) for name in ("condition", "targetList", "values")], scope, actions)
+        command = clause.get("commandType", "")[4:]
+        if command in ("INSERT", "UPDATE", "DELETE"):
+            on_write(analysis, found, command, [_name(one) for one in clause.get("targetList", ())], scope)
+        if command == "UPDATE":
+            _check_set(analysis, found, item, part, clause["targetList"], join.up, scope)
+        if command == "INSERT":
+            inserted += _merge_insert(analysis, found, clause, scope, source)
+    queries, outputs = _returning(analysis, node, scope)
+    unconditional = Block([join], inside=queries)
+    return Block([Derived(unconditional, frozenset(), ())], inside=[*inside(actions), *inserted]), outputs
+
+
+def _merge_insert(analysis: Analysis, found: Found, clause: Node, scope: Scope, source: Part | None) -> list[Part]:
+    """The rows that MERGE inserts: their key is a constant or a column of the source."""
+    use = note_table(analysis, found, found.name, writes=True)
+    if use is None or use.fixed is not None or found.rule.kind is not Kind.SHARDED:
+        return []
+    columns = [_name(one) for one in clause.get("targetList", ())] or list(found.columns)
+    values = clause.get("values", [])
+    reader = Reader(analysis, scope, {})
+    key: list[int] = []
+    known: list[Condition] = list(source.up) if source is not None else []
+    for name in found.rule.columns:
+        variable = analysis.facts.variables.new(found.columns.get(name))
+        key.append(variable)
+        place = columns.index(name) if name in columns else len(values)
+        if place < len(values):
+            known += reader.assigned(variable, values[place])
+    use.key = tuple(key)
+    return [Block([Leaf(use)], known)]
+
+
+_WRITERS: dict[str, Callable[[Analysis, Any, Scope], tuple[Block, Outputs]]] = {
+    "DeleteStmt": _delete,
+    "InsertStmt": _insert,
+    "MergeStmt": _merge,
+    "UpdateStmt": _update,
+}

@@ -1,0 +1,1 @@
+"""Plans, kept by template, and evaluated for each call."""

@@ -1,0 +1,13 @@
+from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.plan import RoutePlan, Where
+from trunkline.routing.text.fingerprint import Fingerprint
+
+class ReadyPlan:
+    plan: RoutePlan
+    places: dict[int, int]
+    uses_literals: bool
+    def __init__(self, plan: RoutePlan, literals: Fingerprint, text: bytes) -> None: ...
+    @property
+    def compiled(self) -> bool: ...
+    def mask_of(self, call: Call, where: Where | None = ...) -> int: ...
+    def code_of(self, call: Call) -> int: ...

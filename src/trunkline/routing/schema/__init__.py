@@ -1,0 +1,1 @@
+"""What the databases behind say of themselves: the catalog, and where the shards are not alike."""

@@ -1,0 +1,1 @@
+"""What a statement may do to the session that runs it."""

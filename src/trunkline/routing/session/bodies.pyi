@@ -1,0 +1,3 @@
+from trunkline.routing.text.lexer import Vocabulary
+
+def code_is_doubtful(words: Vocabulary, body: bytes) -> bool: ...
