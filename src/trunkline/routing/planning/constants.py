@@ -1,7 +1,7 @@
 """Constants of a statement: what has one value for a whole execution, and what type it is compared as.
 
-A literal, a parameter, NULL, true and false, with at most one cast to a type without modifier. `now()` and the like
-are not: only PostgreSQL knows their values.
+A literal, a parameter, NULL, true and false, perhaps cast to a type without modifier, and that to one in which it is
+equal. `now()` and the like are not: only PostgreSQL knows their values.
 """
 
 from __future__ import annotations
@@ -88,10 +88,20 @@ def constant(name: str, node: Node, text: bytes) -> Source | None:
     if name == "TypeCast":
         inner = constant(*only(node["arg"]), text)
         type = type_name(node["typeName"])
-        return None if inner is None or inner.type or type is None else replace(inner, type=type)
+        if inner is None or type is None:
+            return None
+        if inner.type:
+            return inner if _is_kept(inner.type, type) else None
+        return replace(inner, type=type)
     if name == "A_Expr" and "lexpr" not in node and node.get("kind") == "AEXPR_OP":
         return _negated(node, text)
     return None
+
+
+def _is_kept(type: str, other: str) -> bool:
+    """Whether a value of a type is equal to what a cast to another makes of it, if it makes anything."""
+    families = [family_of(one.removesuffix("[]")) for one in (type, other)]
+    return alike(*families) and type.endswith("[]") == other.endswith("[]")
 
 
 def _literal(node: Node, text: bytes) -> Source | None:

@@ -19,6 +19,7 @@ from trunkline.routing.planning.queries import bind_select, bind_with, outputs_o
 from trunkline.routing.planning.scopes import Item, Scope
 from trunkline.routing.planning.sources import bind_from, bind_source, bind_table, note_table
 from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
+from trunkline.routing.planning.unnested import where_of_arrays
 from trunkline.routing.plans.plan import Constant, Fixed, Literal, Source, Where
 from trunkline.routing.sql import Node, only, token_at
 
@@ -121,8 +122,11 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
         return Block([], inside=inside(bound))
     query, outputs = bind_select(analysis, select, Scope(scope))
     derived, _ = analysis.derive(query, outputs, "")
-    where = _carried(analysis, found, sharded, columns or [], derived) if sharded is not None else []
-    return Block([derived], where)
+    if sharded is None:
+        return Block([derived])
+    sharded.fixed = where_of_arrays(analysis, found, sharded.rule, columns or [], select)
+    given = sharded.fixed is not None
+    return Block([derived], [] if given else _carried(analysis, found, sharded, columns or [], derived))
 
 
 def _is_plain_values(select: Node) -> bool:
