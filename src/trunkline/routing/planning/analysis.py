@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from sys import intern
 
 from trunkline.routing.keys.sharding import HOME_RULE, Kind, Sharding, TableRule
 from trunkline.routing.planning.constants import constant, family_of
@@ -31,7 +32,7 @@ class Found:
 
     @property
     def full_name(self) -> str:
-        return f"{self.schema}.{self.name}"
+        return intern(f"{self.schema}.{self.name}")
 
 
 @dataclass(slots=True)

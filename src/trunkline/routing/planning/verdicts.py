@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.deduction import any_of
 from trunkline.routing.planning.describe import describe, is_single
@@ -16,16 +18,18 @@ def conclude(analysis: Analysis) -> RoutePlan:
     """The plan of a statement that has been read."""
     facts = analysis.facts
     doubtful = facts.doubtful()
-    occurrences = [_occurrence(analysis, use, use.where(doubtful)) for use in facts.uses]
+    wheres: dict[Where, Where] = {}  # equal ones as one object, for plans are kept by the thousand
+    found = [(use, use.where(doubtful)) for use in facts.uses]
+    occurrences = [_occurrence(analysis, use, wheres.setdefault(where, where)) for use, where in found]
     occurrences += _others(analysis)
     if facts.refusal is None:
         _forbid(facts)
     if facts.refusal is not None:
         return _plan(analysis, Verdict.REFUSED, facts.refusal.reason, occurrences)
     for verdict in _VERDICTS:
-        found = verdict(analysis, occurrences)
-        if found is not None:
-            return found
+        plan = verdict(analysis, occurrences)
+        if plan is not None:
+            return plan
     return _plan(analysis, Verdict.ANYWHERE, _why_anywhere(facts), occurrences)
 
 
@@ -63,7 +67,7 @@ def _plan(
 
 def _occurrence(analysis: Analysis, use: Use, where: Where) -> Occurrence:
     condition = describe(where, use.rule.columns, None, analysis.sharding)
-    return Occurrence(use.table, use.alias, use.kind, where, condition, use.writes, use.rule.columns)
+    return Occurrence(use.table, intern(use.alias), use.kind, where, intern(condition), use.writes, use.rule.columns)
 
 
 def _others(analysis: Analysis) -> list[Occurrence]:
