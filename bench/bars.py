@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import idle, logins, prepared, sharded, tls, wide
+from bench import idle, logins, micro_routing, prepared, sharded, tls, wide
 from bench.report import Figures, spread, table
 from bench.throughput import CPU, ERRORS, TPS, figure
 
@@ -43,6 +43,10 @@ BARS = (
     Bar(prepared.FASTER, 1.0, at_most=False),
     *(Bar(sharded.figure(mode), limit) for mode, limit in (("simple", 1.15), ("prepared", 1.10))),
     Bar(sharded.ERRORS, 0),
+    *(Bar(f"{name}, ns", limit) for name, limit in micro_routing.BARS_NS.items()),
+    Bar(micro_routing.HIT_RATE, 99.9, at_most=False),
+    Bar(micro_routing.KEPT, 10_000, at_most=False),
+    Bar(micro_routing.MEMORY, 20),
     Bar(wide.THROUGHPUT, 0.9, at_most=False),
     Bar(wide.GROWTH, 2),
     Bar(wide.SLOW_GROWTH, 2),

@@ -1,4 +1,6 @@
-"""What single steps of routing cost, in nanoseconds of one core: ``python -m bench.micro_routing``.
+"""What single steps of routing cost, in nanoseconds of one core, and what plans cost that are kept.
+
+    python -m bench --only routing
 
 Each figure is a function that does its step so many times; what is reported is the median over rounds. Steps that only
 compiled code takes are called from loops in C (`routing_loops.pyx`), which are built here.
@@ -7,7 +9,6 @@ compiled code takes are called from loops in C (`routing_loops.pyx`), which are 
 from __future__ import annotations
 
 import importlib.util
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,22 +19,38 @@ from pathlib import Path
 from statistics import median
 from types import ModuleType
 
-from bench.report import number, table
+from bench import mixes
+from bench.contenders import Stage
+from bench.options import Options
+from bench.report import Section, number, table
 
 LOOPS = Path(__file__).parent / "routing_loops.pyx"
 ROUNDS = 9
+ABOUT = (
+    "Steps that only compiled code takes are called from loops in C. The mixes send their literals in the text, and "
+    f"are counted over {mixes.MEASURED:,} transactions behind {mixes.WARM_UP:,} others."
+)
+HIT_RATE = "plans found by template, lowest of the mixes, %"
+BARS_NS = {  # what one step may cost
+    "key of pgbench's SELECT": 500,
+    "key of 2 kB of SQL": 10_000,
+    "hash of an int8": 50,
+    "hash of a uuid": 80,
+    "plan of a join of 5 tables": 300_000,
+}
+KEPT = "templates kept, of 10,000"
+MEMORY = "process growth by 10,000 templates, MB"
 
 Repeated = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """``repeat(n)`` takes the step n times; ``bar_ns`` is what one may cost, if there is a bar."""
+    """``repeat(n)`` takes the step n times."""
 
     name: str
     repeat: Repeated
     count: int
-    bar_ns: float | None = None
 
     def measure(self) -> list[float]:
         self.repeat(self.count // 10)
@@ -49,8 +66,8 @@ def hashing_figures(loops: ModuleType) -> Iterator[Figure]:
     """The hash alone, and all of a shard function as the planner's fallback calls it."""
     from trunkline.routing.keys.shard_functions import Rule, make_function
 
-    yield Figure("hash of an int8", loops.hash_int8_keys, 10_000_000, bar_ns=50)
-    yield Figure("hash of a uuid", loops.hash_uuid_keys, 10_000_000, bar_ns=80)
+    yield Figure("hash of an int8", loops.hash_int8_keys, 10_000_000)
+    yield Figure("hash of a uuid", loops.hash_uuid_keys, 10_000_000)
     buckets = tuple(bucket % 2 for bucket in range(1024))
     int8 = make_function("hash", Rule(("int8",), ("a", "b"), buckets))
     yield Figure("shard of an int8, from Python", _repeated(lambda: int8.shards_of((42,))), 500_000)
@@ -90,11 +107,11 @@ def text_figures(loops: ModuleType) -> Iterator[Figure]:
     cache.put(found, PGBENCH, RoutePlan(Verdict.ROUTED, Equals(int4, (Literal(PGBENCH.index(b"1")),))))
     bound = ReadyPlan(RoutePlan(Verdict.ROUTED, Equals(int4, (Parameter(1),))), found, PGBENCH)
     text, binary = (b"\0\1\0%c\0\1\0\0\0%c%b\0\0" % (form, len(value), value) for form, value in PARAMETERS)
-    yield Figure("key of pgbench's SELECT", partial(loops.read_texts, PGBENCH), 1_000_000, bar_ns=500)
-    yield Figure("key of 2 kB of SQL", partial(loops.read_texts, TWO_KB), 50_000, bar_ns=10_000)
-    yield Figure("shard of pgbench's SELECT", partial(loops.route_texts, cache, PGBENCH), 1_000_000, bar_ns=1000)
-    yield Figure("shard of a Bind in text", partial(loops.route_binds, bound, text), 2_000_000, bar_ns=400)
-    yield Figure("shard of a Bind in binary", partial(loops.route_binds, bound, binary), 2_000_000, bar_ns=400)
+    yield Figure("key of pgbench's SELECT", partial(loops.read_texts, PGBENCH), 1_000_000)
+    yield Figure("key of 2 kB of SQL", partial(loops.read_texts, TWO_KB), 50_000)
+    yield Figure("shard of pgbench's SELECT", partial(loops.route_texts, cache, PGBENCH), 1_000_000)
+    yield Figure("shard of a Bind in text", partial(loops.route_binds, bound, text), 2_000_000)
+    yield Figure("shard of a Bind in binary", partial(loops.route_binds, bound, binary), 2_000_000)
 
 
 JOIN = (
@@ -120,7 +137,7 @@ def planner_figures() -> Iterator[Figure]:
     rules = {name: TableRule(Kind.SHARDED, ("id" if name == "customers" else "customer_id",), key) for name in names}
     sharding = Sharding(("a", "b"), tables=rules)
     step = _repeated(lambda: plan(JOIN, catalog, sharding, ("public",)))
-    yield Figure("plan of a join of 5 tables", step, 2_000, bar_ns=300_000)
+    yield Figure("plan of a join of 5 tables", step, 2_000)
 
 
 PARAMETERS = ((0, b"12345"), (1, (12345).to_bytes(4, "big")))
@@ -157,18 +174,27 @@ def built_loops() -> Iterator[ModuleType]:
         yield module
 
 
-def report() -> str:
-    """All figures as a table."""
+def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
+    section = Section("Routing, step by step", ABOUT)
     with built_loops() as loops:
-        figures = [*text_figures(loops), *hashing_figures(loops), *value_figures(), *planner_figures()]
-        rows = [_row(figure, figure.measure()) for figure in figures]
-    return table(("step", "bar ns", "ns", "lowest", "highest"), rows)
+        steps = [*text_figures(loops), *hashing_figures(loops), *value_figures(), *planner_figures()]
+        measured = {step: step.measure() for step in steps}
+    section.tables.append(table(("step", "ns", "lowest", "highest"), [_row(*one) for one in measured.items()]))
+    section.figures = {key(step): values for step, values in measured.items() if step.name in BARS_NS}
+    rates = {name: mixes.hit_rate(name) for name in mixes.MIXES}
+    rows = [(name, number(rate, 3), number(count), number(kept)) for name, (rate, count, kept) in rates.items()]
+    section.tables.append(table(("mix", "hits %", "statements", "templates"), rows))
+    section.figures |= {HIT_RATE: [min(rate for rate, _, _ in rates.values())]}
+    grown, kept = mixes.templates_mb()
+    section.figures |= {MEMORY: [grown], KEPT: [float(kept)]}
+    progress(f"routing: {len(steps)} steps, {len(rates)} mixes, {kept} templates in {grown:.1f} MB")
+    return section
 
 
-def _row(figure: Figure, values: list[float]) -> tuple[str, ...]:
-    cells = (figure.bar_ns, median(values), min(values), max(values))
-    return figure.name, *(number(cell, 1) for cell in cells)
+def key(step: Figure) -> str:
+    """Under which the step is held against its bar."""
+    return f"{step.name}, ns"
 
 
-if __name__ == "__main__":
-    sys.exit(print(report()))
+def _row(step: Figure, values: list[float]) -> tuple[str, ...]:
+    return step.name, *(number(value, 1) for value in (median(values), min(values), max(values)))
