@@ -67,7 +67,8 @@ def _arguments(analysis: Analysis, call: Node) -> Sequence[Node] | None:
     names = [part["String"].get("sval", "") for part in call["funcname"]]
     if names[-1] != "unnest" or names[:-1] not in ([], ["pg_catalog"]):
         return None
-    if len(names) == 1 and analysis.catalog.find_functions(None, "unnest", analysis.search_path):
+    others = analysis.catalog.find_functions(None, "unnest", analysis.search_path) if len(names) == 1 else ()
+    if any(one.schema != "pg_catalog" for one in others):
         return None
     arguments: Sequence[Node] = call.get("args", ())
     return arguments

@@ -82,8 +82,9 @@ def test_a_key_that_may_be_null_is_refused_since_short_arrays_are_filled_up_with
 
 def test_a_function_of_that_name_or_a_type_before_postgresqls_own_is_refused() -> None:
     sql = "INSERT INTO orders (customer_id) SELECT * FROM unnest($1::int8[])"
-    own = Function("public", "unnest", ("int8[]",), language="sql", body="SELECT 1")
-    functions = {**CATALOG.functions, ("public", "unnest"): (own,)}
+    functions = {**CATALOG.functions, ("pg_catalog", "unnest"): (Function("pg_catalog", "unnest", ("anyarray",)),)}
+    assert planned(sql, Catalog(RELATIONS, functions)).verdict is Verdict.ROUTED
+    functions["public", "unnest"] = (Function("public", "unnest", ("int8[]",), language="sql", body="SELECT 1"),)
     assert planned(sql, Catalog(RELATIONS, functions)).verdict is Verdict.REFUSED
     assert planned(sql, path=("public", "pg_catalog")).verdict is Verdict.REFUSED
 
