@@ -69,7 +69,8 @@ SHARDS = (
 )
 TABLES = _of(TEXT, "database table kind key method group shards")
 DRIFT = _of(TEXT, "database shard kind name difference")
-ROUTES = _of(TEXT, "database template route reason") + _of(NUMERIC, "calls")
+ROUTES = _of(TEXT, "database template route reason shards") + _of(NUMERIC, "calls query_time")
+ROUTE_COUNTS = _of(TEXT, "database outcome shard") + _of(NUMERIC, "statements")
 ROUTE_CACHES = _of(TEXT, "database") + _of(NUMERIC, "templates bytes hits misses evictions")
 
 STATS_TOTALS = _of(TEXT, "database") + _of(

@@ -21,13 +21,18 @@ _KINDS = {
 }
 
 
-def lines(plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | None = None) -> Iterator[str]:
+def lines(
+    plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | None = None, said_by: str = ""
+) -> Iterator[str]:
     """What there is to say; `mask` is None where only the values of parameters will tell.
 
-    `sql` is the text that the plan was made of, if its literals are to be shown.
+    `sql` is the text that the plan was made of, if its literals are to be shown. `said_by` is who has chosen the one
+    shard of the mask among those that the statement concerns.
     """
-    yield f"Route: {_route(plan, mask)}"
-    if mask is not None and plan.verdict is Verdict.ROUTED:
+    yield f"Route: {'single shard' if said_by else _route(plan, mask)}"
+    if said_by and mask is not None:
+        yield f"  Shards: {', '.join(sharding.names_of(mask))} (chosen by {said_by})"
+    elif mask is not None and plan.verdict is Verdict.ROUTED:
         yield f"  Shards: {', '.join(sharding.names_of(mask)) or 'none (no row can match): asked of home'}"
     elif plan.verdict in (Verdict.HOME, Verdict.ANYWHERE, Verdict.SESSION):
         yield f"  Shards: {sharding.shards[sharding.home]}"
@@ -38,11 +43,11 @@ def lines(plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | No
         yield f"        Key: {words}"
     if plan.reason:
         yield f"  Reason: {plan.reason}"
-    refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None)
+    refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None) if not said_by else None
     if refusal is not None:
         yield f"  Refused: {refusal.reason}"
     hint = (refusal.hint if refusal is not None else "") or plan.hint
-    if hint and not _is_one(plan, mask):
+    if hint and not said_by and not _is_one(plan, mask):
         yield f"  Hint: {hint}"
 
 

@@ -9,6 +9,13 @@ cdef enum:               # instead of the number of a shard
     SESSION = -3         # a statement of the session's: BEGIN, SET and the like
     EXPLAINED = -4       # EXPLAIN (ROUTE): `instead` is to be run in its place
 
+cdef enum Outcome:       # what became of a statement; the names are in router.pyx
+    BY_KEY, TO_HOME, TO_ANY, IN_SESSION, AS_SAID, OVER_SEVERAL, OTHERWISE_REFUSED
+    OUTCOMES
+
+cdef enum:
+    MAX_SHARDS = 64
+
 cdef class Context:
     cdef readonly int number
     cdef readonly tuple path
@@ -29,6 +36,7 @@ cdef class Router:
     cdef readonly int generation       # counts the catalogs: a Context of an earlier one is of no use any more
     cdef dict _contexts
     cdef int _last_context
+    cdef unsigned long long _counts[OUTCOMES][MAX_SHARDS + 1]   # the last column is of no shard
     cdef bint _hinted                  # the last text has a comment for us
     cdef bint _parsing                 # the last text came in a Parse: EXPLAIN (ROUTE) takes its parameters
     cdef Fingerprint _literals         # of the last statement, as the next two
@@ -36,6 +44,9 @@ cdef class Router:
     cdef Py_ssize_t _size
     cdef Call _call
 
+    cdef Known known                   # what is known of the text of the last decision, or None
+    cdef Outcome outcome               # of the last decision, once it is carried out
+    cdef void count(self, Known known, Outcome outcome, int shard) noexcept
     cdef readonly bint executes        # the last statement may run one that was prepared
     cdef int refuse_execute(self) except? -99
     cdef int forget(self) except -1
@@ -43,6 +54,6 @@ cdef class Router:
     cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99
     cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,
                      object hint) except? -99
-    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context)
+    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context, object hint)
     cdef int _decide(self, Known known, object hint, bint bound) except? -99
     cdef int _refuse(self, error) except? -99

@@ -17,8 +17,8 @@ import re
 from dataclasses import replace
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t
-from libc.string cimport memchr
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memchr, memset
 
 from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
 from trunkline.execution.explanation import as_query, lines
@@ -39,7 +39,10 @@ FOREIGN = "characters in this client's encoding are not read for a database with
 USE_UTF8 = "SET client_encoding = 'UTF8', or write ASCII only."
 AMBIGUOUS = "where a string of this statement ends depends on standard_conforming_strings, which is off"
 PARAMETER = re.compile(rb"\$(\d+)")
+OUTCOME_NAMES = ("single", "home", "any", "session", "hinted", "several", "refused")  # in the order of Outcome
 cdef object ROUTED = Verdict.ROUTED
+cdef dict OUTCOME_OF = {Verdict.ROUTED: BY_KEY, Verdict.HOME: TO_HOME, Verdict.ANYWHERE: TO_ANY,
+                        Verdict.SESSION: IN_SESSION, Verdict.EVERY: TO_HOME, Verdict.REFUSED: OTHERWISE_REFUSED}
 cdef object NOTHING = Reading(RoutePlan(Verdict.ANYWHERE))
 
 
@@ -55,10 +58,30 @@ cdef class Router:
 
     def learn(self, catalog, sharding):
         """Decide by this catalog from now on."""
+        if self.sharding is None or self.sharding.shards != sharding.shards:
+            memset(self._counts, 0, sizeof(self._counts))
         self.catalog, self.sharding, self.home = catalog, sharding, sharding.home
         self._contexts = {}  # what statements remember is of a context that nobody has any more
         self.generation += 1
         self.cache.clear()
+
+    cdef void count(self, Known known, Outcome outcome, int shard) noexcept:
+        """A statement has gone to this shard, or to none (-1)."""
+        self._counts[<int>outcome][shard if shard >= 0 else MAX_SHARDS] += 1
+        if known is not None:
+            known.calls += 1
+            known.shards |= <uint64_t>1 << shard if shard >= 0 else 0
+
+    def counts(self):
+        """How many statements had which outcome at which shard ("" is none), but for what has never happened."""
+        cdef int outcome, shard
+        found = []
+        for outcome in range(<int>OUTCOMES):
+            for shard in range(MAX_SHARDS + 1):
+                if self._counts[outcome][shard]:
+                    name = self.sharding.shards[shard] if shard < MAX_SHARDS else ""
+                    found.append((OUTCOME_NAMES[outcome], name, self._counts[outcome][shard]))
+        return found
 
     def session_of(self, params, str user):
         """What decisions need of a session's settings: its Context, and the shard that they say.
@@ -99,6 +122,7 @@ cdef class Router:
     cdef int forget(self) except -1:
         """What is said of the last decision is another client's business: the next may have nothing to say."""
         self.reading, self.refusal, self.said, self.executes = NOTHING, None, None, False
+        self.known, self.outcome = None, TO_ANY
         return 0
 
     # --- decisions ------------------------------------------------------------------------------------------------
@@ -107,7 +131,7 @@ cdef class Router:
         """Of a simple query: a zero-terminated text."""
         cdef Known known
         self._parsing = False
-        known = self._look(text, length(text, n), context)
+        known = self._look(text, length(text, n), context, hint)
         if known is None:
             return REFUSED if self.refusal is not None else EXPLAINED
         return self._decide(known, hint, True)
@@ -118,7 +142,7 @@ cdef class Router:
         if memchr(body, 0, n) == NULL:
             return ANYWHERE  # malformed, as the server will say
         self._parsing = True
-        known = self._look(body, length(body, n), context)
+        known = self._look(body, length(body, n), context, hint)
         if known is None:
             return REFUSED if self.refusal is not None else EXPLAINED
         return self._decide(known, hint, False)
@@ -140,10 +164,9 @@ cdef class Router:
             return self._refuse(StatementRefused("a prepared statement above 4 MB is not routed"))
         if type(statement) is Statement and (<Statement>statement).route_context is context:
             known = (<Statement>statement).route
-            known.calls += 1
             self._hinted = False
         else:
-            known = self._look(text, size, context)
+            known = self._look(text, size, context, hint)
             if known is None:
                 return REFUSED if self.refusal is not None else ANYWHERE
             if type(statement) is Statement and not known.ready.uses_literals and not self._hinted:
@@ -156,49 +179,58 @@ cdef class Router:
         self._text, self._size = text, size
         return self._decide(known, hint, True)
 
-    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context):
+    cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context, object hint):
         """What is known of a text; None if there is a `refusal`, or else `instead`, the answer to EXPLAIN (ROUTE)."""
         cdef Known known
         self.refusal = None
         if not context.utf8 and has_high_byte(text, n):
-            self.refusal = StatementRefused(FOREIGN, hint=USE_UTF8)
+            self._refuse(StatementRefused(FOREIGN, hint=USE_UTF8))
             return None
         self._literals.scan(text, n, context.standard)
+        self._text, self._size, self._hinted = text, n, self._literals.lexer.hints > 0
         known = self.cache.find(self._literals, text, context.number)
         if known is None:
-            known = self._learn(PyBytes_FromStringAndSize(<const char *>text, n), context)
+            known = self._learn(PyBytes_FromStringAndSize(<const char *>text, n), context, hint)
             if known is None:
                 return None
-        self._text, self._size, self._hinted = text, n, self._literals.lexer.hints > 0
         self._call.speak(self._literals, text)
         self._call.declare(NULL, 0)
-        known.calls += 1
         return known
 
-    def _learn(self, bytes sql, Context context):
+    def _learn(self, bytes sql, Context context, hint):
         inner = explained_by(sql)
         if inner is not None:
-            self.instead = self._explain(inner, context)
+            self.instead = self._explain(inner, context, hint)
             return None
         if not context.standard and self._literals.ambiguous:
-            self.refusal = StatementRefused(AMBIGUOUS, hint="Write E'...' where a backslash is meant as an escape.")
+            self._refuse(StatementRefused(AMBIGUOUS, hint="Write E'...' where a backslash is meant as an escape."))
             return None
         plan = make_plan(sql, self.catalog, self.sharding, context.path)
         return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan))
 
-    def _explain(self, bytes inner, Context context):
-        """By a plan made anew: one that is kept has no literals in its words."""
+    def _explain(self, bytes inner, Context context, hint):
+        """What is decided of the statement, by a plan made anew: one that is kept has no literals in its words."""
         if explained_by(inner) is not None:
             return as_query(iter(("Route: answered by the proxy itself",)))
         plan = make_plan(inner, self.catalog, self.sharding, context.path)
-        call = Call(inner)
-        ready = ReadyPlan(plan, Fingerprint(inner), inner)
-        code = ready.code_of(call)
-        if code == KEY_NOT_MAPPED:
-            plan = replace(plan, verdict=Verdict.REFUSED, refusal=Refusal(f"No shard is said to have its key: {call.reason}"))
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
-        mask = None if code == KEY_UNKNOWN and parameters else self._mask(ready, call, code)
-        return as_query(lines(plan, mask, self.sharding, inner), parameters if self._parsing else 0)
+        literals, call, usual = Fingerprint(inner), Call(inner), self._call
+        known = Known(ReadyPlan(plan, literals, inner), read(inner, plan), literals, inner)
+        self._call = call
+        decision = self._decide(known, hint, not parameters)
+        error, outcome, self._call = self.refusal, self.outcome, usual
+        self.forget()
+        if decision == REFUSED and outcome != OVER_SEVERAL:
+            refusal = Refusal(error.message, error.hint or "", error.sqlstate)
+            said = lines(replace(plan, verdict=Verdict.REFUSED, refusal=refusal), None, self.sharding, inner)
+        elif outcome == AS_SAID:
+            who = "a comment" if self._hinted else "a setting of this session"
+            said = lines(plan, 1 << decision, self.sharding, inner, who)
+        else:
+            code = known.ready.code_of(call)
+            mask = None if code == KEY_UNKNOWN and parameters else self._mask(known.ready, call, code)
+            said = lines(plan, mask, self.sharding, inner)
+        return as_query(said, parameters if self._parsing else 0)
 
     def _mask(self, ReadyPlan ready, Call call, code):
         """An answer of `evaluate` as a mask."""
@@ -210,7 +242,8 @@ cdef class Router:
 
     cdef int _decide(self, Known known, object hint, bint bound) except? -99:
         cdef int64_t mask
-        self.reading, self.executes = known.note, False
+        self.reading, self.executes, self.known = known.note, False, known
+        self.outcome = BY_KEY
         if known.ready.plan.verdict is not ROUTED or hint is not None or self._hinted:
             return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
         mask = known.ready.evaluate(self._call)
@@ -233,7 +266,7 @@ cdef class Router:
 
     def _nowhere(self, Known known):
         """No shard has a row of it, which any of them says; but a row that is to be put somewhere has to have a place."""
-        plan = known.ready.plan
+        plan, self.outcome = known.ready.plan, TO_ANY
         if not known.note.inserts:
             return ANYWHERE
         written = [found.table.split(".", 1) for found in plan.occurrences if found.writes and found.kind == "sharded"]
@@ -246,6 +279,7 @@ cdef class Router:
 
     def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
         plan, self.executes = known.ready.plan, known.note.executes
+        self.outcome = OUTCOME_OF[plan.verdict]
         try:
             said = self._said(sql, hint)
             if plan.verdict is Verdict.SESSION:
@@ -259,6 +293,7 @@ cdef class Router:
         if plan.verdict is ROUTED:
             return self._choose(known, said, bound)
         if said is not None and not (plan.verdict is Verdict.EVERY and plan.writes):
+            self.outcome = AS_SAID
             return said
         if plan.verdict is Verdict.EVERY and len(self.sharding.shards) > 1:
             return self._refuse_several(plan)
@@ -282,6 +317,7 @@ cdef class Router:
         if wide == 0 and known.note.inserts:
             return self._by_mask(known, mask, bound)  # no word of the client's makes a place for such a row
         if wide >> said & 1 or wide == 0:
+            self.outcome = BY_KEY if wide == 1 << said else AS_SAID
             return said
         if self._hinted:
             names = ", ".join(self.sharding.names_of(wide))
@@ -291,6 +327,7 @@ cdef class Router:
 
     def _of_session(self, Known known, bytes sql, said):
         if self._hinted:
+            self.outcome = AS_SAID
             return said
         if known.note.listens:
             return self.home  # where notifications are
@@ -302,10 +339,12 @@ cdef class Router:
         return SESSION
 
     def _refuse_several(self, plan):
-        return self._refuse(refused(plan.unless_single or plan.refusal))
+        self._refuse(refused(plan.unless_single or plan.refusal))
+        self.outcome = OVER_SEVERAL
+        return REFUSED
 
     cdef int _refuse(self, error) except? -99:
-        self.refusal = error
+        self.refusal, self.outcome = error, OTHERWISE_REFUSED
         return REFUSED
 
 

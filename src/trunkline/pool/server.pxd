@@ -2,6 +2,7 @@
 from trunkline.net.link cimport Link
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
+from trunkline.routing.plans.plan_cache cimport Known
 from trunkline.routing.text.lexer cimport Vocabulary
 
 cdef enum Before:         # what has to be done before a statement may be parsed; bits
@@ -86,6 +87,7 @@ cdef class ServerLink(Link):
     cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
     cdef unsigned long long commit_unit   # the last that may have committed, by the number of its ReadyForQuery
     cdef readonly double idle_since, request_at
+    cdef public Known timed               # of a database with shards: whose time the unit under way is, or None
     cdef readonly double begun_at         # when the lease began; of a sticky lessee, its transaction
     cdef public double opened_at
 

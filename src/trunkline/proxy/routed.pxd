@@ -1,7 +1,8 @@
 # A client of a database with shards: the C side of the contract in routed.pyx.
-from trunkline.execution.router cimport Context, Router
+from trunkline.execution.router cimport Context, Outcome, Router
 from trunkline.protocol.scanner cimport Frame
 from trunkline.proxy.client cimport ClientLink
+from trunkline.routing.plans.plan_cache cimport Known
 
 cdef enum:            # what routing answers beside what a step does (steps.pxd)
     GO = 3            # the step may be taken: the client has the right server, or leases from the right pool
@@ -15,12 +16,15 @@ cdef class Route:
     cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead
+    cdef Known known               # of the frame that is being routed, or None; and what was decided
+    cdef Outcome outcome
     cdef int generation            # of the router, as `pools` and all below were made by
     cdef object params             # of the client, as the next two were made from
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None
 
+cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
 cdef bytes ready_without_server(Route own)
 cdef bytes give_up_block(ClientLink client)
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -21,7 +21,7 @@ from trunkline.proxy.collector import KEPT_BYTES as ROOM
 from trunkline.proxy.collector import Collector
 from trunkline.proxy.lost_block import LostBlock
 
-from trunkline.execution.router cimport ANYWHERE, EXPLAINED, REFUSED, SESSION, Router
+from trunkline.execution.router cimport ANYWHERE, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.pool.prepared cimport begin
@@ -53,6 +53,7 @@ cdef class Route:
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
     """Before a step that needs a server; `end` is the end of what is here behind the frame."""
     cdef Route own = client.route
+    own.known = None
     if own.generation != own.router.generation:
         read_shards(client, own)
     elif own.params is not client.params:
@@ -112,6 +113,8 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         if ahead.type == c'P' and bodies is None:
             bodies = {}
         decision = decide(client, own, &ahead, bodies)
+        if ahead.data == frame.data:
+            own.known, own.outcome = own.router.known, own.router.outcome
         if decision >= 0 or ahead.type not in b"PBDEC":
             return decision
         if decision == REFUSED or decision == EXPLAINED:
@@ -125,6 +128,16 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         if ahead.size < HEADER_BYTES or ahead.size > client.max_bytes:
             break  # no message is like that: it is refused when its turn comes
     return ANYWHERE
+
+
+cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
+    """Behind a step, whose answer it returns: a statement that runs counts, and the first of a unit has its time."""
+    cdef Route own = client.route
+    if taken == DONE and own.known is not None and (frame.type == c'Q' or frame.type == c'B'):
+        own.router.count(own.known, own.outcome, own.shard)
+        if client.server is not None and client.server.timed is None:
+            client.server.timed = own.known
+    return taken
 
 
 cdef int collect(ClientLink client, Frame *frame, const unsigned char *end, Py_ssize_t needed) except? -99:
@@ -241,11 +254,13 @@ cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *:
         if own.held is not None:
             return False  # the server has a warning for that
         own.held = [own.router.text]
+        own.router.count(own.known, own.outcome, -1)
         client.write(command_complete(tag) + IN_BLOCK)
         return True
     if own.held is None:
         return False
     own.held = None
+    own.router.count(own.known, own.outcome, -1)
     client.write(command_complete(tag) + IDLE_READY)
     return True
 
@@ -299,7 +314,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     if session.status == c'E' and session.count == 0 and not is_several(frame):
         return GO  # it ends the failed block, or fails in it
     if decision == REFUSED:
-        return fail(client, frame, own.router.refusal)
+        return fail(client, frame, own.router.refusal, own.outcome)
     if decision < 0 or decision == own.shard:
         return go(client, own, frame, decision)
     if session.count:
@@ -315,7 +330,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
-    return fail(client, frame, own.router.spans(own.shard, decision, client.sticky))
+    return fail(client, frame, own.router.spans(own.shard, decision, client.sticky), OTHERWISE_REFUSED)
 
 
 cdef bint is_several(Frame *frame):
@@ -335,6 +350,7 @@ cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcep
 cdef int refuse(ClientLink client, Route own, Frame *frame) except -1:
     """Without a server and outside a block: one error, and what comes after one."""
     cdef bytes said = error_response(own.router.refusal)
+    own.router.count(own.known, own.outcome, -1)
     if frame.type == c'Q' or frame.type == c'F':
         said += IDLE_READY
     else:
@@ -343,11 +359,13 @@ cdef int refuse(ClientLink client, Route own, Frame *frame) except -1:
     return DONE
 
 
-cdef int fail(ClientLink client, Frame *frame, error) except -1:
+cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1:
     """A statement that fails goes in the place of the one that is refused, and our words in the place of its error's."""
     cdef ServerLink server = client.server
     cdef bint simple = frame.type == c'Q' or frame.type == c'F'
     cdef bytes asked = FAILING_QUERY if simple else FAILING_BIND
+    cdef Route own = client.route
+    own.router.count(own.known, outcome, -1)
     server.close_needed |= simple and server.session.in_batch()
     begin(client)
     server.session.expect(QUERY if simple else BIND, FORWARD, Refused(error_response(error)))

@@ -28,7 +28,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
 from trunkline.routing.text.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
-from trunkline.proxy.routed cimport GO, INSTEAD, Route, ready_without_server, route
+from trunkline.proxy.routed cimport GO, INSTEAD, Route, note_sent, ready_without_server, route
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ cdef int take_routed(ClientLink client, Frame *frame, int step) except -1:
         other.data = <unsigned char *>PyBytes_AS_STRING(instead)
         other.size = other.have = PyBytes_GET_SIZE(instead)
         return take_leased(client, &other, step)
-    return take_leased(client, frame, step) if answer == GO else answer
+    return note_sent(client, frame, take_leased(client, frame, step)) if answer == GO else answer
 
 
 cdef int take_leased(ClientLink client, Frame *frame, int step) except -1:

@@ -13,8 +13,9 @@ cdef struct FixedLiteral:        # whose text a plan depends on
 cdef class Known:
     cdef readonly ReadyPlan ready
     cdef readonly object note            # whatever else the caller knows of such a text
-    cdef public unsigned long long calls # the caller counts
-    cdef public double time_us
+    cdef public unsigned long long calls # the caller counts, as the next two
+    cdef public double time_s
+    cdef public uint64_t shards          # a bit for each that it went to
     cdef FixedLiteral *fixed
     cdef Py_ssize_t fixed_count
     cdef bytes texts
@@ -29,7 +30,8 @@ cdef class Entry:
     cdef readonly int64_t context
     cdef Known first                     # the one that was used last
     cdef unsigned long long past_calls   # of those that are no more known
-    cdef double past_time_us
+    cdef double past_time_s
+    cdef uint64_t past_shards
     cdef PyObject *beside                # the next Entry at its place of the table
     cdef PyObject *newer                 # in the order of their use
     cdef PyObject *older

@@ -6,7 +6,8 @@ class Known:
     ready: ReadyPlan
     note: object
     calls: int
-    time_us: float
+    time_s: float
+    shards: int
 
 class Entry:
     context: int
@@ -19,7 +20,9 @@ class Entry:
     @property
     def calls(self) -> int: ...
     @property
-    def time_us(self) -> float: ...
+    def time_s(self) -> float: ...
+    @property
+    def shards(self) -> int: ...
 
 class PlanCache:
     capacity: int

@@ -92,8 +92,15 @@ cdef class Entry:
         return self.past_calls + sum([known.calls for known in self.variants])
 
     @property
-    def time_us(self):
-        return self.past_time_us + sum([known.time_us for known in self.variants])
+    def time_s(self):
+        return self.past_time_s + sum([known.time_s for known in self.variants])
+
+    @property
+    def shards(self):
+        found = self.past_shards
+        for known in self.variants:
+            found |= known.shards
+        return found
 
     def _forget_last(self):
         """The variant that has not been used for longest; returns its size."""
@@ -102,7 +109,8 @@ cdef class Entry:
             known = known.next
         last, known.next = known.next, None
         self.past_calls += last.calls
-        self.past_time_us += last.time_us
+        self.past_time_s += last.time_s
+        self.past_shards |= last.shards
         return last.size
 
 

@@ -120,9 +120,10 @@ def test_counts_of_a_template_are_those_of_all_its_variants() -> None:
     for number, calls in ((1, 3), (2, 4)):
         known = put(cache, b"SELECT a FROM t ORDER BY %d" % number, b"%d" % number)
         known.calls += calls
-        known.time_us += 1.5
+        known.time_s += 1.5
+        known.shards |= number
     (entry,) = cache.by_use()
-    assert (entry.template, entry.calls, entry.time_us) == ("select a from t order by ?", 7, 3.0)
+    assert (entry.template, entry.calls, entry.time_s, entry.shards) == ("select a from t order by ?", 7, 3.0, 3)
 
 
 @pytest.mark.parametrize("sql", [b"SELECT 'a", b"SELECT 1a", b"SELECT " + b"x," * 20_000 + b"1"])
