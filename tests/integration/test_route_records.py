@@ -135,7 +135,7 @@ async def test_explain_route_heeds_what_the_client_says_itself(wire: Wire) -> No
     assert not [line for line in await explained(wire, "/* trunkline: shard=s1 */", everywhere) if "Refused" in line]
     against = await explained(wire, "/* trunkline: shard=s1 */", keyed)
     assert against[0] == "Route: refused"
-    assert "  Refused: a comment says shard s1, and the key of the statement s0" in against
+    assert "  Refused: a comment says shard s1, and the statement concerns s0" in against
     unknown = await explained(wire, "/* trunkline: shard=s9 */", everywhere)
     assert (unknown[0], unknown[-1]) == ("Route: refused", "  Hint: There are s0, s1.")
     assert errors(await wire.query("/* trunkline: shard=s9 */ SELECT 1")) == ["42704"]
@@ -156,6 +156,20 @@ async def test_explain_route_heeds_settings_in_both_protocols(wire: Wire) -> Non
     assert (await explained(wire, "SELECT 1 FROM customers"))[:2] == chosen
     await wire.query("RESET trunkline.shard")
     assert (await explained(wire, "SELECT 1 FROM customers"))[0] == "Route: several shards"
+
+
+async def test_no_word_of_a_client_sends_what_is_at_home_to_another_shard(wire: Wire) -> None:
+    """It would find other rows there, or none; the system's catalogs are on every shard."""
+    await wire.query("INSERT INTO notes VALUES (1, 'at home')")
+    against = "/* trunkline: shard=s1 */ SELECT body FROM notes"
+    assert errors(await wire.query(against)) == ["0A000"]
+    assert "  Refused: a comment says shard s1, and the statement concerns s0" in await explained(wire, against)
+    assert rows(await wire.query("/* trunkline: shard=s0 */ SELECT body FROM notes")) == [[b"at home"]]
+    await wire.query("SET trunkline.shard = 's1'")
+    assert rows(await wire.query("SELECT body FROM notes")) == [[b"at home"]]
+    assert (await explained(wire, "SELECT body FROM notes"))[:2] == ["Route: the home shard", "  Shards: s0"]
+    catalog = "SELECT datname FROM pg_database WHERE datname = current_database()"
+    assert rows(await wire.query(catalog)) == [[f"{DATABASE}_s1".encode()]]
 
 
 async def test_an_explanation_leaves_no_trace(proxy: Proxy, wire: Wire) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from trunkline.errors import StatementRefused, UnknownShard
 from trunkline.routing.keys import values
 from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, Kind, NotCoercible, Sharding, TableRule
+from trunkline.routing.plans.plan import RoutePlan
 
 _WORD = re.compile(r"(shard|key|table)\s*=\s*(?:'([^']*)'|([^\s'*,;]+))")
 _SET = re.compile(
@@ -43,6 +44,17 @@ def shard_of_settings(extra: Mapping[bytes, bytes], sharding: Sharding) -> int |
         if extra.get(b"trunkline." + name.encode())
     }
     return shard_of(said, sharding)
+
+
+def may_choose(plan: RoutePlan, by_comment: bool) -> bool:
+    """Whether a word of the client's can send a statement that would go home to another shard.
+
+    Every shard has the system's catalogs. A sequence that only a comment asks of another shard is meant to be that
+    shard's own; but a home table is nowhere else.
+    """
+    if not plan.occurrences:
+        return by_comment
+    return all(found.kind == "system" for found in plan.occurrences)
 
 
 def setting_of(sql: bytes) -> tuple[bytes, bytes] | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from trunkline.errors import TrunklineError
 from trunkline.execution.explanation import lines
-from trunkline.execution.hints import shard_of_comment
+from trunkline.execution.hints import may_choose, shard_of_comment
 from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, NotCoercible, Sharding
 from trunkline.routing.planning.describe import is_single
 from trunkline.routing.planning.planner import plan as make_plan
@@ -186,12 +186,13 @@ class Judge:
             return mask, Refusal(error.message, error.hint or "", error.sqlstate)
         if plan.verdict is Verdict.EVERY and plan.writes:
             return mask, None
-        wide = self.sharding.every if mask is None or plan.verdict is not Verdict.ROUTED else mask
+        free = plan.verdict is not Verdict.ROUTED and (plan.verdict is not Verdict.HOME or may_choose(plan, True))
+        wide = self.sharding.every if mask is None or free else mask
         if wide >> said & 1 or wide == 0:
             return 1 << said, None
         names = ", ".join(self.sharding.names_of(wide))
         name = self.sharding.shards[said]
-        return mask, Refusal(f"a comment says shard {name}, and the key of the statement {names}")
+        return mask, Refusal(f"a comment says shard {name}, and the statement concerns {names}")
 
     def _share(self, plan: RoutePlan, mask: int | None, refusal: Refusal | None) -> Share:
         if refusal is not None:

@@ -22,7 +22,7 @@ from libc.string cimport memchr, memset
 
 from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
 from trunkline.execution.explanation import as_query, lines
-from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
 from trunkline.execution.reading import Reading, explained_by, read
 from trunkline.execution.search_path import path_of
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
@@ -74,14 +74,9 @@ cdef class Router:
 
     def counts(self):
         """How many statements had which outcome at which shard ("" is none), but for what has never happened."""
-        cdef int outcome, shard
-        found = []
-        for outcome in range(<int>OUTCOMES):
-            for shard in range(MAX_SHARDS + 1):
-                if self._counts[outcome][shard]:
-                    name = self.sharding.shards[shard] if shard < MAX_SHARDS else ""
-                    found.append((OUTCOME_NAMES[outcome], name, self._counts[outcome][shard]))
-        return found
+        names = dict(enumerate(self.sharding.shards)) | {MAX_SHARDS: ""}
+        found = [(one, shard, self._counts[one][shard]) for one in range(<int>OUTCOMES) for shard in names]
+        return [(OUTCOME_NAMES[outcome], names[shard], count) for outcome, shard, count in found if count]
 
     def session_of(self, params, str user):
         """What decisions need of a session's settings: its Context, and the shard that they say.
@@ -292,6 +287,8 @@ cdef class Router:
             return self._refuse(refused(plan.refusal))
         if plan.verdict is ROUTED:
             return self._choose(known, said, bound)
+        if said is not None and plan.verdict is Verdict.HOME and not may_choose(plan, self._hinted):
+            return self._against(said, 1 << self.home) if self._hinted and said != self.home else self.home
         if said is not None and not (plan.verdict is Verdict.EVERY and plan.writes):
             self.outcome = AS_SAID
             return said
@@ -319,11 +316,11 @@ cdef class Router:
         if wide >> said & 1 or wide == 0:
             self.outcome = BY_KEY if wide == 1 << said else AS_SAID
             return said
-        if self._hinted:
-            names = ", ".join(self.sharding.names_of(wide))
-            error = StatementRefused(f"a comment says shard {self.sharding.shards[said]}, and the key of the statement {names}")
-            return self._refuse(error)
-        return self._by_mask(known, mask, bound)
+        return self._against(said, wide) if self._hinted else self._by_mask(known, mask, bound)
+
+    def _against(self, int said, wide):
+        names = ", ".join(self.sharding.names_of(wide))
+        return self._refuse(StatementRefused(f"a comment says shard {self.sharding.shards[said]}, and the statement concerns {names}"))
 
     def _of_session(self, Known known, bytes sql, said):
         if self._hinted:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from trunkline.errors import StatementRefused, UnknownShard
-from trunkline.execution.hints import setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
 from trunkline.routing.keys.shard_functions import Rule, make_function
 from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
+from trunkline.routing.plans.plan import Fixed, Occurrence, RoutePlan, Verdict
 
 MODULO = make_function("modulo", Rule(types=("int8",), shards=("s0", "s1")))
 BY_ID = TableRule(Kind.SHARDED, ("id",), MODULO, "customers")
@@ -62,3 +63,16 @@ def test_settings_say_the_same() -> None:
 )
 def test_a_set_of_one_of_them_is_known(sql: bytes, said: tuple[bytes, bytes] | None) -> None:
     assert setting_of(sql) == said
+
+
+def home_plan(*kinds: str) -> RoutePlan:
+    return RoutePlan(Verdict.HOME, occurrences=tuple(Occurrence("x.y", "", kind, Fixed(1), "") for kind in kinds))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "by_comment", "by_setting"),
+    [(("home",), False, False), (("system",), True, True), (("system", "home"), False, False), ((), True, False)],
+)
+def test_what_is_only_at_home_stays_there(kinds: tuple[str, ...], by_comment: bool, by_setting: bool) -> None:
+    assert may_choose(home_plan(*kinds), by_comment=True) is by_comment
+    assert may_choose(home_plan(*kinds), by_comment=False) is by_setting
