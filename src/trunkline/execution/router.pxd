@@ -8,6 +8,7 @@ cdef enum:               # instead of the number of a shard
     REFUSED = -2         # `refusal` says why
     SESSION = -3         # a statement of the session's: BEGIN, SET and the like
     EXPLAINED = -4       # EXPLAIN (ROUTE): `instead` is to be run in its place
+    APART = -5           # `wanted` is to be planned first, which takes its time
 
 cdef enum Outcome:       # what became of a statement; the names are in router.pyx
     BY_KEY, TO_HOME, TO_ANY, IN_SESSION, AS_SAID, OVER_SEVERAL, OTHERWISE_REFUSED
@@ -30,6 +31,8 @@ cdef class Router:
     cdef readonly PlanCache cache
     cdef readonly object refusal       # of the last decision, if it was REFUSED: a TrunklineError
     cdef readonly bytes instead        # of the last that was EXPLAINED
+    cdef readonly object wanted        # of the last that was APART: an Apart without a plan
+    cdef list planned                  # what has been planned apart for the client whose turn it is; or None
     cdef readonly bytes text           # of the last that was SESSION
     cdef readonly object said          # of that, if it is a SET of trunkline's own: its name and value; or None
     cdef readonly object reading       # Reading of the last statement
@@ -47,6 +50,7 @@ cdef class Router:
     cdef Known known                   # what is known of the text of the last decision, or None
     cdef Outcome outcome               # of the last decision, once it is carried out
     cdef void count(self, Known known, Outcome outcome, int shard) noexcept
+    cdef int _unknown(self, int explained) noexcept
     cdef readonly bint executes        # the last statement may run one that was prepared
     cdef int refuse_execute(self) except? -99
     cdef int forget(self) except -1

@@ -5,6 +5,12 @@ from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.plans.plan_cache import PlanCache
 from trunkline.routing.schema.catalog import Catalog
 
+class Context:
+    number: int
+    path: tuple[str, ...]
+    standard: bool
+    utf8: bool
+
 class Router:
     database: str
     sharding: Sharding

@@ -21,12 +21,14 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memchr, memset
 
 from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
+from trunkline.execution.apart import Apart
 from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
 from trunkline.execution.reading import Reading, explained_by, read
 from trunkline.execution.search_path import path_of
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planning.planner import plan as make_plan
+from trunkline.routing.sql import MAX_BYTES
 
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.plans.call cimport Call
@@ -102,7 +104,9 @@ cdef class Router:
 
     def spans(self, int held, int wanted, bint pinned):
         """Why a statement for one shard cannot run in a transaction, or for a client, that is on another."""
-        names = self.sharding.shards
+        names, plan = self.sharding.shards, self.reading.plan
+        if plan.verdict is Verdict.HOME and not plan.occurrences and plan.unless_single is not None:
+            return refused(plan.unless_single)  # it does not parse
         concerns = f"and the statement concerns shard {names[wanted]}"
         if not pinned:
             return TransactionSpansShards(f"this transaction is on shard {names[held]}, {concerns}")
@@ -127,9 +131,7 @@ cdef class Router:
         cdef Known known
         self._parsing = False
         known = self._look(text, length(text, n), context, hint)
-        if known is None:
-            return REFUSED if self.refusal is not None else EXPLAINED
-        return self._decide(known, hint, True)
+        return self._decide(known, hint, True) if known is not None else self._unknown(EXPLAINED)
 
     cdef int of_parse(self, const unsigned char *body, Py_ssize_t n, Context context, object hint) except? -99:
         """Of a Parse from its text on. Without its parameters some of them say nothing yet: ANYWHERE."""
@@ -138,9 +140,7 @@ cdef class Router:
             return ANYWHERE  # malformed, as the server will say
         self._parsing = True
         known = self._look(body, length(body, n), context, hint)
-        if known is None:
-            return REFUSED if self.refusal is not None else EXPLAINED
-        return self._decide(known, hint, False)
+        return self._decide(known, hint, False) if known is not None else self._unknown(EXPLAINED)
 
     cdef int of_bind(self, object statement, const unsigned char *bind, Py_ssize_t n, Context context,
                      object hint) except? -99:
@@ -163,7 +163,7 @@ cdef class Router:
         else:
             known = self._look(text, size, context, hint)
             if known is None:
-                return REFUSED if self.refusal is not None else ANYWHERE
+                return self._unknown(ANYWHERE)
             if type(statement) is Statement and not known.ready.uses_literals and not self._hinted:
                 (<Statement>statement).route, (<Statement>statement).route_context = known, context
         self._call.declare(text + size + 3, oids // 4)
@@ -175,9 +175,9 @@ cdef class Router:
         return self._decide(known, hint, True)
 
     cdef Known _look(self, const unsigned char *text, Py_ssize_t n, Context context, object hint):
-        """What is known of a text; None if there is a `refusal`, or else `instead`, the answer to EXPLAIN (ROUTE)."""
+        """What is known of a text; None if there is a `refusal`, or its plan is `wanted`, or else it is explained."""
         cdef Known known
-        self.refusal = None
+        self.refusal = self.wanted = None
         if not context.utf8 and has_high_byte(text, n):
             self._refuse(StatementRefused(FOREIGN, hint=USE_UTF8))
             return None
@@ -200,14 +200,31 @@ cdef class Router:
         if not context.standard and self._literals.ambiguous:
             self._refuse(StatementRefused(AMBIGUOUS, hint="Write E'...' where a backslash is meant as an escape."))
             return None
-        plan = make_plan(sql, self.catalog, self.sharding, context.path)
-        return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan))
+        plan = self._plan_of(sql, context)
+        return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan)) if plan is not None else None
+
+    def _plan_of(self, bytes sql, Context context):
+        """None for a long text that has not been planned apart."""
+        if len(sql) <= MAX_BYTES:
+            return make_plan(sql, self.catalog, self.sharding, context.path)
+        for one in self.planned or ():
+            if one.is_of(sql, context):
+                one.used = True
+                return one.plan
+        self.wanted = Apart(sql, context)
+        return None
+
+    cdef int _unknown(self, int explained) noexcept:
+        """The decision on a text of which `_look` has found nothing."""
+        return REFUSED if self.refusal is not None else APART if self.wanted is not None else explained
 
     def _explain(self, bytes inner, Context context, hint):
         """What is decided of the statement, by a plan made anew: one that is kept has no literals in its words."""
         if explained_by(inner) is not None:
             return as_query(iter(("Route: answered by the proxy itself",)))
-        plan = make_plan(inner, self.catalog, self.sharding, context.path)
+        plan = self._plan_of(inner, context)
+        if plan is None:
+            return None
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
         literals, call, usual = Fingerprint(inner), Call(inner), self._call
         known = Known(ReadyPlan(plan, literals, inner), read(inner, plan), literals, inner)

@@ -15,6 +15,7 @@ class ClientLink(Lessee):
     state: int
     session: Any
     lost: LostBlock | None
+    route: Route | None
     cancel_wanted: bool
     copy_syncs: int
     eof: bool

@@ -179,6 +179,7 @@ cdef class ClientLink(Lessee):
             self.end(error)
             return
         error.severity = "ERROR"  # a shard that is down concerns its own statements only
+        self.cancel_wanted = False
         ready = give_up_block(self)
         extended_batch = self.kept is not None and self.kept[:1] not in (b"Q", b"F")
         self.write(error_response(error))

@@ -22,6 +22,8 @@ cdef class Route:
     cdef object params             # of the client, as the next two were made from
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
+    cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
+    cdef readonly object awaited   # what is being planned for it now: an Apart, or None
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None
 
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1

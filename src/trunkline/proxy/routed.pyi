@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 
+from trunkline.execution.apart import Apart
 from trunkline.execution.router import Router
 from trunkline.pool.leases import Leases
 
@@ -7,4 +8,5 @@ class Route:
     router: Router
     pools: Sequence[Leases]
     shard: int
+    awaited: Apart | None
     def __init__(self, router: Router, find_pools: Callable[[], Sequence[Leases]]) -> None: ...

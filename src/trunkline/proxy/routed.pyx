@@ -10,6 +10,7 @@ Rules:
 2. BEGIN waits (`Route.held`) for the first statement that says where; the server hears it first, as a query of ours.
 3. A block in which nothing was done that a shard has to do with may begin anew on another (`Route.history`).
 4. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
+5. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -21,7 +22,7 @@ from trunkline.proxy.collector import KEPT_BYTES as ROOM
 from trunkline.proxy.collector import Collector
 from trunkline.proxy.lost_block import LostBlock
 
-from trunkline.execution.router cimport ANYWHERE, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
+from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.pool.prepared cimport begin
@@ -29,6 +30,7 @@ from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
 from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
@@ -58,6 +60,7 @@ cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except
         read_shards(client, own)
     elif own.params is not client.params:
         read_params(client, own)
+    own.awaited = None
     if client.server is None:
         return choose(client, own, frame, end)
     if own.held is not None:
@@ -89,6 +92,8 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     decision = look_ahead(client, own, frame, end)
     if decision == MORE:
         return WAIT
+    if decision == APART:
+        return wait_for_plan(client, own)
     if decision == SESSION and frame.type == c'Q' and answer_block(client, own, frame):
         return DONE
     if decision == REFUSED and own.held is None:
@@ -107,6 +112,8 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
     cdef Frame ahead = frame[0]
     cdef int decision
     cdef dict bodies = None
+    if own.planned is not None:
+        begin_again(own)
     while ahead.type in b"PBDEC" or ahead.data == frame.data:
         if ahead.have < ahead.size:
             return collect(client, frame, end, ahead.data + ahead.size - frame.data)
@@ -115,7 +122,7 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         decision = decide(client, own, &ahead, bodies)
         if ahead.data == frame.data:
             own.known, own.outcome = own.router.known, own.router.outcome
-        if decision >= 0 or ahead.type not in b"PBDEC":
+        if decision >= 0 or decision == APART or ahead.type not in b"PBDEC":
             return decision
         if decision == REFUSED or decision == EXPLAINED:
             return decision if ahead.data == frame.data else ANYWHERE  # what comes before it is answered first
@@ -151,6 +158,7 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
     """Where this one has to go, or why it goes nowhere; `bodies` as for `place_of`."""
     cdef int decision
     own.router.forget()
+    own.router.planned = own.planned
     decision = place_of(client, own, frame, bodies)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
@@ -215,6 +223,8 @@ cdef int note_setting(ClientLink client, Route own) except -1:
 cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     """The step may be taken; what has to be told another server, if the block should begin anew there, is kept."""
     own.instead = None
+    if frame.type == c'Q':
+        own.planned = None
     if decision == EXPLAINED:
         own.instead = explained(own, frame)
         return INSTEAD
@@ -313,6 +323,8 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return WAIT
     if session.status == c'E' and session.count == 0 and not is_several(frame):
         return GO  # it ends the failed block, or fails in it
+    if decision == APART:
+        return leave_to_plan(client, own)
     if decision == REFUSED:
         return fail(client, frame, own.router.refusal, own.outcome)
     if decision < 0 or decision == own.shard:

@@ -171,6 +171,8 @@ cdef int sight_of_bound(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
+    if client.route is not None:
+        (<Route>client.route).planned = None
     if client.server is None and frame.size == HEADER_BYTES:
         client.write(IDLE_READY if client.route is None else ready_without_server(client.route))  # nothing is open
         return DONE

@@ -5,10 +5,12 @@ objects. A text that does not parse has no tree: the server will say so in its o
 
 libpg_query checks its own stack: 100,000 parentheses are a syntax error to it as they are to the server ("memory
 exhausted"), and deeper trees than it has stack for are `TooDeep`, as are those deeper than orjson reads (1024 levels).
+Trees are larger than their texts, up to a hundred times: there is a limit to that too.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +20,7 @@ from trunkline.routing.plans.plan import Literal
 Node = dict[str, Any]
 
 MAX_BYTES = 65536  # of a text that is parsed while others wait
+MAX_NODES = 500_000  # of a tree, which then takes some 150 MB
 
 
 class Unparsed(Exception):
@@ -30,6 +33,10 @@ class SyntaxProblem(Unparsed):
 
 class TooDeep(Unparsed):
     """The server might take it: nothing is known of what it means."""
+
+
+class TooLarge(Unparsed):
+    """The server might take it: its tree would have more than MAX_NODES."""
 
 
 class NotUtf8(Unparsed):
@@ -48,18 +55,36 @@ def parse(sql: bytes) -> list[tuple[str, Node]] | None:
 
 def parse_any(sql: bytes) -> list[tuple[str, Node]]:
     """The same for a text of any length; raises the kind of Unparsed that it is."""
-    import orjson
     from pglast.parser import ParseError, parse_sql_json
 
     try:
-        tree = orjson.loads(parse_sql_json(sql.decode()))
+        text = parse_sql_json(sql.decode())
     except UnicodeDecodeError as problem:
         raise NotUtf8 from problem
+    except ParseError as problem:
+        said = str(problem.args[0])
+        raise (TooDeep if "stack depth" in said else SyntaxProblem)(said) from problem
+    if text.count("{") > MAX_NODES:
+        raise TooLarge
+    tree = _read(text) if len(sql) <= MAX_BYTES else _read_slowly(text)
+    return [only(statement["stmt"]) for statement in tree.get("stmts", ()) if "stmt" in statement]
+
+
+def _read(tree: str) -> Any:
+    import orjson
+
+    try:
+        return orjson.loads(tree)
     except orjson.JSONDecodeError as problem:
         raise TooDeep from problem
-    except ParseError as problem:
-        raise (TooDeep if "stack depth" in str(problem) else SyntaxProblem) from problem
-    return [only(statement["stmt"]) for statement in tree.get("stmts", ()) if "stmt" in statement]
+
+
+def _read_slowly(tree: str) -> Any:
+    """The same in a thread of its own: a function in Python, called at each node, lets other threads have a turn."""
+    try:
+        return json.loads(tree, object_hook=lambda node: node)
+    except RecursionError as problem:
+        raise TooDeep from problem
 
 
 def parse_plpgsql(create_function: str) -> Any | None:

@@ -1,4 +1,7 @@
-"""Statements on their way to servers: renamed, injected, answered by us, and evicted."""
+"""Statements on their way to servers: renamed, injected, answered by us, and evicted.
+
+Equal texts are one statement in this process: a test that needs one of which no client was told the result has its own.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ async def test_another_server_gets_a_parse_of_ours_and_its_answer_is_swallowed()
     async with relay() as made:
         _, client = made.client()
         first, far_first = made.server()
-        client.send(parse(b"a", b"select 1"), SYNC)
+        client.send(parse(b"a", b"select 11"), SYNC)
         made.turn()
         far_first.send(PARSE_COMPLETE, READY)
         made.turn()
@@ -54,10 +57,10 @@ async def test_the_least_recently_used_statement_is_closed() -> None:
     async with relay(max_prepared_statements=1) as made:
         _, client = made.client()
         server, far = made.server()
-        client.send(parse(b"a", b"select 1"), parse(b"b", b"select 2"), bind(b"a"), execute(), SYNC)
+        client.send(parse(b"a", b"select 12"), parse(b"b", b"select 13"), bind(b"a"), execute(), SYNC)
         made.turn()
         assert far.kinds() == "PPCPCBES"
         far.send(PARSE_COMPLETE, PARSE_COMPLETE, b"3\0\0\0\4", PARSE_COMPLETE, b"3\0\0\0\4", BIND_COMPLETE, DONE, READY)
         made.turn()
         assert client.kinds() == "112CZ"
-        assert [statement.body for statement in server.prepared] == [b"select 1\0\0\0"]
+        assert [statement.body for statement in server.prepared] == [b"select 12\0\0\0"]

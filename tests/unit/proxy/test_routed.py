@@ -199,6 +199,6 @@ async def test_a_server_that_is_lost_at_begin_is_no_begun_transaction() -> None:
         assert on.odd.frames() == []
 
 
-def bind_to(key: int) -> bytes:
+def bind_to(key: int, name: bytes = b"") -> bytes:
     text = b"%d" % key
-    return message(b"B", b"\0\0" + b"\0\0\0\1" + len(text).to_bytes(4, "big") + text + b"\0\0")
+    return message(b"B", b"\0" + name + b"\0" + b"\0\0\0\1" + len(text).to_bytes(4, "big") + text + b"\0\0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.routing.sql import MAX_BYTES, only, parse, walk
+from trunkline.routing.sql import MAX_BYTES, MAX_NODES, TooDeep, TooLarge, only, parse, parse_any, walk
 
 
 def test_statements_come_with_the_names_of_their_nodes() -> None:
@@ -32,3 +32,15 @@ def test_a_walk_reaches_every_node() -> None:
     assert name == "SelectStmt"
     functions = [only(value["funcname"][-1])[1]["sval"] for key, value in walk(node) if key == "FuncCall"]
     assert sorted(functions) == ["f", "g", "h"]
+
+
+def test_a_long_text_has_the_tree_of_a_short_one() -> None:
+    short = b"SELECT 'a' || E'\\n\\u00e9', 1.5, NULL FROM t WHERE a = $1"
+    assert parse_any(short + b" " * MAX_BYTES) == parse_any(short)
+    with pytest.raises(TooDeep):
+        parse_any(b"SELECT " + b"x" * MAX_BYTES + b" + 1" * 2000)
+
+
+def test_a_tree_has_its_limit() -> None:
+    with pytest.raises(TooLarge):
+        parse_any(b"SELECT " + b"1," * (MAX_NODES // 4) + b"1")

@@ -20,10 +20,13 @@ from trunkline.routing.planning.verdicts import conclude
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.schema.catalog import Catalog
-from trunkline.routing.sql import NotUtf8, SyntaxProblem, TooDeep, parse_any
+from trunkline.routing.sql import NotUtf8, SyntaxProblem, TooDeep, TooLarge, parse_any
 
 _TOO_COMPLEX = Refusal(
     "The statement is nested too deeply, or refers to too many views, to be planned.", "Write it flatter.", "54001"
+)
+_TOO_LARGE = Refusal(
+    "The statement has too many parts to be planned.", "Send fewer rows at a time, or one array of values.", "54001"
 )
 _NOT_UTF8 = Refusal(
     "The text of the statement is not UTF-8, so what it names is not certain.", "Use client_encoding UTF8.", "22021"
@@ -34,10 +37,13 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
     """Where a statement goes, but for the values of its keys."""
     try:
         statements = parse_any(sql)
-    except SyntaxProblem:
-        return RoutePlan(Verdict.HOME, reason="It does not parse: the home server says what is wrong with it.")
+    except SyntaxProblem as problem:
+        reason = "It does not parse: the home server says what is wrong with it."
+        return RoutePlan(Verdict.HOME, reason=reason, unless_single=Refusal(str(problem), sqlstate="42601"))
     except TooDeep:
         return _refused(_TOO_COMPLEX)
+    except TooLarge:
+        return _refused(_TOO_LARGE)
     except NotUtf8:
         return _refused(_NOT_UTF8)
     analysis = Analysis(sql, catalog, sharding, search_path, bind_select, bind_write, bind_statement)

@@ -1,0 +1,104 @@
+"""Bad input to a database with shards: what is long, deep or damaged harms nobody else, and hears the right words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.faults.conftest import unharmed
+from tests.integration.conftest import ProxyFactory
+from tests.integration.postgres import Postgres
+from tests.integration.proxy import Proxy
+from tests.integration.sharded import create, keys_of
+from tests.integration.transcript import errors, messages, session, shape
+from tests.integration.waiting import wait_until
+from tests.integration.wire import SYNC, Wire, bind, execute, parse, rows
+
+DATABASE = "shop"
+FIRST, OTHER = keys_of(0, 1)[0], keys_of(1, 1)[0]
+MEGABYTES_10 = 10_000_000
+SLOW_TO_PLAN = f"SELECT name FROM customers WHERE id = {OTHER} AND id IN ({OTHER}" + f", {OTHER}" * 60_000 + ")"
+
+
+@pytest.fixture
+async def proxy(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Proxy]:
+    settings = await create(postgres, DATABASE)
+    config = {"pool_mode": "transaction", "default_pool_size": 2}
+    started: Proxy = await start_proxy(config, databases={DATABASE: settings})
+    async with session(started, database=DATABASE) as wire:
+        for key in (FIRST, OTHER):
+            assert shape(await wire.query(f"INSERT INTO customers VALUES ({key}, '{key}')")) == "CZ"
+    async with unharmed(started):
+        yield started
+
+
+@pytest.fixture
+async def wire(proxy: Proxy) -> AsyncIterator[Wire]:
+    async with session(proxy, database=DATABASE) as logged_in:
+        yield logged_in
+        for key in (FIRST, OTHER):
+            assert rows(await logged_in.query(name_of(key))) == [[b"%d" % key]]
+
+
+def name_of(key: int) -> str:
+    return f"SELECT name FROM customers WHERE id = {key}"
+
+
+# --- deep -------------------------------------------------------------------------------------------------------------
+
+DEEP = {
+    "parentheses": "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
+    "parentheses that stay open": "SELECT " + "(" * 100_000,
+    "parentheses around a key": f"{name_of(OTHER)} AND " + "(" * 100_000 + "true" + ")" * 100_000,
+    "additions": "SELECT 1" + " + 1" * 100_000,
+    "negations": "SELECT " + "NOT " * 100_000 + "true",
+    "casts": "SELECT 1" + "::int" * 20_000,
+    "subqueries": "SELECT " + "(SELECT " * 5_000 + "1" + ")" * 5_000,
+    "unions": "SELECT 1" + " UNION SELECT 1" * 20_000,
+    "joins": "SELECT 1 FROM customers c" + " JOIN customers USING (id)" * 5_000,
+    "arrays": "SELECT " + "ARRAY[" * 20_000 + "1" + "]" * 20_000,
+}
+TOO_COMPLEX = {"54001", "42601", "53200"}  # "memory exhausted" is PostgreSQL's syntax error for too many parentheses
+
+
+@pytest.mark.parametrize("name", DEEP)
+async def test_what_is_nested_deeply_is_refused_and_nothing_crashes(wire: Wire, name: str) -> None:
+    assert set(errors(await wire.query(DEEP[name]))) <= TOO_COMPLEX
+    await wire.send(parse(DEEP[name]) + bind() + execute() + SYNC)
+    assert set(errors(await wire.read_until("Z"))) <= TOO_COMPLEX
+    await wire.query("BEGIN")
+    await wire.query(name_of(OTHER))
+    frames = await wire.query(DEEP[name])
+    assert set(errors(frames)) <= TOO_COMPLEX
+    assert frames[-1].body == (b"E" if errors(frames) else b"T")
+    await wire.query("ROLLBACK")
+
+
+async def test_parentheses_without_end_hear_what_postgresql_says_of_them(wire: Wire, postgres: Postgres) -> None:
+    async with session(postgres) as direct:
+        for sql in (DEEP["parentheses"], DEEP["parentheses around a key"]):
+            said = await direct.query(sql)
+            assert errors(said) != []
+            assert messages(await wire.query(sql)) == messages(said)
+
+
+# --- long -------------------------------------------------------------------------------------------------------------
+
+
+async def test_others_are_served_while_a_long_statement_is_planned(proxy: Proxy, wire: Wire) -> None:
+    """Whoever asks after the long statement has its answer before; were it planned on the loop, it could not."""
+    async with session(proxy, database=DATABASE) as other:
+        await wire.send_query(SLOW_TO_PLAN)
+        await wait_until(lambda: threads(proxy.pid) > 1, what="a thread plans")
+        served = 0
+        while threads(proxy.pid) > 1:
+            assert rows(await other.query(name_of(FIRST))) == [[b"%d" % FIRST]]
+            served += 1
+        assert served > 1
+        assert rows(await wire.read_until("Z")) == [[b"%d" % OTHER]]
+
+
+def threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
