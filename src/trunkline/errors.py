@@ -20,6 +20,7 @@ class TrunklineError(Exception):
     sqlstate: str = "XX000"
     severity: str = "ERROR"
     hint: str | None = None
+    position: int | None = None  # in the text of the statement, in characters, from 1
 
     def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)

@@ -394,5 +394,5 @@ cdef inline int number_of(int64_t mask) noexcept:
 def refused(refusal):
     """The error for a refusal of the planner's."""
     error = StatementRefused(refusal.reason, hint=refusal.hint or None)
-    error.sqlstate = refusal.sqlstate
+    error.sqlstate, error.position = refusal.sqlstate, refusal.position
     return error

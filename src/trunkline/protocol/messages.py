@@ -62,8 +62,11 @@ def command_complete(tag: str) -> bytes:
 
 
 def error_response(error: TrunklineError) -> bytes:
-    """ErrorResponse with the error's severity, SQLSTATE, words and hint."""
-    return message(b"E", _fields(error.severity, error.sqlstate, error.message, error.detail, error.hint))
+    """ErrorResponse with the error's severity, SQLSTATE, words, hint and position."""
+    fields = _fields(error.severity, error.sqlstate, error.message, error.detail, error.hint)
+    if error.position is not None:
+        fields = fields[:-1] + b"P%d\0\0" % error.position
+    return message(b"E", fields)
 
 
 def notice_response(sqlstate: str, text: str, *, severity: str = "NOTICE", hint: str | None = None) -> bytes:

@@ -28,7 +28,11 @@ class Unparsed(Exception):
 
 
 class SyntaxProblem(Unparsed):
-    """The server would not take it either."""
+    """The server would not take it either; `position` is where, as it would say: in characters, from 1."""
+
+    def __init__(self, said: str, position: int) -> None:
+        super().__init__(said)
+        self.position = position
 
 
 class TooDeep(Unparsed):
@@ -63,11 +67,24 @@ def parse_any(sql: bytes) -> list[tuple[str, Node]]:
         raise NotUtf8 from problem
     except ParseError as problem:
         said = str(problem.args[0])
-        raise (TooDeep if "stack depth" in said else SyntaxProblem)(said) from problem
+        if "stack depth" in said:
+            raise TooDeep from problem
+        raise SyntaxProblem(said, _position(sql.decode())) from problem
     if text.count("{") > MAX_NODES:
         raise TooLarge
     tree = _read(text) if len(sql) <= MAX_BYTES else _read_slowly(text)
     return [only(statement["stmt"]) for statement in tree.get("stmts", ()) if "stmt" in statement]
+
+
+def _position(sql: str) -> int:
+    """Of the error in a text: pglast counts right where all characters are ASCII."""
+    from pglast.parser import ParseError, parse_sql_json
+
+    try:
+        parse_sql_json(_NOT_ASCII.sub("z", sql))  # which is part of a name as well
+    except ParseError as problem:
+        return int(problem.args[1] if problem.args[1] is not None else len(sql)) + 1
+    raise AssertionError("a letter is a letter")
 
 
 def _read(tree: str) -> Any:
@@ -115,6 +132,7 @@ def walk(node: Any) -> Iterator[tuple[str, Any]]:
             todo.extend(current)
 
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|[0-9.][0-9A-Za-z_.]*(?:(?<=[eE])[+-][0-9]+)?")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.routing.sql import MAX_BYTES, MAX_NODES, TooDeep, TooLarge, only, parse, parse_any, walk
+from trunkline.routing.sql import MAX_BYTES, MAX_NODES, SyntaxProblem, TooDeep, TooLarge, only, parse, parse_any, walk
 
 
 def test_statements_come_with_the_names_of_their_nodes() -> None:
@@ -39,6 +39,17 @@ def test_a_long_text_has_the_tree_of_a_short_one() -> None:
     assert parse_any(short + b" " * MAX_BYTES) == parse_any(short)
     with pytest.raises(TooDeep):
         parse_any(b"SELECT " + b"x" * MAX_BYTES + b" + 1" * 2000)
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [("SELEKT", 1), ("SELECT 'äö' FROM WHERE", 18), ("SELECT 1 +  ", 13), ("SELECT ü; SELEKT 2", 11), ("SELECT é'", 9)],
+)
+def test_what_does_not_parse_is_wrong_where_the_server_says(text: str, position: int) -> None:
+    """As PostgreSQL counts: in characters."""
+    with pytest.raises(SyntaxProblem) as raised:
+        parse_any(text.encode())
+    assert raised.value.position == position
 
 
 def test_a_tree_has_its_limit() -> None:

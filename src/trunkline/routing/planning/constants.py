@@ -63,6 +63,8 @@ def read_as(family: str | None, source: Source, text: bytes) -> Source:
     if family not in _INTEGERS or source.type or isinstance(source, Constant):
         return source
     is_number = isinstance(source, Literal) and text[source.location : source.location + 1] in _NUMBER_BEGINS
+    if isinstance(source, Parameter):
+        return replace(source, type=family, inferred=True)
     return source if is_number else replace(source, type=family)
 
 

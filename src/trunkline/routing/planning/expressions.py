@@ -26,13 +26,14 @@ def bind_inside(analysis: Analysis, node: Any, scope: Scope, bound: Bound | None
             todo.extend(current)
             continue
         for name, value in current.items():
-            reader = _READERS.get(name)
-            if reader is not None:
-                more = reader(analysis, value, scope, bound)
-                if more:
-                    todo.extend(more)
-            elif isinstance(value, (dict, list)):
+            if type(value) is list:
                 todo.append(value)
+            elif type(value) is dict:
+                reader = _READERS.get(name)
+                if reader is None:
+                    todo.append(value)
+                elif more := reader(analysis, value, scope, bound):
+                    todo.extend(more)
     return bound
 
 

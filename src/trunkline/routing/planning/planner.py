@@ -33,13 +33,17 @@ _NOT_UTF8 = Refusal(
 )
 
 
+def _in_servers_words(problem: SyntaxProblem) -> Refusal:
+    return Refusal(str(problem), sqlstate="42601", position=problem.position)
+
+
 def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[str, ...]) -> RoutePlan:
     """Where a statement goes, but for the values of its keys."""
     try:
         statements = parse_any(sql)
     except SyntaxProblem as problem:
         reason = "It does not parse: the home server says what is wrong with it."
-        return RoutePlan(Verdict.HOME, reason=reason, unless_single=Refusal(str(problem), sqlstate="42601"))
+        return RoutePlan(Verdict.HOME, reason=reason, unless_single=_in_servers_words(problem))
     except TooDeep:
         return _refused(_TOO_COMPLEX)
     except TooLarge:

@@ -72,9 +72,7 @@ def bind_table(analysis: Analysis, found: Found, node: Node, *, writes: bool = F
     """A table, by what it is."""
     alias, columns = _alias(node)
     names = list(found.columns)
-    families = {
-        (columns[place] if place < len(columns) else name): found.columns[name] for place, name in enumerate(names)
-    }
+    families = dict(zip(columns + names[len(columns) :], found.columns.values(), strict=False))
     item = Item(
         analysis.facts.variables,
         alias or found.name,

@@ -11,6 +11,7 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+from trunkline.routing.keys.arrays import TYPE_OIDS
 from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, ShardFunction, Value
 from trunkline.routing.plans.plan import (
     All,
@@ -20,6 +21,7 @@ from trunkline.routing.plans.plan import (
     Fixed,
     In,
     InArray,
+    Literal,
     Parameter,
     Source,
     Values,
@@ -46,18 +48,39 @@ def _in(where: In, values: Values) -> int:
 
 
 def _check_one_type(where: In, values: Values) -> None:
-    """PostgreSQL gives all elements of a list one type (parse_expr.c, transformAExprIn), undeclared parameters too.
+    """PostgreSQL gives all elements of a list one type, undeclared parameters too (select_common_type).
 
     KeyUnknown where that need not be the column's: what such a parameter's bytes mean is for PostgreSQL to say.
     """
-    elements = [source for row in where.rows for source in row]
-    open_ones = [source for source in elements if isinstance(source, Parameter) and _is_open(source, values)]
-    if len(where.rows) > 1 and open_ones and len(open_ones) < len(elements):
-        raise KeyUnknown("a list with parameters of which only some have a type")
+    for place, type in enumerate(where.function.types):
+        sources = [row[place] for row in where.rows]
+        open_ones = [one for one in sources if isinstance(one, Parameter) and _is_open(one, values)]
+        if open_ones:
+            assumed = _plain(open_ones[0].type or type)
+            if not all(one in open_ones or _is_of(one, assumed, values) for one in sources):
+                raise KeyUnknown("a list of values of different types, with parameters that have none")
 
 
 def _is_open(source: Parameter, values: Values) -> bool:
-    return not source.type and not values.declared(source.number)
+    return (not source.type or source.inferred) and not values.declared(source.number)
+
+
+def _is_of(source: Source, assumed: str, values: Values) -> bool:
+    """Whether beside this element one without a type is certain to get the one that was assumed for it."""
+    if isinstance(source, Literal) and not source.type:  # a number has a type, a string has none
+        return assumed not in _NUMBERS or (assumed == "int4" and values.value(source, assumed) is not None)
+    if isinstance(source, Parameter) and (not source.type or source.inferred):
+        return _plain(TYPE_OIDS.get(values.declared(source.number), "")) == assumed
+    return _plain(source.type) == assumed
+
+
+def _plain(type: str) -> str:
+    """Without a modifier; varchar is text, for there are no operators of its own."""
+    base = type.partition("(")[0]
+    return "text" if base == "varchar" else base
+
+
+_NUMBERS = frozenset(("int2", "int4", "int8", "numeric", "float4", "float8"))
 
 
 def _in_array(where: InArray, values: Values) -> int:

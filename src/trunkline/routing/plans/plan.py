@@ -40,6 +40,7 @@ class Parameter:
 
     number: int
     type: str = ""
+    inferred: bool = False  # the type is no cast's, but that of the column it is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Refusal:
     reason: str
     hint: str = ""
     sqlstate: str = "0A000"
+    position: int | None = None  # of what is wrong, in characters, from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ class RoutePlan:
     """What the planner found. `fixed` are the literals, by location, that the plan depends on apart from its keys.
 
     `unless_single` is there wherever the values may say several shards, or the verdict is EVERY: why the statement is
-    not run over several. Home tables and functions count in `where` as well: as the home shard, or every shard.
+    not run over several; and of a text that does not parse: what is wrong with it. Home tables and functions count in
+    `where` as well: as the home shard, or every shard.
     """
 
     verdict: Verdict

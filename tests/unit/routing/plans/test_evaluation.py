@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from tests.unit.routing.plans.test_call import bind_of
 from trunkline.routing.keys.shard_functions import Rule, make_function
-from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, NotCoercible, ShardFunction
+from trunkline.routing.keys.sharding import (
+    KeyNotMapped,
+    KeyUnknown,
+    Kind,
+    NotCoercible,
+    ShardFunction,
+    Sharding,
+    TableRule,
+)
+from trunkline.routing.planning.planner import plan
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import (
@@ -29,6 +38,7 @@ from trunkline.routing.plans.plan import (
     Verdict,
     Where,
 )
+from trunkline.routing.schema.catalog import Catalog, Column, Relation
 from trunkline.routing.text.fingerprint import Fingerprint
 
 SHARDS = ("a", "b", "c", "d", "e")
@@ -253,3 +263,14 @@ def test_only_hashes_are_compiled() -> None:
     ready = ReadyPlan(plan_of(Equals(_NotHashed(), (Parameter(1),))), Fingerprint(), b"")
     assert not ready.compiled
     assert both_ways(ready, Call(bind=bind_of([b"1"], names=b""))) == 0b10000
+
+
+@pytest.mark.parametrize(("oids", "kept"), [((0, 1700), False), ((0, 0), True), ((23, 0), True), ((0, 20), False)])
+def test_a_parameter_beside_a_wider_one_is_not_read_as_the_column(oids: tuple[int, int], kept: bool) -> None:
+    """`IN ($1, $2)` where the driver declares one of them: the other is of the type that PostgreSQL gives both."""
+    sql = b"SELECT * FROM readings WHERE place IN ($1, $2)"
+    catalog = Catalog({("public", "readings"): Relation("public", "readings", columns=(Column("place", "int4"),))})
+    rule = TableRule(Kind.SHARDED, ("place",), FUNCTIONS["int4"], "readings")
+    ready = ReadyPlan(plan(sql, catalog, Sharding(SHARDS, 0, {"readings": rule}), ("public",)), Fingerprint(sql), sql)
+    call = Call(sql, bind_of([b"\0\0\0\1"] * 2, (1,), names=b""), oids)
+    assert both_ways(ready, call) == (shard_of("int4", 1) if kept else KEY_UNKNOWN)

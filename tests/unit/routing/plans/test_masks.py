@@ -17,6 +17,7 @@ from trunkline.routing.plans.plan import (
     Fixed,
     In,
     InArray,
+    Literal,
     Parameter,
     Source,
     Where,
@@ -70,10 +71,50 @@ DIGITS = Digits()
 PAIRS = Digits(types=("int4", "int4"))
 
 
-@pytest.mark.parametrize("other", [ONE, Parameter(2), Parameter(3, "numeric")])
-def test_a_list_gives_a_parameter_the_type_of_the_others(other: Source) -> None:
+class Typed(Given):
+    """Parameters 1 and 3 have no declared type, 2 is numeric and 4 is int4; each value is 1, but for a long literal."""
+
+    def value(self, source: Source, type: str) -> Value | None:
+        if isinstance(source, Literal) and source.location:
+            raise NotCoercible("out of range")
+        return 1
+
+    def declared(self, number: int) -> int:
+        return {1: 0, 2: 1700, 3: 0, 4: 23}[number]
+
+
+OPEN, BIG = Parameter(1, "int4", inferred=True), Digits(types=("int8",))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [Parameter(2)],
+        [Parameter(2, "int4", inferred=True)],
+        [Parameter(3, "numeric")],
+        [ONE, Parameter(2)],
+        [Parameter(3, "int8")],
+        [Constant("1", "int8")],
+    ],
+)
+def test_a_list_gives_a_parameter_the_type_of_the_others(others: list[Source]) -> None:
+    for open_one in (OPEN, Parameter(1)):
+        with pytest.raises(KeyUnknown):
+            mask_of(In(DIGITS, ((open_one,), *((one,) for one in others))), Typed())
+
+
+def test_a_number_beside_a_parameter_may_be_of_another_type_than_the_column() -> None:
     with pytest.raises(KeyUnknown):
-        mask_of(In(DIGITS, ((Parameter(1),), (other,))), Given())
+        mask_of(In(BIG, ((Parameter(1),), (Literal(0),))), Typed())
+    with pytest.raises(NotCoercible):
+        mask_of(In(DIGITS, ((OPEN,), (Literal(9),))), Typed())
+
+
+@pytest.mark.parametrize(
+    "others", [[Parameter(3)], [Parameter(3, "int4")], [Parameter(4)], [Literal(0)], [Parameter(3), Parameter(4)]]
+)
+def test_a_list_of_one_type_is_read_as_that(others: list[Source]) -> None:
+    assert mask_of(In(DIGITS, ((OPEN,), *((one,) for one in others))), Typed()) == 0b10
 
 
 @pytest.mark.parametrize(
