@@ -7,11 +7,15 @@ or dropped (NOT, and whatever is not a condition on the key). More shards than n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from trunkline.routing.keys.sharding import ShardFunction, Value
+
+SHARED = {
+    "shared": True
+}  # of a field: its value is the catalog's, or that of many plans, and takes no memory of its own
 
 
 class Verdict(StrEnum):
@@ -143,13 +147,13 @@ class Refusal:
 class Occurrence:
     """One appearance of a table in a statement: which of its rows are concerned, and why. For EXPLAIN (ROUTE)."""
 
-    table: str  # schema.name; of a function its name with ()
+    table: str = field(metadata=SHARED)  # schema.name; of a function its name with ()
     alias: str
-    kind: str  # sharded, reference, home, system, schema, function
+    kind: str = field(metadata=SHARED)  # sharded, reference, home, system, schema, function
     where: Where
     condition: str  # `where` in words of SQL: `customer_id = ?`; without one: `every shard`
     writes: bool = False
-    columns: tuple[str, ...] = ()  # the key
+    columns: tuple[str, ...] = field(default=(), metadata=SHARED)  # the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class RoutePlan:
     reason: str = ""  # a sentence
     hint: str = ""  # what would make it a statement for one shard
     refusal: Refusal | None = None
-    tables: tuple[str, ...] = ()  # schema.name, in the order of their appearance
+    tables: tuple[str, ...] = field(default=(), metadata=SHARED)  # schema.name, in the order of their appearance
     writes: bool = False
     fixed: frozenset[int] = frozenset()
     volatile: bool = False  # it calls what may give another result at each call, or locks rows

@@ -254,8 +254,19 @@ cdef inline uint64_t mixed(uint64_t hash, int64_t context) noexcept:
     return hash ^ (<uint64_t>context * 0x9e3779b97f4a7c15ULL)
 
 
+cdef dict _own_fields = {}  # by class: those that are not shared
+
+
+cdef own_fields(made_of):
+    names = _own_fields.get(made_of)
+    if names is None:
+        names = [field.name for field in fields(made_of) if "shared" not in field.metadata]
+        _own_fields[made_of] = names
+    return names
+
+
 def size_of(something):
-    """The bytes of plain data and all that is in it; what is shared by many (shard functions, types) counts nothing."""
+    """The bytes of plain data and all that is in it; what is shared by many (shard functions, names) counts nothing."""
     todo, seen, size = [something], set(), 0
     while todo:
         one = todo.pop()
@@ -264,7 +275,7 @@ def size_of(something):
         seen.add(id(one))
         size += sys.getsizeof(one)
         if is_dataclass(one):
-            todo.extend(getattr(one, field.name) for field in fields(one))
+            todo.extend([getattr(one, name) for name in own_fields(type(one))])
         elif isinstance(one, dict):
             todo.extend((*one.keys(), *one.values()))
         elif isinstance(one, (tuple, list, frozenset, set)):
