@@ -40,12 +40,13 @@ SANITIZED := build/sanitized
 sanitize: $(VENV)/dev.stamp
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)
-	cp -r pyproject.toml setup.py README.md src tests $(SANITIZED)
+	cp -r pyproject.toml setup.py README.md docs src tests $(SANITIZED)
 	find $(SANITIZED) -name '*.so' -delete
 	cd $(SANITIZED) && TRUNKLINE_SANITIZE=address $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
 	cd $(SANITIZED) && PYTHONPATH=src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 \
-	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/fuzz $(ARGS)
+	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/unit/routing tests/unit/execution \
+	  tests/fuzz $(ARGS)
 
 # Findings and the corpus are kept in build/fuzz. WRITE=1 writes tests/fuzz/RESULTS.md.
 fuzz: $(VENV)/dev.stamp
