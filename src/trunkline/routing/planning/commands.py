@@ -34,12 +34,13 @@ _SESSION = frozenset(
         "FetchStmt",
         "ListenStmt",
         "LoadStmt",
-        "TransactionStmt",
         "UnlistenStmt",
         "VariableSetStmt",
         "VariableShowStmt",
     ]
 )
+
+_TWO_PHASES = frozenset(["TRANS_STMT_PREPARE", "TRANS_STMT_COMMIT_PREPARED", "TRANS_STMT_ROLLBACK_PREPARED"])
 
 
 def bind_statement(analysis: Analysis, name: str, node: Node) -> Part | None:
@@ -73,6 +74,19 @@ def _prepare(analysis: Analysis, name: str, node: Node) -> Part | None:
         )
     facts.session = True
     return part
+
+
+def _transaction(analysis: Analysis, name: str, node: Node) -> Part | None:
+    """What is prepared for two phases is found again only on its shard, and the name of it does not say which."""
+    if node["kind"] not in _TWO_PHASES:
+        analysis.facts.session = True
+        return None
+    analysis.facts.unseen = "A prepared transaction"
+    analysis.facts.demand_single(
+        "A prepared transaction is on one shard, and nothing says on which it is looked for.",
+        "Say the shard, in PREPARE TRANSACTION and in what ends it: /* trunkline: shard=NAME */.",
+    )
+    return None
 
 
 def _notify(analysis: Analysis, name: str, node: Node) -> Part | None:
@@ -318,6 +332,7 @@ _BINDERS: Mapping[str, Callable[[Analysis, str, Any], Part | None]] = {
     "PrepareStmt": _prepare,
     "RefreshMatViewStmt": _refresh,
     "SelectStmt": _select,
+    "TransactionStmt": _transaction,
     "TruncateStmt": _truncate,
     "UpdateStmt": _write,
     "ViewStmt": _view,

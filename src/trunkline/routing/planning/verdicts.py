@@ -153,13 +153,13 @@ def _has_alias(one: Occurrence) -> bool:
 
 def _why_single(analysis: Analysis, occurrences: list[Occurrence], home: str) -> Refusal:
     facts, sharding = analysis.facts, analysis.sharding
+    if facts.single is not None:
+        return facts.single
     if facts.unseen and not facts.uses:
         return Refusal(
             f"{facts.unseen} may touch sharded tables, and nothing says which rows.",
             "Declare the function's key argument, or say the shard in a hint.",
         )
-    if facts.single is not None:
-        return facts.single
     if home:
         return Refusal(
             f"It concerns {home}, which is on the home shard {sharding.shards[sharding.home]} only,"
