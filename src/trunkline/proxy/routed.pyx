@@ -233,13 +233,19 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     if decision >= 0:
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
-        if not own.router.reading.repeatable:
-            own.history = None
-        elif own.router.reading.said_again:
-            own.history.append(own.router.text)
+        note_history(client, own)
     if decision == SESSION and own.router.said is not None and frame.type != c'P':
         note_setting(client, own)
     return GO
+
+
+cdef int note_history(ClientLink client, Route own) except -1:
+    """What the block would have to be told elsewhere. It begins with BEGIN: what was said before has no effect in it."""
+    if not own.router.reading.repeatable or (own.router.reading.tag and not own.history and client.batch & BOUND):
+        own.history = None  # or it began in a transaction that there was without it, of what came before in its batch
+    elif own.router.reading.said_again and (own.history or own.router.reading.tag):
+        own.history.append(own.router.text)
+    return 0
 
 
 cdef bytes explained(Route own, Frame *frame):
@@ -302,11 +308,12 @@ def block_begun(ClientLink client, Route own, ServerLink server, error):
     """The server is in the block; what waited for that comes again. Lost before, another one has to begin it."""
     if client.server is not server:
         return
-    own.history, own.held = own.held, None
-    if error is not None:
-        client.end(ServerRefused(error["C"], error["M"]))
-        return
     client.blocked = False
+    if error is not None:
+        client.pool.abandon(server, "a block could not be begun there")
+        client.refused(ServerRefused(error["C"], error["M"]))
+        return
+    own.history, own.held = own.held, None
     client.granted()
 
 
@@ -315,13 +322,16 @@ def block_begun(ClientLink client, Route own, ServerLink server, error):
 cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
     """The statement goes to the server that the client has, or waits for the end of what it is in the middle of."""
     cdef ServerSession session = client.server.session
+    cdef bint failed = session.status == c'E' and session.count == 0
     cdef int decision
-    if frame.type not in b"QPBF" or (session.status == c'E' and session.count == 0 and frame.type != c'Q'):
+    if failed:
+        own.history = None  # not all was done of what has been said since the block began
+    if frame.type not in b"QPBF" or (failed and frame.type != c'Q'):
         return GO
     decision = look_ahead(client, own, frame, end)
     if decision == MORE:
         return WAIT
-    if session.status == c'E' and session.count == 0 and not is_several(frame):
+    if failed and not is_several(frame):
         return GO  # it ends the failed block, or fails in it
     if decision == APART:
         return leave_to_plan(client, own)

@@ -199,6 +199,34 @@ async def test_a_server_that_is_lost_at_begin_is_no_begun_transaction() -> None:
         assert on.odd.frames() == []
 
 
+async def test_a_block_begins_anew_elsewhere_with_what_was_said_in_it_only() -> None:
+    async with stage() as on:
+        on.say(query(b"SAVEPOINT a"), query(b"BEGIN"), query(b"SET LOCAL work_mem = '1MB'"))
+        on.answer(on.even, error("25P01"), READY)
+        on.answer(on.even, command_complete("BEGIN"), IN_TRANSACTION, command_complete("SET"), IN_TRANSACTION)
+        assert on.odd.frames() == []
+        on.say(query(ODD))
+        assert on.odd.frames() == [("Q", b"BEGIN; SET LOCAL work_mem = '1MB'\0")]
+
+
+async def test_a_block_that_cannot_begin_anew_has_failed_and_its_client_stays() -> None:
+    async with stage() as on:
+        on.say(query(b"BEGIN"), query(b"SAVEPOINT a"), query(b"ROLLBACK TO b"), query(b"ROLLBACK TO a"), query(ODD))
+        on.answer(on.even, command_complete("BEGIN"), IN_TRANSACTION)
+        on.answer(on.even, command_complete("SAVEPOINT"), IN_TRANSACTION, error("3B001"), FAILED)
+        on.answer(on.even, command_complete("ROLLBACK"), IN_TRANSACTION)
+        assert on.odd.frames() == [("Q", b"BEGIN; SAVEPOINT a; ROLLBACK TO b; ROLLBACK TO a\0")]
+        on.client.frames()
+        on.answer(on.odd, error("3B001", "savepoint does not exist"), FAILED)
+        [said, ready] = on.client.frames()
+        assert b"C3B001\0" in said[1]
+        assert ready == ("Z", b"E")
+        on.say(query(b"ROLLBACK"), query(EVEN))
+        assert on.client.kinds() == "CZ"
+        await on.made.settle()
+        assert [far.frames() for _, far in on.made.opener.opened if far is not on.odd][-1] == [("Q", EVEN + b"\0")]
+
+
 def bind_to(key: int, name: bytes = b"") -> bytes:
     text = b"%d" % key
     return message(b"B", b"\0" + name + b"\0" + b"\0\0\0\1" + len(text).to_bytes(4, "big") + text + b"\0\0")
