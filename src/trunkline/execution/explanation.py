@@ -43,6 +43,8 @@ def lines(
         yield f"        Key: {words}"
     if plan.reason:
         yield f"  Reason: {plan.reason}"
+    if plan.verdict not in (Verdict.SESSION, Verdict.REFUSED):
+        yield f"  Replica: {f'no. {plan.primary}' if plan.primary else 'may answer it'}"
     refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None) if not said_by else None
     if refusal is not None:
         yield f"  Refused: {refusal.reason}"

@@ -64,6 +64,7 @@ class Judged:
             "shards": None if self.mask is None else sharding.names_of(self.mask),
             "tables": list(self.plan.tables),
             "reason": self.plan.reason,
+            "primary": self.plan.primary or None,
             "refused": self.refusal.reason if self.refusal is not None else None,
             "sqlstate": self.refusal.sqlstate if self.refusal is not None else None,
             "hint": (self.refusal.hint if self.refusal is not None else "") or self.plan.hint,

@@ -15,6 +15,7 @@ PLAN = RoutePlan(
     "It names no key.",
     occurrences=(Occurrence("public.orders", "o", "sharded", Fixed(3), "every shard", writes=True),),
     unless_single=Refusal("It concerns more than one shard.", "Name the key."),
+    primary="It writes public.orders.",
 )
 
 
@@ -25,6 +26,7 @@ def test_several_shards_are_told_with_their_refusal() -> None:
         "  ->  public.orders o (sharded, written)",
         "        Key: every shard",
         "  Reason: It names no key.",
+        "  Replica: no. It writes public.orders.",
         "  Refused: It concerns more than one shard.",
         "  Hint: Name the key.",
     ]
@@ -34,6 +36,11 @@ def test_one_shard_and_none_and_a_parameter() -> None:
     assert list(lines(PLAN, 2, SHOP))[:2] == ["Route: single shard", "  Shards: s1"]
     assert list(lines(PLAN, 0, SHOP))[:2] == ["Route: no shard", "  Shards: none (no row can match): asked of home"]
     assert next(lines(PLAN, None, SHOP)) == "Route: by the value of a parameter"
+
+
+def test_a_read_is_for_a_replica_too_and_what_is_the_sessions_is_for_neither() -> None:
+    assert "  Replica: may answer it" in list(lines(replace(PLAN, primary=""), 2, SHOP))
+    assert not any("Replica" in line for line in lines(RoutePlan(Verdict.SESSION), None, SHOP))
 
 
 def test_who_is_on_one_shard_needs_no_hint() -> None:

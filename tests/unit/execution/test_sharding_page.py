@@ -43,7 +43,11 @@ def _relation(schema: str, name: str, columns: str) -> Relation:
 RELATIONS = [_relation("public", name, columns) for name, columns in COLUMNS.items()]
 RELATIONS.append(_relation("sales", "leads", "region text, id int8"))
 TOTAL = Function("public", "order_total", ("int8",), language="plpgsql", body="BEGIN EXECUTE ''; END")
-CATALOG = Catalog({(one.schema, one.name): one for one in RELATIONS}, {("public", "order_total"): (TOTAL,)})
+COUNT = Function("pg_catalog", "count", kind="a", volatility="i")
+CATALOG = Catalog(
+    {(one.schema, one.name): one for one in RELATIONS},
+    {("public", "order_total"): (TOTAL,), ("pg_catalog", "count"): (COUNT,)},
+)
 
 
 def loaded(text: str, tmp_path: Path) -> Config:

@@ -66,6 +66,7 @@ class Facts:
     anywhere: bool = False  # it goes where the transaction is
     bindings: int = 0
     calls: int = 0  # of functions
+    primary: str = ""  # the first reason, beside writes and locks, why no replica may answer
 
     def count(self) -> None:
         self.bindings += 1
@@ -79,6 +80,9 @@ class Facts:
     def demand_single(self, reason: str, hint: str = "") -> None:
         if self.single is None:
             self.single = Refusal(reason, hint)
+
+    def demand_primary(self, reason: str) -> None:
+        self.primary = self.primary or reason
 
     def doubtful(self) -> frozenset[int]:
         """Parameters that are used as values of more than one kind: which type they have is not certain."""

@@ -6,6 +6,7 @@ into (routing.planning.hidden).
 
 from __future__ import annotations
 
+from trunkline.routing.planning import replicas
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.hidden import on_user_function
 from trunkline.routing.planning.scopes import Scope
@@ -88,6 +89,7 @@ def on_call(analysis: Analysis, node: Node, scope: Scope) -> list[Derived]:
         if own:
             parts = [on_user_function(analysis, function, node, scope) for function in own]
             return [part for part in parts if part is not None]
+    replicas.on_builtin(analysis, name)
     if schema in (None, "pg_catalog"):
         _on_builtin(analysis, name, node)
     return []

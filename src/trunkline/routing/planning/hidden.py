@@ -16,6 +16,7 @@ from trunkline.routing.planning.deduction import Environment, of_rows
 from trunkline.routing.planning.facts import Facts, Use
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.programs import Unseen, definition, statements_of
+from trunkline.routing.planning.replicas import on_body, on_own_function
 from trunkline.routing.planning.scopes import Scope
 from trunkline.routing.planning.tree import Block, Derived, Leaf
 from trunkline.routing.plans.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Parameter, Source, Where
@@ -32,6 +33,7 @@ def on_user_function(analysis: Analysis, function: Function, node: Node, scope: 
     facts = analysis.facts
     facts.volatile |= function.volatility == "v"
     facts.differs |= function.volatility != "i"
+    on_own_function(analysis, function)
     declared = analysis.sharding.functions.get(f"{function.schema}.{function.name}")
     if declared is None and function.schema == "public":
         declared = analysis.sharding.functions.get(function.name)
@@ -169,6 +171,7 @@ def _take_over(facts: Facts, inner: Facts, name: str, *, is_sql: bool) -> None:
         facts.unseen = facts.unseen or name
     facts.at_home = facts.at_home or inner.at_home
     facts.writes |= inner.writes
+    on_body(facts, inner, name)
     facts.volatile |= inner.volatile or inner.locks
 
 

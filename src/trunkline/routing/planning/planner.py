@@ -16,6 +16,7 @@ from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import TooComplex
 from trunkline.routing.planning.queries import bind_select
+from trunkline.routing.planning.replicas import why_primary
 from trunkline.routing.planning.verdicts import conclude
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
@@ -43,7 +44,8 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
         statements = parse_any(sql)
     except SyntaxProblem as problem:
         reason = "It does not parse: the home server says what is wrong with it."
-        return RoutePlan(Verdict.HOME, reason=reason, unless_single=_in_servers_words(problem))
+        refusal = _in_servers_words(problem)
+        return RoutePlan(Verdict.HOME, reason=reason, unless_single=refusal, primary="It does not parse.")
     except TooDeep:
         return _refused(_TOO_COMPLEX)
     except TooLarge:
@@ -58,8 +60,9 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
                 part.descend(Environment())
     except (RecursionError, TooComplex):
         return _refused(_TOO_COMPLEX)
+    analysis.facts.primary = why_primary(analysis, statements)
     return conclude(analysis)
 
 
 def _refused(refusal: Refusal) -> RoutePlan:
-    return RoutePlan(Verdict.REFUSED, reason=refusal.reason, hint=refusal.hint, refusal=refusal)
+    return RoutePlan(Verdict.REFUSED, reason=refusal.reason, hint=refusal.hint, refusal=refusal, primary=refusal.reason)

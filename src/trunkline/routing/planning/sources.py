@@ -13,6 +13,7 @@ from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import policy_parts
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.programs import definition
+from trunkline.routing.planning.replicas import on_relation
 from trunkline.routing.planning.scopes import Cte, Item, Scope
 from trunkline.routing.planning.tree import Block, Join, Leaf, Part, Reference
 from trunkline.routing.plans.plan import Fixed
@@ -99,6 +100,7 @@ def note_table(analysis: Analysis, found: Found, alias: str, *, writes: bool = F
     name = found.full_name
     facts.tables[name] = None
     facts.writes |= writes
+    on_relation(analysis, found)
     if found.shard is not None:
         use = Use(name, alias, found.rule, writes=writes, fixed=Fixed(1 << found.shard), kind="schema")
     elif found.rule.kind is Kind.SHARDED:

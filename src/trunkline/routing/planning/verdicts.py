@@ -62,6 +62,7 @@ def _plan(
         facts.volatile,
         single,
         tuple(occurrences),
+        facts.primary,
     )
 
 

@@ -14,7 +14,7 @@ from libc.string cimport memchr
 from trunkline.routing.keys.arrays import TYPE_OIDS
 from trunkline.routing.plans.masks import mask_of
 from trunkline.routing.plans.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Literal, Parameter
-from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, NotCoercible
+from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown, NotCoercible
 from trunkline.routing.keys.values import base_of
 
 from trunkline.routing.plans.call cimport Call, Field
@@ -35,7 +35,8 @@ cdef enum:
 
 FAMILIES = {"int2": SMALL_INTEGER, "int4": INTEGER, "int8": BIG_INTEGER, "text": TEXT, "varchar": TEXT, "uuid": UUID}
 OIDS = {name: oid for oid, name in TYPE_OIDS.items()}
-CODES = {NotCoercible: NOT_COERCIBLE, KeyUnknown: KEY_UNKNOWN, KeyNotMapped: KEY_NOT_MAPPED}
+CODES = {NotCoercible: NOT_COERCIBLE, KeyUnknown: KEY_UNKNOWN, KeyNotMapped: KEY_NOT_MAPPED,
+         KeyMissing: KEY_NOT_MAPPED}
 
 
 # --- reading values ---------------------------------------------------------------------------------------------------

@@ -176,3 +176,4 @@ class RoutePlan:
     volatile: bool = False  # it calls what may give another result at each call, or locks rows
     unless_single: Refusal | None = None
     occurrences: tuple[Occurrence, ...] = ()
+    primary: str = field(default="", metadata=SHARED)  # why only the primary can answer it; empty: a replica may

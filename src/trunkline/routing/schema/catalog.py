@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 Name = tuple[str, str]  # schema and name
 
@@ -60,6 +61,7 @@ class Relation:
     triggers: tuple[Trigger, ...] = ()
     policies: tuple[str, ...] = ()  # SQL of row security policies
     rules: tuple[str, ...] = ()  # definitions of rules other than a view's own
+    persistence: str = "p"  # pg_class.relpersistence: permanent, unlogged, temporary
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -89,6 +91,17 @@ class Catalog:
     functions: Mapping[Name, tuple[Function, ...]] = field(default_factory=dict)
     version: int = 0
     server: Mapping[str, str] = field(default_factory=dict)  # of the server itself: version, encoding, collation
+
+    @cached_property
+    def unreplicated(self) -> Mapping[Name, Relation]:
+        """Tables of which a replica has no rows, and what has such a table for a partition or child."""
+        found = {}
+        for relation in self.relations.values():
+            above: Relation | None = relation
+            while relation.persistence != "p" and above is not None and (above.schema, above.name) not in found:
+                found[above.schema, above.name] = relation
+                above = self.relations.get(above.parent) if above.parent is not None else None
+        return found
 
     def find_relation(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
         return next((found for key in _places(schema, name, search_path) if (found := self.relations.get(key))), None)

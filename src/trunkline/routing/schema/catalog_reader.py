@@ -96,7 +96,7 @@ SELECT 'relation', n.nspname::text, c.relname::text, json_build_array(
     c.relkind, CASE WHEN c.relkind <> 'S' THEN columns.list END,
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
     CASE WHEN i.inhparent IS NOT NULL THEN json_build_array(pn.nspname, pc.relname) END,
-    keys.list, foreign_keys.list, triggers.list, policies.list, rules.list)::text
+    keys.list, foreign_keys.list, triggers.list, policies.list, rules.list, c.relpersistence)::text
 FROM user_relations c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN columns ON columns.oid = c.oid LEFT JOIN keys ON keys.oid = c.oid
 LEFT JOIN foreign_keys ON foreign_keys.oid = c.oid LEFT JOIN triggers ON triggers.oid = c.oid
@@ -171,7 +171,7 @@ def _whole(rows: Iterable[Row]) -> Iterator[tuple[str, Name, str]]:
 def _relation(name: Name, rest: list[Any]) -> Relation:
     if len(rest) == 1:  # of the system's own only the names are read
         return Relation(*name, rest[0])
-    kind, columns, definition, parent, keys, foreign_keys, triggers, policies, rules = rest
+    kind, columns, definition, parent, keys, foreign_keys, triggers, policies, rules, persistence = rest
     return Relation(
         *name,
         kind,
@@ -185,6 +185,7 @@ def _relation(name: Name, rest: list[Any]) -> Relation:
         tuple(Trigger(trigger, (schema, function)) for trigger, schema, function in triggers or ()),
         tuple(policies or ()),
         tuple(rules or ()),
+        persistence,
     )
 
 

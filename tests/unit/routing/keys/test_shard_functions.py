@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.routing.keys.shard_functions import METHODS, Directory, Rule, Span, check_key, key_type, make_function
+from trunkline.routing.keys.directory import Directory
+from trunkline.routing.keys.shard_functions import METHODS, Rule, Span, check_key, key_type, make_function
 from trunkline.routing.keys.sharding import KeyNotMapped, MapError, ShardFunction
 from trunkline.routing.keys.values import from_text
 from trunkline.routing.schema.catalog import Column
@@ -214,21 +215,20 @@ def test_an_unknown_default_is_named() -> None:
 
 
 def test_lookup_asks_its_directory() -> None:
-    directory = Directory({(1,): 2})
+    directory = Directory({1: 2})
     made = function("lookup", directory=directory)
     assert [shard_of(made, text) for text in ("1", "2")] == ["c", "-"]
-    directory.learn((2,), 0)
-    directory.forget((1,))
+    directory.learn(2, 0)
+    directory.learn_absent(1, "gone")
     assert [shard_of(made, text) for text in ("1", "2")] == ["-", "a"]
 
 
-def test_a_directory_is_replaced_as_a_whole() -> None:
-    entries = {(1,): 0, (2,): 1}
-    directory = Directory({(3,): 2})
-    directory.replace(entries)
-    entries.clear()
-    assert len(directory) == 2
-    assert [directory.find((key,)) for key in (1, 2, 3)] == [0, 1, None]
+def test_of_null_a_directory_says_nothing_and_is_not_asked() -> None:
+    directory = Directory()
+    directory.ask = lambda key, done: None
+    with pytest.raises(KeyNotMapped) as caught:
+        function("lookup", directory=directory).shards_of((None,))
+    assert type(caught.value) is KeyNotMapped
 
 
 # --- as applications shard by hand ------------------------------------------------------------------------------

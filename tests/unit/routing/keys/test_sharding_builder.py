@@ -1,5 +1,7 @@
 """The rules of tables, from a description and a catalog; and what is said where the two do not fit."""
 
+from dataclasses import replace
+
 import pytest
 
 from trunkline.config.key_kinds import KeyList, KeyRange, Lookup
@@ -95,9 +97,29 @@ def test_a_lookup_has_a_directory_to_be_filled() -> None:
     assert function is not None
     with pytest.raises(KeyNotMapped):
         function.shards_of((7,))
-    assert found.directories["a"].type == "int8"
-    found.directories["a"].directory.learn((7,), 1)
+    directory = found.directories["a"]
+    assert (directory.type, directory.shards, directory.relation) == ("int8", ("s0", "s1"), ("public", "b"))
+    directory.directory.learn(7, 1)
     assert function.shards_of((7,)) == 2
+
+
+def test_tables_that_look_the_same_keys_up_have_one_directory() -> None:
+    lookup = Lookup("b", "id", "name")
+    found = built(a=by("code", method="lookup", lookup=lookup), b=by("name", method="lookup", lookup=lookup))
+    assert found.directories["a"] is found.directories["b"]
+    assert found.directories["a"].type == "text"
+    one, two = (by(name, method="lookup", lookup=lookup, group=group) for name, group in (("id", "a"), ("name", "b")))
+    other = built(a=one, b=two)
+    assert other.directories["a"] is not other.directories["b"]
+
+
+def test_a_directory_that_is_known_is_used_again_while_the_shards_are_the_same() -> None:
+    tables = {"a": by("id", method="lookup", lookup=Lookup("b", "id", "name"))}
+    settings = ShardingSettings(SHARDS, "s1", (0, 1), tables)
+    known = build(settings, CATALOG).directories["a"]
+    assert build(settings, CATALOG, [known]).directories["a"] is known
+    turned = replace(settings, shards=SHARDS[::-1])
+    assert build(turned, CATALOG, [known]).directories["a"] is not known
 
 
 def test_functions_have_their_key_argument() -> None:
