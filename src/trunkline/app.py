@@ -7,16 +7,19 @@ USR1 pauses and USR2 resumes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import ClassVar
 
 from trunkline import __version__
 from trunkline.admin.console import serve_console
 from trunkline.config.settings import Config
+from trunkline.config.target import wrong_setting
 from trunkline.errors import TrunklineError
 from trunkline.proxy.instance import Drain, Instance
 
@@ -68,14 +71,35 @@ async def serve(load: Callable[[], Config], config: Config) -> int:
     instance = Instance(load, config, serve_console)
     try:
         _install_signals(instance)
-        port = instance.start()
-        gc.freeze()  # what is here now stays: no collection has to look at it again
-        log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
-        await instance.stopped.wait()
+        async with _metrics(instance, config):
+            port = instance.start()
+            gc.freeze()  # what is here now stays: no collection has to look at it again
+            log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
+            await instance.stopped.wait()
     finally:
         await instance.close()
     log.info("stopped")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _metrics(instance: Instance, config: Config) -> AsyncIterator[None]:
+    """The HTTP endpoint, if there is to be one: only then is what it needs imported."""
+    address = config.settings.metrics_addr
+    if address is None:
+        yield
+        return
+    from trunkline.metrics.endpoint import Endpoint
+
+    try:
+        endpoint = await Endpoint.open(instance, address)
+    except OSError as error:
+        message = f"cannot listen on {address}: {error.strerror or error}"
+        raise wrong_setting("metrics_addr", message, config, os.environ) from None
+    try:
+        yield
+    finally:
+        await endpoint.close()
 
 
 def _install_signals(instance: Instance) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 from tests.unit.relay import config
 from trunkline.app import loop_factory, serve, start_log
+from trunkline.config.address import ListenAddress
+from trunkline.config.diagnostics import ConfigErrors
 from trunkline.config.settings import Config
 from trunkline.errors import ConfigError
 from trunkline.net.tasks import Tasks
@@ -107,3 +110,25 @@ async def test_an_address_that_cannot_be_had_is_the_callers_error(served: Served
     broken = config(**{**QUIET, "listen_addr": "no such host"})
     with pytest.raises(ConfigError, match="listen_addr"):
         await serve(served.load, broken)
+
+
+async def test_an_address_for_metrics_that_cannot_be_had_is_told_as_a_wrong_setting(served: Served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = ListenAddress("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(ConfigErrors, match=f"cannot listen on {address}: Address already in use"):
+            await serve(served.load, config(**QUIET, metrics_addr=address))
+
+
+async def test_metrics_are_served_until_the_end(served: Served) -> None:
+    running = Tasks().spawn(serve(served.load, config(**QUIET, metrics_addr=ListenAddress("127.0.0.1", 0))))
+    await served.until("ready port=")
+    (said,) = (record.getMessage() for record in served.caplog.records if record.name == "trunkline.metrics")
+    port = int(said.removesuffix("/metrics").rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /readyz HTTP/1.0\r\n\r\n")
+    assert (await reader.read()).endswith(b"ready\n")
+    writer.close()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)

@@ -20,7 +20,13 @@ MAX_FUNCTION_LINES = 50
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 TASKS_ARE_MADE_IN = {"net/tasks.py"}
 # Outside libraries and the one door of each (DESIGN: "Layout").
-DOORS = {"asyncpg": "pool/", "uvloop": "app.py", "pglast": "routing/sql.py", "typer": "cli.py"}
+DOORS = {
+    "asyncpg": "pool/",
+    "uvloop": "app.py",
+    "pglast": "routing/sql.py",
+    "typer": "cli.py",
+    "prometheus_client": "metrics/",
+}
 # Words that name a secret in a comparison; presence and shape (`is None`, `len(...)`) are not comparisons of it.
 SECRET_NAMES = re.compile(
     r"(^|_)(password|secret|signature|proof|digest|nonce|client_key|server_key|stored_key|cancel_key)$"

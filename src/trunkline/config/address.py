@@ -14,6 +14,7 @@ DEFAULT_PORT = 5432
 _SCHEME = re.compile(r"postgres(?:ql)?://")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?::(?P<port>[^:]*))?", re.DOTALL)
+_LISTEN = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^:\[\]\s]+):(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 class BadValue(ValueError):
@@ -43,6 +44,17 @@ class ServerAddress:
     @property
     def is_unix(self) -> bool:
         return self.host.startswith(("/", "@"))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where to listen: an address or name of this machine, `*` for all of them, and a port; 0 is any free one."""
+
+    host: str
+    port: int
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -154,6 +166,14 @@ def read_port(text: str, offset: int = 0) -> int:
         hint = "in a user name or password, write / as %2F, ? as %3F, @ as %40 and : as %3A"
         raise BadValue("the port is not a number from 1 to 65535", hint, offset)
     return int(text)
+
+
+def read_listen_address(text: str) -> ListenAddress:
+    """`host:port`, an IPv6 address in brackets."""
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise BadValue("must be an address and a port", 'write it as in "127.0.0.1:9127" or "[::1]:9127"')
+    return ListenAddress(match["host"].strip("[]"), int(match["port"]))
 
 
 def _query(url: str, start: int) -> list[Parameter]:

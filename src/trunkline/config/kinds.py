@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.config.address import BadValue, ServerAddress, parse_url
+from trunkline.config.address import BadValue, ListenAddress, ServerAddress, parse_url, read_listen_address
 from trunkline.config.diagnostics import did_you_mean
 
 INT_MAX = 2**31 - 1
@@ -235,6 +235,14 @@ def _addresses_text(text: str, limits: Limits) -> tuple[ServerAddress, ...]:
     return tuple(_address(item) for item in text.split())
 
 
+def _listen_toml(value: object, limits: Limits) -> ListenAddress | None:
+    return _listen_text(_text_toml(value, limits), limits)
+
+
+def _listen_text(text: str, limits: Limits) -> ListenAddress | None:
+    return read_listen_address(text.strip()) if text.strip() else None
+
+
 def _show_mode(value: int) -> str:
     return f"{value:04o}"
 
@@ -259,4 +267,5 @@ SECRET = Kind("a string", _text_toml, _text, _mask, is_secret=True)
 CHOICE = Kind("a word", _choice_toml, _choice, str)
 CHOICES = Kind("words", _choices_toml, _choices, str)
 NAMES = Kind("an array of strings", _names_toml, _names_text, ", ".join)
+LISTEN = Kind("an address and a port", _listen_toml, _listen_text, str)
 ADDRESSES = Kind("an array of URLs", _addresses_toml, _addresses_text, _show_addresses)

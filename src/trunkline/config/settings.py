@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from trunkline.config.address import DEFAULT_PORT, ServerAddress
+from trunkline.config.address import DEFAULT_PORT, ListenAddress, ServerAddress
 from trunkline.config.kinds import (
     ADDRESSES,
     BOOL,
@@ -25,6 +25,7 @@ from trunkline.config.kinds import (
     CHOICES,
     INT,
     INT_MAX,
+    LISTEN,
     MILLISECONDS,
     MODE,
     NAMES,
@@ -78,6 +79,9 @@ class Settings:
     )
     unix_socket_mode: int = setting(0o777, MODE, "File mode of the Unix socket.", **_AT_START)
     unix_socket_group: str = setting("", TEXT, "Group of the Unix socket; empty is the process's own.", **_AT_START)
+    metrics_addr: ListenAddress | None = setting(  # noqa: RUF009
+        None, LISTEN, "Address and port of metrics and health over HTTP, for anybody who gets there.", **_AT_START
+    )
     so_reuseport: bool = setting(False, BOOL, "Let several processes listen on the same port.", **_AT_START)
 
     # --- pools

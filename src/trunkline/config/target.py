@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from trunkline.config.diagnostics import ConfigErrors, Diagnostic
+from trunkline.config.diagnostics import ConfigErrors, Diagnostic, Report
+from trunkline.config.environment import Overrides
+from trunkline.config.positions import Positions
 from trunkline.config.settings import Config
+from trunkline.config.sources import Unreadable, read_text
 from trunkline.config.toml_file import load
 from trunkline.config.url import from_url
 
@@ -25,3 +28,17 @@ def read_target(target: str | None, environ: Mapping[str, str]) -> Config:
     if Path(target).suffix == ".ini":
         raise ConfigErrors([Diagnostic(target, 0, 0, "pgbouncer.ini files are not supported yet", "write a TOML file")])
     return load(target, environ)
+
+
+def wrong_setting(key: str, message: str, config: Config, environ: Mapping[str, str]) -> ConfigErrors:
+    """What is wrong with a global setting, where that shows only when it is used, told at the place where it stands."""
+    report = Report(config.source, Overrides(environ), *_positions(config.source))
+    report.add((key,), message)
+    return ConfigErrors(report.diagnostics)
+
+
+def _positions(source: str) -> list[Positions]:
+    try:
+        return [Positions(source, read_text(Path(source)))]
+    except Unreadable:  # a URL, or a file that is there no more
+        return []

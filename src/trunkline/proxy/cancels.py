@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 WRONG_KEYS_A_SECOND = 100  # from one address; clients that come and go cancel late now and then
 
 
+OUTCOMES = ("accepted", "wrong_key", "ignored")
+
+
 class Guesses:
     """How many wrong keys have come from whom in this second."""
 
@@ -55,16 +58,20 @@ class Cancels:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
         self._guesses = Guesses()
+        self.counts = dict.fromkeys(OUTCOMES, 0)
 
     def request(self, pid: int, key: bytes, host: str = "") -> asyncio.Task[None] | None:
         """Stop the query of exactly the client that has this key; the task, if any, ends when the server has heard."""
         now = self._clients.pools.now
         if self._guesses.too_many(host, now):
+            self.counts["ignored"] += 1
             return None
         others = (link for link in self._clients.namesakes if link.session.pid == pid)
         for link in (self._clients.by_pid.get(pid), *others):
             if link is not None and hmac.compare_digest(link.session.key, key):
+                self.counts["accepted"] += 1
                 return self._stop(link)
+        self.counts["wrong_key"] += 1
         self._guesses.note(host, now)
         return None
 

@@ -57,6 +57,7 @@ class Clients:
         self.bereft: set[ClientLink] = set()  # in a transaction block whose server is gone
         self.databases: Counter[str] = Counter()
         self.users: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()  # by the code of the error that ended a client
         self.tasks = Tasks()
         pools.lessee_done = self._on_lessee_done
         pools.notify_waiting = self._notify_waiting
@@ -160,6 +161,8 @@ class Clients:
         torn = link.server is not None and link.server.mid_reply
         self._let_go(link, "client was closed")
         failpoint("client_ending")
+        if error is not None:
+            self.refusals[error.code] += 1
         if error is not None and self.config.settings.log_pooler_errors:
             log.warning("%s: %s %s: %s", link.session, error.code, error.sqlstate, error.message)
         self._forget(link, error.message if error is not None else "server closed the connection")

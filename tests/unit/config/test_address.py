@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.config.address import BadValue, ServerAddress, parse_url, read_port
+from trunkline.config.address import BadValue, ListenAddress, ServerAddress, parse_url, read_listen_address, read_port
 
 
 def test_a_full_url_is_taken_apart() -> None:
@@ -123,3 +123,26 @@ def test_whatever_is_percent_encoded_comes_back(user: str, password: str, dbname
     parts = [quote(part, safe="") for part in (user, password, dbname)]
     url = parse_url("postgres://{}:{}@h/{}".format(*parts))
     assert (url.user, url.password, url.dbname) == (user, password, dbname)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("127.0.0.1:9127", "127.0.0.1", 9127),
+        ("[::1]:65535", "::1", 65535),
+        ("*:1", "*", 1),
+        ("localhost:0", "localhost", 0),
+    ],
+)
+def test_an_address_to_listen_on_is_read_and_shown_as_it_was_written(text: str, host: str, port: int) -> None:
+    address = read_listen_address(text)
+    assert address == ListenAddress(host, port)
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["9127", ":9127", "localhost", "h:", "h:65536", "h:-1", "::1:9127", "[]:1", "a b:1", "h:1\n"]
+)
+def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
+    with pytest.raises(BadValue, match="must be an address and a port"):
+        read_listen_address(text)

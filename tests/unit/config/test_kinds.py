@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.config import kinds
-from trunkline.config.address import BadValue
+from trunkline.config.address import BadValue, ListenAddress
 from trunkline.config.kinds import Kind, Limits
 
 ANY = Limits()
@@ -36,6 +36,8 @@ ALL = [k for k in vars(kinds).values() if isinstance(k, Kind)]
         (kinds.BYTES, "64kB", 65536),
         (kinds.BYTES, "1MB", 1048576),
         (kinds.TEXT, "x", "x"),
+        (kinds.LISTEN, "127.0.0.1:9127", ListenAddress("127.0.0.1", 9127)),
+        (kinds.LISTEN, "", None),
         (kinds.NAMES, ["a", "b"], ("a", "b")),
         (kinds.NAMES, "a, b", ("a", "b")),
         (kinds.NAMES, "", ()),
@@ -86,6 +88,7 @@ def test_a_text_is_read(kind: Kind, written: str, value: object) -> None:
         (kinds.NAMES, [1], "must be a string"),
         (kinds.NAMES, ["a", ""], "empty name"),
         (kinds.NAMES, "a,,b", "empty name"),
+        (kinds.LISTEN, 9127, "must be a string"),
         (kinds.ADDRESSES, "postgres://h/a", "must be an array of URLs"),
         (kinds.ADDRESSES, ["postgres://h,i/a"], "one host"),
         (kinds.ADDRESSES, ["http://h"], "not a PostgreSQL URL"),

@@ -66,6 +66,16 @@ async def test_a_request_for_an_earlier_query_does_not_stand_in_the_way_of_the_n
         assert sum(bool(said) for said in heard) == 1, "the first has nothing to stop any more"
 
 
+async def test_requests_are_counted_by_what_became_of_them() -> None:
+    async with relay() as made:
+        link, _, _, _ = await running(made)
+        ask(made, link)
+        made.clients.cancels._guesses.too_many = lambda host, now: host == HERE  # type: ignore[method-assign]
+        ask(made, link)
+        made.clients.cancels.request(link.session.pid, b"guess", "192.0.2.2")
+        assert made.clients.cancels.counts == {"accepted": 1, "wrong_key": 1, "ignored": 1}
+
+
 async def test_what_was_flushed_and_has_no_sync_yet_can_be_stopped() -> None:
     async with relay() as made:
         link, _, _, _ = await running(made, parse(b""), bind(b""), execute(), message(b"H", b""))

@@ -124,6 +124,7 @@ async def test_an_internal_error_names_an_incident_and_not_the_error(caplog: pyt
         assert fields["C"] == "XX000"
         assert "a secret" not in fields["M"]
         assert fields["M"].split("incident ")[1].rstrip(")") in caplog.text
+        assert made.clients.refusals == {"TL0002": 1}
 
 
 # --- cancel -----------------------------------------------------------------------------------------------------------

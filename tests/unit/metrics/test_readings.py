@@ -1,0 +1,60 @@
+"""What metrics are read from: pools with their shards, databases, and no more than so many."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.metrics import readings
+from trunkline.metrics.readings import Source, by_pool, is_paused, labels_of, limit_of, of_each, one, pins
+from trunkline.pool.session_state import REASONS
+from trunkline.proxy.instance import Instance
+from trunkline.routing.session.session_effects import State
+
+
+async def test_a_pool_is_told_by_what_clients_call_it_and_its_shard(instance: Instance) -> None:
+    pools = instance.pools
+    assert labels_of(pools.pool("app", "ann")) == ("app", "", "ann")
+    assert labels_of(pools.pool("shop/s1", "ann")) == ("shop", "s1", "ann")
+    assert labels_of(pools.pool("a/b", "ann")) == ("a/b", "", "ann")
+
+
+async def test_databases_are_those_that_clients_ask_for(instance: Instance, source: Source) -> None:
+    instance.pools.pool("found", "ann")
+    instance.pools.pool("shop/s1", "ann")
+    assert source.databases == ["app", "found", "shop"]
+
+
+async def test_only_so_many_pools_are_told_and_always_the_same(
+    instance: Instance, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readings, "MAX_POOLS", 2)
+    for user in ("ann", "bob", "eve"):
+        instance.pools.pool("app", user)
+    assert [labels[2] for labels, _ in by_pool(lambda pool: 0)(source)] == ["ann", "bob"]
+
+
+async def test_pins_are_told_by_their_reason_once_there_are_any(instance: Instance, source: Source) -> None:
+    pool = instance.pools.pool("app", "ann")
+    assert list(pins(source)) == []
+    pool.sessions.pin_counts[State.LOCKS] += 2
+    assert list(pins(source)) == [(("app", "", "ann", REASONS[State.LOCKS]), 2)]
+
+
+async def test_a_pause_of_everything_pauses_every_database(instance: Instance) -> None:
+    assert not is_paused(instance, "app")
+    instance.pools.paused.add("app")
+    assert is_paused(instance, "app")
+    assert not is_paused(instance, "shop")
+    instance.pools.paused.add("")
+    assert is_paused(instance, "shop")
+
+
+async def test_limits_are_those_in_force(source: Source) -> None:
+    limits = dict(limit_of(lambda settings: settings.max_db_connections)(source))
+    assert limits == {("app",): 30, ("shop",): 30}
+    assert dict(limit_of(lambda settings: settings.pool_size)(source))[("app",)] == 3
+
+
+async def test_one_number_or_one_for_each_word(instance: Instance, source: Source) -> None:
+    assert list(one(lambda source: 7)(source)) == [((), 7)]
+    assert list(of_each(lambda source: {"a": 1, "b": 2})(source)) == [(("a",), 1), (("b",), 2)]
