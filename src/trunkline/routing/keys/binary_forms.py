@@ -1,6 +1,7 @@
 """The binary form of values, as PostgreSQL's receive functions read it.
 
 A length that is not the type's is `KeyUnknown`: the server may have given the parameter another type than we think.
+Of a type that was declared, `SIZES` has the lengths that PostgreSQL takes.
 """
 
 from __future__ import annotations
@@ -93,6 +94,18 @@ def _number(sign: int, groups: tuple[int, ...], weight: int, scale: int) -> Deci
     return Decimal((_SIGNS[sign], tuple(map(int, digits)), exponent))
 
 
+SIZES: Mapping[str, int] = {
+    "int2": 2,
+    "int4": 4,
+    "int8": 8,
+    "float4": 4,
+    "float8": 8,
+    "bool": 1,
+    "uuid": 16,
+    "date": 4,
+    "timestamp": 8,
+    "timestamptz": 8,
+}
 READERS: Mapping[str, Callable[[bytes], Value]] = {
     "int2": _fixed(">h"),
     "int4": _read_int4,

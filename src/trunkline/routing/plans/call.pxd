@@ -14,6 +14,7 @@ cdef class Call:
     cdef const unsigned char *data       # of the Bind
     cdef Field *fields
     cdef Py_ssize_t count                # of fields
+    cdef bint bound                      # there is a Bind
     cdef Py_ssize_t capacity
     cdef const unsigned char *oids       # of the Parse, as they stand there
     cdef Py_ssize_t oid_count

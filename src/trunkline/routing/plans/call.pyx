@@ -10,10 +10,11 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.string cimport memchr
 
 from trunkline.routing.keys.arrays import ARRAY_OIDS, TYPE_OIDS, elements_from_binary, elements_from_text
+from trunkline.routing.keys.binary_forms import SIZES
 from trunkline.routing.text.fingerprint import FORMS as FORM_NAMES
 from trunkline.routing.keys.literals import text_of
 from trunkline.routing.plans.plan import Constant, Parameter
-from trunkline.routing.keys.sharding import KeyUnknown
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible
 from trunkline.routing.keys.values import from_binary, from_number, from_text
 
 from trunkline.routing.text.fingerprint cimport Fingerprint, Span
@@ -54,7 +55,7 @@ cdef class Call:
     cdef void speak(self, Fingerprint literals, const unsigned char *text) noexcept:
         """The literals of a text; without parameters until there is a Bind."""
         self.literals, self.text = literals, text
-        self.count = 0
+        self.count, self.bound = 0, False
 
     cdef void declare(self, const unsigned char *oids, Py_ssize_t count) noexcept:
         """The types of parameters as a Parse has them: `count` times four bytes, 0 for one that PostgreSQL infers."""
@@ -63,7 +64,7 @@ cdef class Call:
     cdef int bind(self, const unsigned char *data, Py_ssize_t n) except -1:
         """The parameters of a Bind, from behind its two names; 0 if it is malformed, which the server will say."""
         cdef Py_ssize_t at
-        self.data, self.count = data, 0
+        self.data, self.count, self.bound = data, 0, True
         at = self._fields(n)
         if at < 0 or n - at < 2 or n - at != 2 + 2 * read_u16(data + at):
             self.count = 0
@@ -146,6 +147,8 @@ cdef class Call:
         if field is None:
             return None
         given = type_of(TYPE_OIDS, oid) if oid else source.type
+        if oid and field[1] and len(field[0]) != SIZES.get(given, len(field[0])):
+            raise NotCoercible(f"{len(field[0])} bytes for a value of type {given}")
         return (from_binary if field[1] else from_text)(field[0], type, given)
 
     def _elements_of_parameter(self, source, type):
@@ -159,6 +162,8 @@ cdef class Call:
     def _parameter(self, source):
         """Its bytes, and whether they are binary; None is NULL."""
         cdef Py_ssize_t number = source.number - 1
+        if self.bound and number >= self.count:
+            raise NotCoercible(f"the Bind has no parameter ${source.number}")
         if not 0 <= number < self.count:
             raise KeyUnknown(f"there is no parameter ${source.number}")
         if self.fields[number].size < 0:
