@@ -191,6 +191,28 @@ async def test_psycopg_in_pipelines(proxy: Proxy, autocommit: bool) -> None:
         assert await cursor.fetchone() == (1,)
 
 
+async def test_two_phases_need_the_shard_since_what_is_prepared_has_to_be_found_again(proxy: Proxy) -> None:
+    def work() -> None:
+        with psycopg.connect(proxy.dsn(DATABASE)) as connection:
+            connection.tpc_begin("lost")
+            connection.execute("UPDATE customers SET name = 'lost' WHERE id = %s", (OTHER,))
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                connection.tpc_prepare()
+            connection.close()
+        for shard, key in (("s0", FIRST), ("s1", OTHER)):
+            with psycopg.connect(proxy.dsn(DATABASE, options=f"-c trunkline.shard={shard}")) as connection:
+                for name, end in (("kept", connection.tpc_commit), ("gone", connection.tpc_rollback)):
+                    connection.tpc_begin(name)
+                    connection.execute("UPDATE customers SET name = %s WHERE id = %s", (name, key))
+                    connection.tpc_prepare()
+                    end()
+                    found = connection.execute("SELECT name FROM customers WHERE id = %s", (key,)).fetchone()
+                    assert found == ("kept",)
+                    connection.rollback()
+
+    await in_thread(work)
+
+
 # --- asyncpg and pg8000 -----------------------------------------------------------------------------------------------
 
 
@@ -214,6 +236,24 @@ async def test_asyncpg_with_transactions_cursors_and_many(proxy: Proxy) -> None:
         await pool.executemany("INSERT INTO customers VALUES ($1, $2)", [(key, "many") for key in new])
         for key in new:
             assert await pool.fetchval("SELECT name FROM customers WHERE id = $1", key) == "many"
+
+
+@pytest.mark.parametrize("key", KEYS[:2])
+async def test_asyncpg_asks_about_types_wherever_its_transaction_is(proxy: Proxy, key: int) -> None:
+    connection = await asyncpg.connect(
+        host=HOST, port=proxy.port, user=USER, password=PASSWORD, database=DATABASE, statement_cache_size=0
+    )
+    try:
+        for first in (True, False):
+            async with connection.transaction():
+                if not first:
+                    await connection.execute("UPDATE customers SET name = name WHERE id = $1", key)
+                sql = "SELECT array_agg(id) FROM customers WHERE id = ANY ($1)"
+                assert await connection.fetchval(sql, [key]) == [key]
+                assert await connection.fetchval("SELECT oid FROM pg_type WHERE typname = 'int8'") == 20
+            await connection.reload_schema_state()
+    finally:
+        await connection.close()
 
 
 async def test_pg8000_begins_its_transactions_by_itself(proxy: Proxy) -> None:

@@ -39,6 +39,7 @@ class Reading:
     executes: bool = False  # it may run a statement that was prepared, whose text it does not show
     listens: bool = False  # LISTEN or UNLISTEN
     inserts: bool = False  # it may put rows where there were none
+    is_catalog: bool = False  # it only reads the system's catalogs, which every shard has
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
@@ -46,7 +47,10 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
     if plan.verdict is Verdict.ANYWHERE:
         return Reading(plan, repeatable=not plan.volatile and not plan.writes)
     if plan.verdict is Verdict.HOME:
-        return Reading(plan, executes=_EXECUTES.search(sql) is not None, inserts=plan.writes)
+        only_reads = not plan.writes and not plan.volatile and not any(found.writes for found in plan.occurrences)
+        catalog = only_reads and bool(plan.occurrences) and all(found.kind == "system" for found in plan.occurrences)
+        executes = _EXECUTES.search(sql) is not None
+        return Reading(plan, repeatable=catalog, executes=executes, inserts=plan.writes, is_catalog=catalog)
     if plan.verdict is not Verdict.SESSION:
         return Reading(plan, inserts=plan.writes and _INSERTS.search(sql) is not None)
     if begun := _BEGIN.fullmatch(sql):

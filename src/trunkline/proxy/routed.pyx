@@ -10,7 +10,8 @@ Rules:
 2. BEGIN waits (`Route.held`) for the first statement that says where; the server hears it first, as a query of ours.
 3. A block in which nothing was done that a shard has to do with may begin anew on another (`Route.history`).
 4. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
-5. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
+5. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
+6. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -228,9 +229,9 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     if decision == EXPLAINED:
         own.instead = explained(own, frame)
         return INSTEAD
-    if decision < 0 and frame.type == c'B':
+    if frame.type == c'B' and (decision < 0 or own.router.reading.is_catalog):
         decision = decide(client, own, frame, None)  # what was decided last is what comes behind it in its batch
-    if decision >= 0:
+    if decision >= 0 and not own.router.reading.is_catalog:
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
         note_history(client, own)
@@ -337,7 +338,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return leave_to_plan(client, own)
     if decision == REFUSED:
         return fail(client, frame, own.router.refusal, own.outcome)
-    if decision < 0 or decision == own.shard:
+    if decision < 0 or decision == own.shard or (own.router.reading.is_catalog and (client.sticky or session.status == c'T')):
         return go(client, own, frame, decision)
     if session.count:
         return client._await_answers()

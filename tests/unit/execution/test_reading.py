@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from trunkline.execution.reading import explained_by, read
-from trunkline.routing.plans.plan import RoutePlan, Verdict
+from trunkline.routing.plans.plan import Fixed, Occurrence, RoutePlan, Verdict
 
 SESSION = RoutePlan(Verdict.SESSION)
 
@@ -56,6 +58,18 @@ def test_what_reads_no_table_may_be_left_behind_unless_it_is_volatile() -> None:
     assert read(b"SELECT 1", RoutePlan(Verdict.ANYWHERE)).repeatable
     assert not read(b"SELECT random()", RoutePlan(Verdict.ANYWHERE, volatile=True)).repeatable
     assert not read(b"SELECT 1 FROM notes", RoutePlan(Verdict.HOME)).repeatable
+
+
+def test_what_only_reads_the_systems_catalogs_may_be_read_on_any_shard() -> None:
+    catalog = Occurrence("pg_catalog.pg_type", "", "system", Fixed(1), "")
+    notes = Occurrence("public.notes", "", "home", Fixed(1), "")
+    plan = RoutePlan(Verdict.HOME, occurrences=(catalog,))
+    assert (read(b"", plan).is_catalog, read(b"", plan).repeatable) == (True, True)
+    others = ({"occurrences": (catalog, notes)}, {"occurrences": ()}, {"writes": True}, {"volatile": True})
+    others += ({"occurrences": (replace(catalog, writes=True),)},)
+    for one in others:
+        found = read(b"", replace(plan, **one))
+        assert (found.is_catalog, found.repeatable) == (False, False)
 
 
 @pytest.mark.parametrize(
