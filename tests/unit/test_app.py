@@ -115,7 +115,7 @@ async def test_an_address_that_cannot_be_had_is_the_callers_error(served: Served
 async def test_an_address_for_metrics_that_cannot_be_had_is_told_as_a_wrong_setting(served: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = ListenAddress("127.0.0.1", taken.getsockname()[1])
-        with pytest.raises(ConfigErrors, match=f"cannot listen on {address}: Address already in use"):
+        with pytest.raises(ConfigErrors, match=f"cannot listen on {address}: Address already in use$"):
             await serve(served.load, config(**QUIET, metrics_addr=address))
 
 

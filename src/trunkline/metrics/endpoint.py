@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import Self
+from typing import Any, Self
 
 from trunkline.config.address import ListenAddress
 from trunkline.metrics.exposition import exposition, gzip_accepted
@@ -188,16 +189,22 @@ def _zipped(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 def _listen(address: ListenAddress) -> socket.socket:
     """A socket at the address. A name is looked up here, at start: the loop would keep threads for that."""
-    if address.host == "*":
-        both = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if both else socket.AF_INET
-        sock = socket.create_server(("", address.port), family=family, dualstack_ipv6=both)
-    else:
-        try:
-            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except UnicodeError:
-            raise OSError(f"{address.host!r} is no name") from None
-        family, _, _, _, target = found[0]
-        sock = socket.create_server(target, family=family)
+    both = address.host == "*" and socket.has_dualstack_ipv6()
+    family, target = (socket.AF_INET6, ("", address.port)) if both else _found(address)
+    try:
+        sock = socket.create_server(target, family=family, dualstack_ipv6=both)
+    except OSError as error:  # its text has the address in Python's own form
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None
     sock.setblocking(False)
     return sock
+
+
+def _found(address: ListenAddress) -> tuple[int, Any]:
+    """What a name stands for, as a family and an address of it."""
+    host = "" if address.host == "*" else address.host
+    try:
+        found = socket.getaddrinfo(host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:
+        raise OSError(f"{host!r} is no name") from None
+    family, _, _, _, target = found[0]
+    return family, target
