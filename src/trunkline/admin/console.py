@@ -24,6 +24,7 @@ from trunkline.admin import (  # noqa: F401
     show_config,
     show_pins,
     show_pools,
+    show_replicas,
     show_routes,
     show_shards,
     show_stats,

@@ -45,6 +45,11 @@ class ServerAddress:
     def is_unix(self) -> bool:
         return self.host.startswith(("/", "@"))
 
+    def filled_from(self, other: ServerAddress) -> ServerAddress:
+        """With the database, user and password of another where it has none of its own."""
+        filled = self if self.user is not None else replace(self, user=other.user, password=other.password)
+        return replace(filled, dbname=self.dbname or other.dbname)
+
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -123,6 +123,9 @@ class Settings:
         "round-robin", CHOICE, "Order of a database's hosts; disable stays on one until it fails.", choices=_BALANCE
     )
     connect_query: str = setting("", TEXT, "Query run on every new server before its first use; empty is none.")
+    health_check_interval: float = setting(
+        1.0, SECONDS, "Time between two looks at each server of a database with replicas; 0 is never."
+    )
     max_prepared_statements: int = setting(
         200, INT, "Prepared statements kept on each server in transaction mode; 0 passes them through."
     )
@@ -223,6 +226,9 @@ class DatabaseSettings:
     user: str | None = setting(None, TEXT, "User of all server connections; by default each client's own.")
     password: str | None = setting(None, SECRET, "Password of that user; by default from auth_file.")
     replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of streaming replicas.")
+    health_check_user: str | None = setting(
+        None, TEXT, "User of health checks, if `user` is not set; by default the first one who logs in."
+    )
     ports: tuple[int, ...] = ()
     """One for each of ``hosts`` where a URL gave them different ports, else empty: ``port`` is for all."""
     shard_by: str = setting(
@@ -258,6 +264,12 @@ class DatabaseSettings:
         ports = self.ports or (self.port,) * len(self.hosts)
         pairs = zip(self.hosts, ports, strict=True)
         return tuple(ServerAddress(h, p, self.dbname, self.user, self.password) for h, p in pairs)
+
+    @property
+    def servers(self) -> tuple[ServerAddress, ...]:
+        """Everywhere its primary and its replicas may be; the URL of a replica takes what it does not say from here."""
+        own = ServerAddress("", 0, self.dbname, self.user, self.password)
+        return (*self.addresses, *(replica.filled_from(own) for replica in self.replicas))
 
 
 @dataclass(frozen=True, slots=True)

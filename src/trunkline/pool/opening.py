@@ -59,6 +59,7 @@ class Target:
     credentials: Credentials
     parameters: Sequence[tuple[bytes, bytes]]
     connect_query: str = ""
+    quiet: bool = False  # whoever opens it tells what came of that; the error's cause is what the system said
 
 
 class Opener:
@@ -82,8 +83,9 @@ class Opener:
         except TimeoutError:
             raise ServerUnavailable("timed out connecting to the server") from None
         except OSError as error:
-            log.warning("cannot connect to %s: %s", target.address, error.strerror or error)
-            raise ServerUnavailable("cannot connect to the server") from None
+            if not target.quiet:
+                log.warning("cannot connect to %s: %s", target.address, error.strerror or error)
+            raise ServerUnavailable("cannot connect to the server") from error
         except (ConnectionEnded, MessageTooLong):
             raise ServerUnavailable("the server closed the connection during login") from None
 

@@ -119,6 +119,10 @@ class Pools:
     def _credentials(self, settings: DatabaseSettings, user: str) -> Credentials:
         if settings.password is not None and settings.user in (None, user):
             return Credentials(user, settings.password, None, None)
+        return self.credentials_of(user)
+
+    def credentials_of(self, user: str) -> Credentials:
+        """What is known of a user, from the configuration and from his own login."""
         stored = self.config.user(user).password or self.config.secrets.get(user)
         password, keys = self._proved.get(user, (None, None))
         return Credentials(user, password, Secret.parse(stored) if stored else None, keys)

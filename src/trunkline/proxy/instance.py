@@ -27,6 +27,7 @@ from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.opening import Opener
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
+from trunkline.pool.replica_watch import ReplicaWatches
 from trunkline.pool.statistics import Statistics
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
@@ -63,6 +64,7 @@ class Instance:
         self.opener = Opener(self.engine, self.derivation)
         self.pools = Pools(config, self.engine, self.opener)
         self.routers = Routers(self.pools)
+        self.replicas = ReplicaWatches(self.pools)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
         self.listener: Listener | None = None
@@ -87,6 +89,7 @@ class Instance:
         self.listener = Listener(self.engine, self.config.settings, self._welcome)
         self.started_at = self.engine.time()
         self.tasks.spawn(self._keep_time(), "timer")
+        self.replicas.reconfigure()
         return self.listener.port
 
     def _welcome(self, link: ClientLink, peer: Peer) -> None:
@@ -195,6 +198,7 @@ class Instance:
         self.derivation.cache.retain(config.secrets)
         self.pools.reconfigure(config)
         self.routers.reconfigure(config)
+        self.replicas.reconfigure()
         if self.listener is not None:
             self.listener.use(config.settings)
 

@@ -143,6 +143,17 @@ def test_no_repr_shows_a_secret() -> None:
         assert secret not in repr(thing)
 
 
+def test_a_replica_is_asked_as_its_url_says_and_for_the_rest_as_its_database_says() -> None:
+    replicas = (ServerAddress("b", 1), ServerAddress("c", 2, "own", "v"), ServerAddress("d", 3, None, "v", "w"))
+    database = DatabaseSettings("app", hosts=("a",), dbname="real", user="u", password="p", replicas=replicas)
+    assert database.servers == (
+        ServerAddress("a", 5432, "real", "u", "p"),
+        ServerAddress("b", 1, "real", "u", "p"),
+        ServerAddress("c", 2, "own", "v", None),
+        ServerAddress("d", 3, "real", "v", "w"),
+    )
+
+
 def test_addresses_pair_hosts_with_the_common_port() -> None:
     database = DatabaseSettings("app", hosts=("a", "b"), port=6000, user="u")
     assert [(a.host, a.port, a.user) for a in database.addresses] == [("a", 6000, "u"), ("b", 6000, "u")]

@@ -161,13 +161,18 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
         await attempt(Scripted(b""), server_connect_timeout=0.05)
 
 
-async def test_nobody_there() -> None:
+async def test_nobody_there(caplog: pytest.LogCaptureFixture) -> None:
     async with relay() as made, serving(Scripted()) as address:
         pass
     async with relay() as made:
         opener = Opener(made.engine, KeyDerivation(KeyCache(b"0" * 32)))
         with pytest.raises(ServerUnavailable, match="cannot connect"):
             await opener.open(made.pool, Target(address, "app", ALICE, []), lambda _: None)
+        assert "Connection refused" in caplog.text
+        caplog.clear()
+        with pytest.raises(ServerUnavailable) as told:
+            await opener.open(made.pool, Target(address, "app", ALICE, [], quiet=True), lambda _: None)
+        assert (caplog.text, str(told.value.__cause__)) == ("", "[Errno 111] Connection refused")
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------
