@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.proxy.test_routed import EVEN, FAILED, ODD, Stage, bind_to, stage
 from tests.unit.relay import IN_TRANSACTION, READY, SYNC, FarEnd, error, execute, parse, query, rows
-from trunkline.protocol.messages import command_complete
+from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete
 from trunkline.routing.sql import MAX_BYTES
 
 PADDING = b" " * MAX_BYTES
@@ -35,16 +35,16 @@ async def test_what_its_client_has_sent_behind_it_comes_behind_it() -> None:
         assert on.even.frames() == [("Q", EVEN + b"\0")]
 
 
-async def test_every_long_text_of_a_batch_is_planned() -> None:
+async def test_the_next_long_text_of_a_batch_waits_for_the_answers_to_the_first() -> None:
     async with stage() as on:
         for name in (b"a", b"b"):
             text = b"SELECT body AS " + name + b" FROM t WHERE id = $1" + PADDING
             on.client.send(parse(name, text), bind_to(7, name), execute())
         on.say(SYNC)
-        frames: list[tuple[str, bytes]] = []
-        while ("S", b"") not in frames:
-            frames += await arrived(on, on.odd)
-        assert "".join(kind for kind, _ in frames) == "PBEPBES"
+        assert [kind for kind, _ in await arrived(on, on.odd)] == ["P", "B", "E", "H"]
+        on.answer(on.odd, PARSE_COMPLETE, BIND_COMPLETE, command_complete("SELECT 0"))
+        assert [kind for kind, _ in await arrived(on, on.odd)] == ["P", "B", "E", "S"]
+        assert on.client.kinds() == "12C"
         assert on.even.frames() == []
 
 
