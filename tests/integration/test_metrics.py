@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
+import random
 import signal
 import socket
 import sys
@@ -29,10 +31,13 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 Labels = frozenset[tuple[str, str]]
 
 
+def port_of(proxy: Proxy) -> int:
+    return int(proxy.log.rpartition("metrics: http://127.0.0.1:")[2].partition("/")[0])
+
+
 async def ask(proxy: Proxy, path: str, headers: str = "") -> tuple[int, str]:
     """Status and body."""
-    port = int(proxy.log.rpartition("metrics: http://127.0.0.1:")[2].partition("/")[0])
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(proxy))
     writer.write(f"GET {path} HTTP/1.1\r\nHost: {path}\r\n{headers}\r\n".encode())
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
@@ -340,6 +345,42 @@ async def test_no_counter_falls_when_a_reload_takes_a_database_away(postgres: Po
             assert falls == {}
         assert seen[-1].value("queries_total", database="kept", shard="", user=USER) == 2
     await postgres.fetch("DROP ROLE metrics_other")
+
+
+async def test_row_92_scrapers_that_are_slow_deaf_hostile_or_many_keep_nobody_from_an_answer(plain: Proxy) -> None:
+    silent = [await asyncio.open_connection("127.0.0.1", port_of(plain)) for _ in range(20)]
+    async with await plain.connect() as client:
+        for number, (_, writer) in enumerate(silent):  # words that never end, and answers that nobody reads
+            writer.write(b"GET /metrics HTTP/1.1\r\n" if number % 2 else b"GET /metrics HTTP/1.0\r\n\r\n")
+        flood = [asyncio.create_task(_bother(plain, number)) for number in range(200)]
+        for number in range(200):
+            cursor = await client.execute("SELECT %s::int", (number,))
+            assert await cursor.fetchone() == (number,)
+        await asyncio.gather(*flood)
+    for _, writer in silent:
+        writer.close()
+
+    async def is_served() -> bool:
+        with contextlib.suppress(ConnectionError, IndexError):
+            return await ask(plain, "/healthz") == (200, "ok\n")
+        return False
+
+    await wait_until(is_served)
+    assert (await Scrape.of(plain)).value("queries_total", **pool()) >= 200
+    assert "internal error" not in plain.log
+
+
+async def _bother(proxy: Proxy, number: int) -> None:
+    """One more connection: a scrape, or bytes of any kind, ended without a word."""
+    with contextlib.suppress(ConnectionError):
+        _, writer = await asyncio.open_connection("127.0.0.1", port_of(proxy))
+        any_bytes = random.Random(number).randbytes(1 << (number % 16)) + b"\r\n\r\n"
+        writer.write(any_bytes if number % 2 else b"GET /metrics HTTP/1.0\r\nAccept: " + any_bytes[:50] + b"\r\n\r\n")
+        await writer.drain()
+        if number % 3:
+            writer.transport.abort()
+        else:
+            writer.close()
 
 
 async def test_an_address_that_is_taken_is_told_with_its_line(postgres: Postgres, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 What is served and docs/metrics.md are derived from it. Rules:
 1. Units are seconds and bytes, and the name ends with the unit.
-2. A counter never falls while its series lives; a series ends with its pool, and one that comes again begins at 0.
+2. A counter never falls while its series lives; a series ends with its pool (of routed statements, with the list of
+   shards), and one that comes again begins at 0.
 3. Nothing is counted for the sake of a metric on the way of a query: what is read here is there anyway.
 """
 

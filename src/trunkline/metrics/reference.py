@@ -29,9 +29,10 @@ one that comes too soon after another waits. {MAX_CONNECTIONS} connections at a 
 
 A pool is of one database, shard (empty where there are none) and user; `sum by (database)` adds them up. Users, and
 databases behind a wildcard, are as many as come: {MAX_POOLS} pools are told, the oldest. A database that a RELOAD
-removes takes its series along when its last clients have left; one that comes again begins at 0. What the process
-itself uses is in the usual names: `process_cpu_seconds_total`, `process_resident_memory_bytes`,
-`process_virtual_memory_bytes`, `process_start_time_seconds`, `process_open_fds`, `process_max_fds`.
+removes takes its series along when its last clients have left; one that comes again begins at 0, and so do the
+statements of a database whose shards change. What the process itself uses is in the usual names:
+`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
+`process_start_time_seconds`, `process_open_fds`, `process_max_fds`.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
