@@ -11,7 +11,9 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from trunkline.errors import ServerRefused, ServerUnavailable, TrunklineError
 
@@ -114,3 +116,17 @@ def expired(opened_at: float, idle_since: float, now: float, lifetime: float, id
     if idle_timeout and now - idle_since >= idle_timeout:
         return "server_idle_timeout"
     return None
+
+
+class Troubled(Protocol):
+    """What may have its trouble: a pool."""
+
+    @property
+    def trouble(self) -> Trouble | None: ...
+
+
+def reachable(pools: Sequence[Troubled], wanted: int) -> int:
+    """The number of the pool to ask where any will do: the wanted one, unless only another has no trouble."""
+    if pools[wanted].trouble is None:
+        return wanted
+    return next((number for number, pool in enumerate(pools) if pool.trouble is None), wanted)

@@ -17,10 +17,10 @@ Rules:
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from trunkline.errors import ServerRefused
+from trunkline.pool.policy import reachable
 from trunkline.pool.undo import Refused
 from trunkline.protocol.messages import IDLE_READY, command_complete, error_response, message, query, ready_for_query
-from trunkline.proxy.collector import KEPT_BYTES as ROOM
-from trunkline.proxy.collector import Collector
+from trunkline.proxy.collector import KEPT_BYTES as ROOM, Collector
 from trunkline.proxy.lost_block import LostBlock
 
 from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
@@ -99,7 +99,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return DONE
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
-    move_to(client, own, decision if decision >= 0 else own.router.home)
+    move_to(client, own, decision if decision >= 0 else reachable(own.pools, own.router.home))
     own.history = []
     if client._await_server():
         return WAIT

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections import deque
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from trunkline.pool.policy import (
     asked_anew,
     expired,
     lacks_room,
+    reachable,
     refuses,
     to_open,
 )
@@ -363,3 +365,13 @@ def test_a_login_that_is_the_clients_own_is_tried_for_each_who_comes_and_a_force
     refused = Trouble(since=0.0, tries=1, retry_at=9.0, permanent=True)
     assert asked_anew(refused, 1.0, forced=False) == Trouble(0.0, 1, 1.0, permanent=True)
     assert asked_anew(refused, 1.0, forced=True) == refused
+
+
+@pytest.mark.parametrize(
+    ("troubled", "wanted", "asked"),
+    [("---", 1, 1), ("-x-", 1, 0), ("xx-", 0, 2), ("xxx", 1, 1), ("x", 0, 0)],
+)
+def test_where_any_pool_will_do_one_without_trouble_is_asked(troubled: str, wanted: int, asked: int) -> None:
+    trouble = after_failure(None, "08006", 0.0, 15.0, 0.5)
+    pools = [SimpleNamespace(trouble=trouble if one == "x" else None) for one in troubled]
+    assert reachable(pools, wanted) == asked
