@@ -82,6 +82,9 @@ CONVERSATIONS = {
             "0 S",
         ),
     ),
+    "an error is told under that one of two names which was used": (
+        *("0 P a one", "0 B  a 1", "0 S...", "0 P b one", "0 B  b 1", "0 S...", "0 B  a 1", "0 S"),
+    ),
     "nobody runs the unnamed statement of another client": (
         *("1 P  notice", "1 S...", "1 P  notice", "1 S...", "1 P  notice", "1 S..."),
         *("0 B  missing ", "0 P  rows", "0 S", "0 B   ", "0 E  0", "0 S"),

@@ -119,6 +119,8 @@ cdef int parse_named(Lessee client, Frame *frame, Name said, int sight) except -
     statement = intern(PyBytes_FromStringAndSize(<char *>frame.data + start, frame.size - start), client.params.meaning,
                        server.owner.family)
     statement.sight |= sight
+    if statement.words is not None and statement in client.names.values():
+        client.twice_named = True
     statement.words = server.owner.words
     client.names[name] = statement
     if statement not in server.prepared:
@@ -231,8 +233,11 @@ cdef int renamed(Lessee client, Frame *frame, Request request, Py_ssize_t start,
         bind_statement(client, statement, frame)
     begin(client)
     ensure_prepared(server, statement)
-    server.session.expect(request, FORWARD, statement if name.size <= NAME_BYTES and promise == KEPT else
-                          (as_said(name), None, statement, "said" if promise == KEPT else "changed"))
+    if name.size <= NAME_BYTES and promise == KEPT and not client.twice_named:
+        server.session.expect(request, FORWARD, statement)
+    else:
+        said = "said" if promise == KEPT else "changed"
+        server.session.expect(request, FORWARD, (as_said(name), None, statement, said))
     ours = statement.server_name if promise == KEPT else NOBODYS_NAME
     size = PyBytes_GET_SIZE(ours)
     head = server.scratch(start + size)

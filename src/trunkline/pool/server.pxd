@@ -31,6 +31,7 @@ cdef class Lessee(Link):
     cdef object assembly                  # a Parse that is remembered while it streams by, or None
     cdef public Py_ssize_t copy_syncs   # Syncs of its that came inside COPY FROM STDIN and were held back
     cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
+    cdef bint twice_named                 # two of its names have meant one statement
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
