@@ -11,14 +11,14 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.pool.test_probe import row
-from tests.unit.relay import READY, Relay, error, relay
+from tests.unit.relay import READY, FarEnd, Relay, error, relay
 from trunkline.config.key_kinds import Lookup
 from trunkline.config.settings import DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSettings
 from trunkline.errors import ServerLost, ServerRefused, ServerUnavailable
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import command_complete, message
-from trunkline.routing.keys.sharding import KeyNotMapped, Kind
+from trunkline.routing.keys.sharding import KeyMissing, Kind
 from trunkline.routing.schema.drift import Difference
 
 SHARDING = ShardingSettings(
@@ -37,7 +37,7 @@ APP = DatabaseSettings("app", hosts=("127.0.0.1",))
 def answer(type: str = "int8") -> bytes:
     """A schema of one table with one column."""
     columns = [["id", type, True, None, False, True, False, -1]]
-    rest = json.dumps(["r", columns, *[None] * 7]).encode()
+    rest = json.dumps(["r", columns, *[None] * 7, "p"]).encode()
     rows = message(b"D", row(b"relation", b"public", b"t", b"0", rest))
     return command_complete("SET") + rows + command_complete("SELECT 1") + READY
 
@@ -188,26 +188,45 @@ async def test_another_map_is_a_change_though_the_schema_is_the_same() -> None:
         assert (told, watch.catalog.version, function.shards_of((1,))) == ([True], 1, 2)
 
 
-async def test_a_directory_is_read_before_anybody_goes_by_it_and_at_every_look_again() -> None:
+async def test_a_directory_is_read_before_anybody_goes_by_it_and_kept_over_other_maps() -> None:
     async with watching() as (made, watch):
         table = TableSettings(("id",), method="lookup", lookup=Lookup("t", "id", "id"), group="t")
         shop = database(replace(SHARDING, tables={"t": table}))
         made.pools.reconfigure(replace(made.pools.config, databases={"app": APP, "shop": shop}))
         ready = asyncio.ensure_future(watch.ready("ann"))
         await say(made, 0, answer())
-        await say(made, 1, entries((b"7", b"s1"), (b"8", b"s9")), about=b'FROM public."t"')
+        await until(made, lambda: len(made.opener.opened) > 1)
+        directory = made.opener.opened[1][1]
+        await hear(made, directory, b"LISTEN trunkline_directory", READY)
+        await hear(made, directory, b'FROM "public"."t"', READY)
+        await hear(made, directory, b"FETCH", entries((b"7", b"s1"), (b"8", b"s9")))
+        await hear(made, directory, b"FETCH", entries())
+        assert not ready.done()
+        await hear(made, directory, b"CLOSE", READY)
         await until(made, ready.done)
         function = watch.built.sharding.rule_of("public", "t").function
         assert function is not None
         assert function.shards_of((7,)) == 2
-        with pytest.raises(KeyNotMapped):
+        with pytest.raises(KeyMissing):
             function.shards_of((8,))
-        await say(made, 2, answer())
-        watch.stale()
-        await say(made, 3, answer())
-        await say(made, 4, entries((b"8", b"s0")), about=b'FROM public."t"')
-        await say(made, 5, answer())
-        assert function.shards_of((8,)) == 1
+        moved = database(replace(SHARDING, bucket_map=(1, 1), tables={"t": table}))
+        made.pools.reconfigure(replace(made.pools.config, databases={"app": APP, "shop": moved}))
+        watch.reconfigured()
+        other = watch.built.sharding.rule_of("public", "t").function
+        assert other is not None and other is not function
+        assert other.shards_of((7,)) == 2
+
+
+async def hear(made: Relay, far: FarEnd, about: bytes, said: bytes) -> None:
+    """Wait for a query about this on a connection, and answer."""
+    heard = bytearray()
+
+    def is_there() -> bool:
+        heard.extend(far.bytes())
+        return about in heard
+
+    await until(made, is_there)
+    far.send(said)
 
 
 async def test_a_shard_that_cannot_be_read_stops_nobody() -> None:
