@@ -193,6 +193,13 @@ async def test_every_family_is_served_with_its_type_its_words_and_its_unit(plain
     assert scrape.series["process_open_fds", frozenset()] > 5
 
 
+async def test_scrapes_make_no_thread(plain: Proxy) -> None:
+    """A second one would make every system call of the process dearer."""
+    assert (await ask(plain, "/metrics", "Accept-Encoding: identity\r\n"))[0] == 200
+    status = Path(f"/proc/{plain.pid}/status").read_text()
+    assert "Threads:\t1\n" in status
+
+
 async def test_refused_logins_and_cancels_are_counted(plain: Proxy) -> None:
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         await psycopg.AsyncConnection.connect(plain.dsn(password="wrong"))
