@@ -77,6 +77,7 @@ REPLICAS = (
     + _of(NUMERIC, "lag_ms lag_bytes seen_ms")
     + _of(TEXT, "error")
 )
+DIRECTORIES = _of(TEXT, "database directory tables") + _of(INT4, "entries absent readings age pid")
 DRIFT = _of(TEXT, "database shard kind name difference")
 ROUTES = _of(TEXT, "database template route reason shards") + _of(NUMERIC, "calls query_time")
 ROUTE_COUNTS = _of(TEXT, "database outcome shard") + _of(NUMERIC, "statements")

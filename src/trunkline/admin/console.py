@@ -22,6 +22,7 @@ from trunkline.admin import (  # noqa: F401
     control,
     show_clients,
     show_config,
+    show_directories,
     show_pins,
     show_pools,
     show_replicas,

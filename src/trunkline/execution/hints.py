@@ -13,7 +13,15 @@ from collections.abc import Mapping
 
 from trunkline.errors import StatementRefused, UnknownShard
 from trunkline.routing.keys import values
-from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown, Kind, NotCoercible, Sharding, TableRule
+from trunkline.routing.keys.sharding import (
+    KeyMissing,
+    KeyNotMapped,
+    KeyUnknown,
+    Kind,
+    NotCoercible,
+    Sharding,
+    TableRule,
+)
 from trunkline.routing.plans.plan import RoutePlan
 
 _WORD = re.compile(r"(shard|key|table)\s*=\s*(?:'([^']*)'|([^\s'*,;]+))")
@@ -68,7 +76,7 @@ def setting_of(sql: bytes) -> tuple[bytes, bytes] | None:
 
 
 def shard_of(said: Mapping[str, str], sharding: Sharding) -> int | None:
-    """By name, or by a key of a table."""
+    """By name, or by a key of a table; KeyMissing if its directory is to be asked for that first."""
     if "shard" in said:
         if said["shard"] not in sharding.shards:
             raise UnknownShard(
@@ -81,6 +89,8 @@ def shard_of(said: Mapping[str, str], sharding: Sharding) -> int | None:
     assert rule.function is not None
     try:
         mask = rule.function.shards_of((values.from_text(said["key"].encode(), rule.function.types[0]),))
+    except KeyMissing:
+        raise
     except (NotCoercible, KeyUnknown, KeyNotMapped) as error:
         raise StatementRefused(f'the key "{said["key"]}" cannot be used: {error}') from None
     return mask.bit_length() - 1

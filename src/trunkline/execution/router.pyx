@@ -24,8 +24,11 @@ from trunkline.errors import StatementRefused, TransactionSpansShards, Trunkline
 from trunkline.execution.apart import Apart
 from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.missing_keys import AskedKey, forget_absent
 from trunkline.execution.reading import Reading, explained_by, read
+from trunkline.execution.refusals import AMBIGUOUS, FOREIGN, USE_UTF8, not_mapped, refused
 from trunkline.execution.search_path import path_of
+from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.sql import MAX_BYTES
@@ -37,9 +40,6 @@ from trunkline.routing.text.fingerprint cimport Fingerprint
 from trunkline.routing.plans.plan_cache cimport Known, PlanCache
 
 UTF8 = (b"UTF8", b"SQL_ASCII")
-FOREIGN = "characters in this client's encoding are not read for a database with shards"
-USE_UTF8 = "SET client_encoding = 'UTF8', or write ASCII only."
-AMBIGUOUS = "where a string of this statement ends depends on standard_conforming_strings, which is off"
 PARAMETER = re.compile(rb"\$(\d+)")
 OUTCOME_NAMES = ("single", "home", "any", "session", "hinted", "several", "refused")  # in the order of Outcome
 cdef object ROUTED = Verdict.ROUTED
@@ -96,9 +96,9 @@ cdef class Router:
         return context, self.hint_of(params.extra)
 
     def hint_of(self, settings):
-        """The shard that these settings say."""
+        """The shard that these settings say; with a key, the settings: where it is may change."""
         try:
-            return shard_of_settings(settings, self.sharding)
+            return dict(settings) if settings.get(b"trunkline.key") else shard_of_settings(settings, self.sharding)
         except TrunklineError as error:
             return error
 
@@ -232,6 +232,8 @@ cdef class Router:
         decision = self._decide(known, hint, not parameters)
         error, outcome, self._call = self.refusal, self.outcome, usual
         self.forget()
+        if decision == APART:
+            return None
         if decision == REFUSED and outcome != OVER_SEVERAL:
             refusal = Refusal(error.message, error.hint or "", error.sqlstate)
             said = lines(replace(plan, verdict=Verdict.REFUSED, refusal=refusal), None, self.sharding, inner)
@@ -268,7 +270,7 @@ cdef class Router:
         if mask == NOT_COERCIBLE or (mask == KEY_UNKNOWN and not bound):
             return ANYWHERE
         if mask == KEY_NOT_MAPPED:
-            return self._refuse(StatementRefused(f"no shard is said to have this key: {self._call.reason}"))
+            return self._refuse(not_mapped(self._call.reason))
         if mask == KEY_UNKNOWN and known.ready.plan.unless_single is None:
             return self._refuse(StatementRefused(f"the key of this statement cannot be read here: {self._call.reason}"))
         mask = self._mask(known.ready, self._call, mask)
@@ -292,14 +294,11 @@ cdef class Router:
     def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
         plan, self.executes = known.ready.plan, known.note.executes
         self.outcome = OUTCOME_OF[plan.verdict]
-        try:
-            said = self._said(sql, hint)
-            if plan.verdict is Verdict.SESSION:
-                return self._of_session(known, sql, said)
-        except TrunklineError as error:
-            return self._refuse(error)
-        if isinstance(said, TrunklineError):
+        said = self._said(sql, hint)
+        if isinstance(said, Exception) and (self._hinted or plan.verdict is not Verdict.SESSION):
             return self._refuse(said)
+        if plan.verdict is Verdict.SESSION:
+            return self._of_session(known, sql, said)
         if plan.verdict is Verdict.REFUSED:
             return self._refuse(refused(plan.refusal))
         if plan.verdict is ROUTED:
@@ -311,14 +310,19 @@ cdef class Router:
             return said
         if plan.verdict is Verdict.EVERY and len(self.sharding.shards) > 1:
             return self._refuse_several(plan)
+        if plan.writes:
+            forget_absent(self.sharding)  # it may be a directory
         return self.home if plan.verdict is not Verdict.ANYWHERE else ANYWHERE
 
     def _said(self, bytes sql, hint):
-        """What the client says itself: its comment goes before its settings."""
-        if self._hinted:
-            start, end = self._literals.hint
-            return shard_of_comment(sql[start:end], self.sharding)
-        return hint
+        """What the client says itself, or why that cannot be: its comment goes before its settings."""
+        try:
+            if self._hinted:
+                start, end = self._literals.hint
+                return shard_of_comment(sql[start:end], self.sharding)
+            return shard_of_settings(hint, self.sharding) if isinstance(hint, dict) else hint
+        except (TrunklineError, KeyMissing) as error:
+            return error
 
     def _choose(self, Known known, said, bint bound):
         """Of a routed statement, the shard that the client says, if it is one of those that are concerned."""
@@ -349,7 +353,8 @@ cdef class Router:
         if b"trunkline." in sql.lower():
             self.said = setting_of(sql)
             if self.said is not None and self.said[0] == b"trunkline.shard" and self.said[1]:
-                shard_of_settings(dict((self.said,)), self.sharding)
+                if isinstance(found := self.hint_of(dict((self.said,))), TrunklineError):
+                    return self._refuse(found)
         return SESSION
 
     def _refuse_several(self, plan):
@@ -358,6 +363,9 @@ cdef class Router:
         return REFUSED
 
     cdef int _refuse(self, error) except? -99:
+        if isinstance(error, KeyMissing):
+            self.wanted = AskedKey(error)
+            return APART
         self.refusal, self.outcome = error, OTHERWISE_REFUSED
         return REFUSED
 
@@ -389,10 +397,3 @@ cdef inline int number_of(int64_t mask) noexcept:
     while not mask >> number & 1:
         number += 1
     return number
-
-
-def refused(refusal):
-    """The error for a refusal of the planner's."""
-    error = StatementRefused(refusal.reason, hint=refusal.hint or None)
-    error.sqlstate, error.position = refusal.sqlstate, refusal.position
-    return error

@@ -60,6 +60,8 @@ class Routers:
         for database in [*self._routers, *self._watches]:
             if not config.shards_of(database):
                 self._routers.pop(database, None)
-                self._watches.pop(database, None)
+                watch = self._watches.pop(database, None)
+                if watch is not None:
+                    watch.directories.close()
         for watch in self._watches.values():
             watch.reconfigured()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from trunkline.config.sharding import ShardingSettings
 from trunkline.errors import ServerLost, ServerRefused, TrunklineError, UnknownDatabase
 from trunkline.net.offload import Offload
-from trunkline.pool.directories import fill, question
+from trunkline.pool.directory_watch import DirectoryWatch
 from trunkline.pool.own import open_own
 from trunkline.pool.probe import columns
 from trunkline.routing.keys.sharding_builder import Built
@@ -55,6 +55,7 @@ class CatalogWatch:
         self._failures = 0
         self._failed: tuple[str, TrunklineError] | None = None
         self._offload = Offload("catalog")
+        self.directories = DirectoryWatch(pools, database)
 
     def __repr__(self) -> str:
         return f"<CatalogWatch {self.database} version={self.catalog.version}>"
@@ -115,7 +116,8 @@ class CatalogWatch:
         """The operator's map holds from now on, by the schema that is known; then that is read again."""
         settings = self.pools.database(self.database).sharding
         if self._built is not None and settings is not None and settings != self._settings:
-            self._built = build_sharding(settings, self.catalog)
+            self._built = self._build(settings, self.catalog)
+            self.directories.serve(self._built.directories.values())
             if self.on_change is not None:
                 self.on_change()
         self.stale()
@@ -137,28 +139,24 @@ class CatalogWatch:
         self._user = user
         changed = replace(catalog, version=self.catalog.version) != self.catalog
         if self._built is not None and not changed and settings == self._settings:
-            await self._fill(self._built, settings, user)
+            await self._follow(self._built, settings, user)
             return
         is_new = changed or not self.known
         catalog = replace(catalog, version=self.catalog.version + 1) if is_new else self.catalog
-        built = build_sharding(settings, catalog)
+        built = self._build(settings, catalog)
         for problem in built.problems:
             log.warning("%s: %s", self.database, problem)
-        await self._fill(built, settings, user)
+        await self._follow(built, settings, user)
         first = not self.known
         self.catalog, self._settings, self._built = catalog, settings, built
         if self.on_change is not None and not first:
             self.on_change()
 
-    async def _fill(self, built: Built, settings: ShardingSettings, user: str) -> None:
-        """Read the directories again; one that cannot be read stays as it is."""
-        for table in built.directories.values():
-            try:
-                bodies = await self._ask(settings.home, user, question(table))
-            except ServerRefused as error:
-                log.warning("the directory %s of %s: %s", table.lookup.table, self.database, error.message)
-            else:
-                fill(table, settings.shard_names(), bodies)
+    async def _follow(self, built: Built, settings: ShardingSettings, user: str) -> None:
+        await self.directories.follow(built.directories.values(), settings.home, user)
+
+    def _build(self, settings: ShardingSettings, catalog: Catalog) -> Built:
+        return build_sharding(settings, catalog, self._built.directories.values() if self._built is not None else ())
 
     async def _read_others(self, user: str) -> None:
         settings = self._sharding()

@@ -50,8 +50,8 @@ _MAX_MESSAGE_BYTES = 65536
 Key = tuple[str, int, str, bytes]  # host, port, database, client_encoding
 
 
-class _Owner(Leases):
-    """Of a connection that nobody leases."""
+class Unleased(Leases):
+    """The owner of a connection that nobody leases."""
 
     def on_lost(self, server: ServerLink, reason: str) -> None:
         """Its reader notices."""
@@ -223,7 +223,7 @@ class Listeners:
         target = self.pools.target_of(pool, server.address)
         own = [item for item in target.parameters if item[0] != b"client_encoding"]
         target = replace(target, parameters=[*own, (b"client_encoding", encoding)])
-        link = await self.pools.opener.open(_Owner(), target, lambda new: new.move_to(self.place))
+        link = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self.place))
         return Shared(link, self.pools.now)
 
     async def _keep(self, key: Key, shared: Shared) -> None:

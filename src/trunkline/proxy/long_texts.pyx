@@ -1,6 +1,7 @@
 """A client whose statement is too long to be parsed while others wait: it waits alone, and its frames come again.
 
-Plans made so are held for the batch that they are of (`Route.planned`), for the cache of plans need not have room.
+Plans made so are held for the batch that they are of (`Route.planned`), for the cache of plans need not have room. A
+client whose statement has a key that is missing in a directory waits in the same way (execution/missing_keys.py).
 """
 
 from trunkline.protocol.server_session cimport ServerSession
@@ -31,7 +32,7 @@ def on_planned(ClientLink client, Route own, wanted, error):
     if error is not None:
         client.on_failure(error)
         return
-    own.planned = [one for one in own.planned or () if one.used] + [wanted]
+    own.planned = [one for one in [*(own.planned or ()), wanted] if one.used]
     client.blocked = False
     client.granted()
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 
 from trunkline.execution.apart import Apart
+from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.router import Router
 from trunkline.pool.leases import Leases
 
@@ -8,5 +9,5 @@ class Route:
     router: Router
     pools: Sequence[Leases]
     shard: int
-    awaited: Apart | None
+    awaited: Apart | AskedKey | None
     def __init__(self, router: Router, find_pools: Callable[[], Sequence[Leases]]) -> None: ...

@@ -13,6 +13,7 @@ from hashlib import md5, sha256
 from itertools import pairwise
 from uuid import UUID
 
+from trunkline.routing.keys.directory import Directory
 from trunkline.routing.keys.hashing import KINDS, MAX_COLUMNS, RowHash
 from trunkline.routing.keys.sharding import (
     KeyNotMapped,
@@ -41,29 +42,6 @@ class Span:
     low: str | None
     high: str | None
     shard: str
-
-
-class Directory:
-    """The shard's number for each key, filled from outside. A change is there at once, or not at all."""
-
-    def __init__(self, entries: Mapping[Key, int] | None = None) -> None:
-        self._entries = dict(entries or {})
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def find(self, key: Key) -> int | None:
-        return self._entries.get(key)
-
-    def replace(self, entries: Mapping[Key, int]) -> None:
-        """All that is known from now on."""
-        self._entries = dict(entries)
-
-    def learn(self, key: Key, shard: int) -> None:
-        self._entries[key] = shard
-
-    def forget(self, key: Key) -> None:
-        self._entries.pop(key, None)
 
 
 @dataclass(frozen=True)
@@ -221,18 +199,20 @@ class ListFunction(_Mapped):
 
 
 class LookupFunction(_Function):
-    """Keys by a directory; what it has not is `KeyNotMapped`, and whoever fills it may learn of it and ask again."""
+    """Keys by a directory; what it has not is `KeyNotMapped`, or `KeyMissing` while somebody can be asked."""
 
     name = "lookup"
 
     def __init__(self, rule: Rule) -> None:
         super().__init__(rule)
-        self.directory = rule.directory or Directory()
+        self.directory = rule.directory if rule.directory is not None else Directory()
 
     def shards_of(self, key: Key) -> int:
-        shard = self.directory.find(key)
+        if key[0] is None:
+            raise KeyNotMapped("a directory says nothing of NULL")
+        shard = self.directory.find(key[0])
         if shard is None:
-            raise KeyNotMapped("the directory does not have it")
+            raise self.directory.why_not(key[0])
         return 1 << shard
 
 
@@ -303,7 +283,7 @@ METHODS: Mapping[str, Method] = {
     "hash": Method(HashFunction, ALL_TYPES, ("buckets",), MAX_COLUMNS),
     "range": Method(RangeFunction, ALL_TYPES, ("spans", "default")),
     "list": Method(ListFunction, ALL_TYPES, ("lists", "default")),
-    "lookup": Method(LookupFunction, EXACT_TYPES, ("directory",), MAX_COLUMNS),
+    "lookup": Method(LookupFunction, EXACT_TYPES, ("directory",)),
     "modulo": Method(ModuloFunction, INTEGERS),
     "md5": Method(Md5Function, (*INTEGERS, "text", "varchar", "uuid")),
     "sha256": Method(Sha256Function, ("uuid",)),

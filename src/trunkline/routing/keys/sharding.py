@@ -5,7 +5,7 @@ A shard's number is its place in `shards`; a set of shards is an int with a bit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -26,6 +26,21 @@ class KeyUnknown(Exception):
 
 class KeyNotMapped(Exception):
     """The operator's map does not say where rows with this key are."""
+
+
+class KeyMissing(KeyNotMapped):
+    """No shard is known for this key, but there is somebody to ask: `ask(key, done)` of the directory."""
+
+    def __init__(self, directory: Asked, key: Value) -> None:
+        super().__init__("the directory has not been asked for it")
+        self.directory = directory
+        self.key = key
+
+
+class Asked(Protocol):
+    """A directory that learns of keys while it is in use; `done` hears that one has been asked for, not what came."""
+
+    ask: Callable[[Value, Callable[[BaseException | None], None]], None] | None
 
 
 class MapError(ValueError):
@@ -55,7 +70,7 @@ class ShardFunction(Protocol):
     def shards_of(self, key: tuple[Value | None, ...]) -> int:
         """The mask of the one shard that has the rows with this key; 0 if there can be none.
 
-        KeyNotMapped if the operator's map says nothing of it.
+        KeyNotMapped if the operator's map says nothing of it; KeyMissing if that may be because it was not asked.
         """
         ...
 

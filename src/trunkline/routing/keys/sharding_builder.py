@@ -7,15 +7,14 @@ names a key is refused with the reason, and everything else concerns every shard
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trunkline.config.key_kinds import Lookup
 from trunkline.config.sharding import FunctionSettings, ShardingSettings, TableSettings
+from trunkline.routing.keys.directory import Directory
 from trunkline.routing.keys.hashing import MAX_COLUMNS
 from trunkline.routing.keys.shard_functions import (
-    Directory,
-    LookupFunction,
     Rule,
     Span,
     check_key,
@@ -32,20 +31,36 @@ from trunkline.routing.keys.sharding import (
     TableRule,
     Value,
 )
+from trunkline.routing.keys.values import base_of
 from trunkline.routing.schema.catalog import Catalog, Column, Relation
 
 _TABLES = ("r", "p", "f")  # pg_class.relkind of what has rows of its own
 # Equal values of these types are hashed, ordered and written alike, so their tables can be colocated.
 _FAMILIES = (frozenset(("int2", "int4", "int8")), frozenset(("text", "varchar")))
+_WIDEST = {"int2": "int8", "int4": "int8", "varchar": "text"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DirectoryTable:
-    """Where the entries of a lookup's directory are: a table of the home shard, whose keys are of this type."""
+    """Where the entries of a lookup's directory are: a table of the home shard.
+
+    Its keys are read as the widest type of their family, so that all tables which may be colocated have one directory:
+    of two, one would be the newer for a moment, and a row of both be on no shard.
+    """
 
     lookup: Lookup
     type: str
-    directory: Directory
+    shards: tuple[str, ...]
+    directory: Directory = field(default_factory=Directory)
+
+    def is_for(self, lookup: Lookup, type: str, shards: tuple[str, ...]) -> bool:
+        return (self.lookup, self.type, self.shards) == (lookup, type, shards)
+
+    @property
+    def relation(self) -> tuple[str, str]:
+        """Its schema and its name."""
+        schema, dot, name = self.lookup.table.partition(".")
+        return (schema, name) if dot else ("public", schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +89,19 @@ class Unusable:
         return self.every
 
 
-def build(settings: ShardingSettings, catalog: Catalog) -> Built:
-    """The rules of all tables that are named, whether the catalog has them or not."""
-    return _Builder(settings, catalog).build()
+def build(settings: ShardingSettings, catalog: Catalog, known: Iterable[DirectoryTable] = ()) -> Built:
+    """The rules of all tables that are named, whether the catalog has them or not.
+
+    Directories that are `known` are used again, with what is in them.
+    """
+    return _Builder(settings, catalog, list(known)).build()
 
 
 @dataclass(slots=True)
 class _Builder:
     settings: ShardingSettings
     catalog: Catalog
+    known: list[DirectoryTable]
     problems: list[str] = field(default_factory=list)
     directories: dict[str, DirectoryTable] = field(default_factory=dict)
 
@@ -127,12 +146,9 @@ class _Builder:
         reason = self._why_not(name, table, known)
         if reason is None:
             try:
-                function = make_function(table.method, self._described(table, known))
+                return make_function(table.method, self._described(name, table, known))
             except MapError as error:
                 reason = f"the keys of {name}: {error.reason}"
-            else:
-                self._note_directory(name, table, function)
-                return function
         self.problems.append(reason)
         return self._unusable(table, reason)
 
@@ -148,28 +164,35 @@ class _Builder:
     def _unusable(self, table: TableSettings, reason: str) -> ShardFunction:
         return Unusable(len(table.shard_by), len(self.settings.shards), reason)
 
-    def _described(self, table: TableSettings, columns: list[Column]) -> Rule:
+    def _described(self, name: str, table: TableSettings, columns: list[Column]) -> Rule:
+        types = tuple(key_type(column) for column in columns)
         return Rule(
-            tuple(key_type(column) for column in columns),
+            types,
             self.settings.shard_names(),
             self.settings.bucket_map,
             [Span(one.low, one.high, one.shard) for one in table.ranges],
             {one.shard: one.keys for one in table.lists},
             table.default or None,
+            self._directory(name, table.lookup, types[0]) if table.lookup is not None else None,
         )
 
-    def _note_directory(self, name: str, table: TableSettings, function: ShardFunction) -> None:
-        lookup = table.lookup
-        if lookup is None or not isinstance(function, LookupFunction):
-            return
-        self.directories[name] = DirectoryTable(lookup, function.types[0], function.directory)
+    def _directory(self, name: str, lookup: Lookup, type: str) -> Directory:
+        """The one directory for all tables that look the same keys up in it."""
+        base = base_of(type)
+        wanted = (lookup, _WIDEST.get(base, base), self.settings.shard_names())
+        found = next((one for one in self.known if one.is_for(*wanted)), None)
+        if found is None:
+            found = DirectoryTable(*wanted)
+            self.known.append(found)
+        self.directories[name] = found
         relation = self._relation(lookup.table)
         if relation is None:
             self.problems.append(f"the directory {lookup.table} of {name} is not there")
-            return
+            return found.directory
         for column in (lookup.key, lookup.shard):
             if relation.column(column) is None:
                 self.problems.append(f"the directory {lookup.table} of {name} has no column {column}")
+        return found.directory
 
     # --- one and another ----------------------------------------------------------------------------------------
 
