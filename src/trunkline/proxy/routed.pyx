@@ -234,16 +234,18 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     if decision >= 0 and not own.router.reading.is_catalog:
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
-        note_history(client, own)
+        note_history(client, own, frame)
     if decision == SESSION and own.router.said is not None and frame.type != c'P':
         note_setting(client, own)
     return GO
 
 
-cdef int note_history(ClientLink client, Route own) except -1:
+cdef int note_history(ClientLink client, Route own, Frame *frame) except -1:
     """What the block would have to be told elsewhere. It begins with BEGIN: what was said before has no effect in it."""
-    if not own.router.reading.repeatable or (own.router.reading.tag and not own.history and client.batch & BOUND):
-        own.history = None  # or it began in a transaction that there was without it, of what came before in its batch
+    cdef bint keeps_portal = frame.type == c'B' and frame.data[HEADER_BYTES] != 0
+    cdef bint begins_within = own.router.reading.tag and not own.history and client.batch & BOUND  # of one without it
+    if keeps_portal or begins_within or not own.router.reading.repeatable:
+        own.history = None
     elif own.router.reading.said_again and (own.history or own.router.reading.tag):
         own.history.append(own.router.text)
     return 0

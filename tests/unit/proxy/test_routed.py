@@ -23,7 +23,7 @@ from tests.unit.relay import (
 from trunkline.config.settings import DatabaseSettings
 from trunkline.execution.router import Router
 from trunkline.pool.pool import Pool
-from trunkline.protocol.messages import command_complete, message, ready_for_query
+from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, message, ready_for_query
 from trunkline.proxy.routed import Route
 from trunkline.routing.keys.shard_functions import Rule, make_function
 from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
@@ -207,6 +207,15 @@ async def test_a_block_begins_anew_elsewhere_with_what_was_said_in_it_only() -> 
         assert on.odd.frames() == []
         on.say(query(ODD))
         assert on.odd.frames() == [("Q", b"BEGIN; SET LOCAL work_mem = '1MB'\0")]
+
+
+async def test_a_block_with_a_named_portal_stays_where_that_is() -> None:
+    async with stage() as on:
+        on.say(parse(b"", b"BEGIN"), message(b"B", b"portal\0\0" + bytes(6)), execute(), SYNC)
+        on.answer(on.even, PARSE_COMPLETE, BIND_COMPLETE, command_complete("BEGIN"), IN_TRANSACTION)
+        on.even.frames()
+        on.say(query(ODD))
+        assert (on.even.frames(), on.odd.frames()) == ([("Q", b"trunkline has refused a statement\0")], [])
 
 
 async def test_a_block_that_cannot_begin_anew_has_failed_and_its_client_stays() -> None:
