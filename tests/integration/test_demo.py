@@ -45,7 +45,7 @@ async def until_ready(process: ChildProcess) -> None:
 
 
 def printed_lines(log: str) -> list[str]:
-    return re.findall(r"^  (\S.*?)   # ", log, re.MULTILINE)
+    return re.findall(r"^  \S.*:\n    (\S.*)$", log, re.MULTILINE)
 
 
 def line_for(log: str, database: str) -> str:

@@ -1,6 +1,6 @@
 """``trunkline demo``: two shards, each a real primary with a streaming replica, and Trunkline in front of them.
 
-Contract: what is printed can be pasted into a shell as it stands, and ``--smoke`` runs exactly those lines and checks
+Contract: a printed line can be pasted into a shell as it stands, and ``--smoke`` runs exactly these lines and checks
 what they answer. However it ends (Ctrl-C, SIGTERM, an error), no process and no file is left, unless a directory was
 named to be kept.
 """
@@ -202,7 +202,7 @@ class Demo:
     def _introduce(self, took_s: float) -> None:
         self._say(f"\nTrunkline is ready on port {self._trunkline.port}, after {took_s:.1f} s. Try:\n")
         for example in EXAMPLES:
-            self._say(f"  {self._command(example)}   # {example.purpose}")
+            self._say(f"  {example.purpose}:\n    {self._command(example)}")  # a shell may not know comments
         self._say("")
 
     async def check(self) -> bool:

@@ -47,8 +47,8 @@ def psql(sql: str, *options: str) -> tuple[str, ...]:
     return ("psql", "{url}", *options, "-c", sql)
 
 
-def _pgbench(file: str) -> tuple[str, ...]:
-    return ("pgbench", "-n", "-c", "4", "-t", "250", "-f", "{directory}/" + file, "{url}")
+def _pgbench(file: str, mode: str) -> tuple[str, ...]:
+    return ("pgbench", "-n", "-M", mode, "-c", "4", "-t", "250", "-f", "{directory}/" + file, "{url}")
 
 
 TENANT = 7
@@ -87,8 +87,9 @@ EXAMPLES = (
         code=1,
     ),
     Example("prepared once, read on both shards", SHOP, ("python", "-c", ASYNCPG), "Shop 3, Shop 1, Shop 4, Shop 2"),
-    Example("pgbench's SELECT on two shards", BENCH, _pgbench(SELECT_FILE), "processed: 1000/1000"),
-    Example("its transaction within a branch", BENCH, _pgbench(TPCB_FILE), "processed: 1000/1000"),
+    Example("pgbench's SELECT on two shards", BENCH, _pgbench(SELECT_FILE, "simple"), "processed: 1000/1000"),
+    Example("the same, prepared", BENCH, _pgbench(SELECT_FILE, "prepared"), "processed: 1000/1000"),
+    Example("its transaction within a branch", BENCH, _pgbench(TPCB_FILE, "prepared"), "processed: 1000/1000"),
     Example("the console", "trunkline", psql("SHOW SHARDS"), BENCH),
 )
 

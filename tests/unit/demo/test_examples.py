@@ -31,6 +31,11 @@ def test_the_lines_show_every_database_and_the_console() -> None:
     assert {example.database for example in EXAMPLES} == {"app", "app_replica", "bench", "shop", "trunkline"}
 
 
+def test_pgbench_sends_values_in_the_text_and_prepared() -> None:
+    modes = [example.words[example.words.index("-M") + 1] for example in EXAMPLES if example.words[0] == "pgbench"]
+    assert set(modes) == {"simple", "prepared"}
+
+
 def test_an_answer_is_right_by_its_exit_code_and_its_text() -> None:
     refused = Example("", "shop", ("psql",), "0A000", code=1)
     assert refused.is_answered_by(1, "ERROR:  0A000: no")
