@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,7 @@ from tests.integration.proxy import Proxy
 from tests.integration.sharded import create, keys_of
 from tests.integration.transcript import errors, messages, session, shape
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, Wire, bind, execute, parse, rows
+from tests.integration.wire import SYNC, Frame, Wire, bind, execute, parse, query, rows
 
 DATABASE = "shop"
 FIRST, OTHER = keys_of(0, 1)[0], keys_of(1, 1)[0]
@@ -98,6 +99,71 @@ async def test_others_are_served_while_a_long_statement_is_planned(proxy: Proxy,
             served += 1
         assert served > 1
         assert rows(await wire.read_until("Z")) == [[b"%d" % OTHER]]
+
+
+async def test_ten_megabytes_go_where_their_key_says_and_others_are_served_meanwhile(
+    proxy: Proxy, wire: Wire, postgres: Postgres
+) -> None:
+    """A literal, a comment, a parameter and a prepared text of that size."""
+    filler = "x" * MEGABYTES_10
+    name = f"UPDATE customers SET name = '{filler}' WHERE id = {OTHER}"
+    by_parameter = parse("UPDATE customers SET name = $1 WHERE id = $2") + bind("", [filler.encode(), b"%d" % OTHER])
+    async with session(proxy, database=DATABASE) as other:
+        for asked, said in (
+            (query(name), "CZ"),
+            (query(f"{name_of(OTHER)} /* {filler} */"), "TDCZ"),
+            (by_parameter + execute() + SYNC, "12CZ"),
+            (parse(name) + bind() + execute() + SYNC, "12CZ"),
+        ):
+            answer = asyncio.ensure_future(ask(wire, asked))
+            served = 0
+            while not answer.done() or not served:
+                assert rows(await other.query(name_of(FIRST))) == [[b"%d" % FIRST]]
+                served += 1
+            assert shape(await answer) == said
+    [(size,)] = await postgres.fetch("SELECT length(name) FROM customers", database=f"{DATABASE}_s1")
+    assert size == MEGABYTES_10
+    await wire.query(f"UPDATE customers SET name = '{OTHER}' WHERE id = {OTHER}")
+
+
+async def ask(wire: Wire, asked: bytes) -> list[Frame]:
+    await wire.send(asked)
+    return await wire.read_until("Z")
+
+
+# --- shards that there are not ----------------------------------------------------------------------------------------
+
+NO_SHARD = (
+    "/* trunkline: shard=s9 */ SELECT 1",
+    f"/* trunkline: shard=s9 */ {name_of(OTHER)}",
+    "SELECT 1 /* trunkline: shard='' */",
+    "SET trunkline.shard = 's9'",
+    "SET SESSION trunkline.shard TO s9",
+    "SET LOCAL trunkline.shard = 'S1'",
+)
+
+
+async def test_a_shard_that_there_is_not_is_an_error_in_any_form(wire: Wire) -> None:
+    for sql in NO_SHARD:
+        for begin in (None, "BEGIN", f"BEGIN; {name_of(OTHER)}"):
+            if begin is not None:
+                await wire.query(begin)
+            for asked in (query(sql), parse(sql) + bind() + execute() + SYNC):
+                await wire.query("SAVEPOINT before" if begin is not None else "SELECT 1")
+                frames = await ask(wire, asked)
+                assert (errors(frames), frames[-1].body) == (["42704"], b"E" if begin is not None else b"I"), sql
+                if begin is not None:
+                    await wire.query("ROLLBACK TO before")
+            await wire.query("ROLLBACK")
+
+
+async def test_a_startup_option_with_no_shard_is_told_at_each_statement_until_it_is_set_right(proxy: Proxy) -> None:
+    async with session(proxy, database=DATABASE, options="-c trunkline.shard=s9") as wire:
+        for sql in ("SELECT 1", name_of(OTHER), "SELECT name FROM customers"):
+            assert errors(await wire.query(sql)) == ["42704"]
+            assert errors(await ask(wire, parse(sql) + bind() + execute() + SYNC)) == ["42704"]
+        await wire.query("SET trunkline.shard = 's1'")
+        assert rows(await wire.query("SELECT name FROM customers")) == [[b"%d" % OTHER]]
 
 
 def threads(pid: int) -> int:
