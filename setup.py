@@ -42,6 +42,7 @@ COMPILED = (
     "trunkline.proxy.client",
     "trunkline.proxy.steps",
     "trunkline.proxy.routed",
+    "trunkline.proxy.blocks",
     "trunkline.proxy.long_texts",
 )
 

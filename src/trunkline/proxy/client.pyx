@@ -16,7 +16,7 @@ from trunkline.pool.leases cimport Leases
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
-from trunkline.proxy.routed cimport give_up_block
+from trunkline.proxy.blocks cimport give_up_block
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
 STATES = ("ready", "copying", "refused", "lost")

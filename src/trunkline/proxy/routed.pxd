@@ -27,6 +27,4 @@ cdef class Route:
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None
 
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
-cdef bytes ready_without_server(Route own)
-cdef bytes give_up_block(ClientLink client)
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -7,21 +7,19 @@ it concerns the same shard, or none in particular.
 
 Rules:
 1. No statement reaches a server of a shard that it was not decided for.
-2. BEGIN waits (`Route.held`) for the first statement that says where; the server hears it first, as a query of ours.
-3. A block in which nothing was done that a shard has to do with may begin anew on another (`Route.history`).
-4. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
-5. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
-6. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
+2. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
+3. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
+4. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
+
+Where a block begins, and begins anew, is in blocks.pyx.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from trunkline.errors import ServerRefused
 from trunkline.pool.policy import reachable
 from trunkline.pool.undo import Refused
-from trunkline.protocol.messages import IDLE_READY, command_complete, error_response, message, query, ready_for_query
+from trunkline.protocol.messages import IDLE_READY, error_response, message, query
 from trunkline.proxy.collector import KEPT_BYTES as ROOM, Collector
-from trunkline.proxy.lost_block import LostBlock
 
 from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
 from trunkline.pool.leases cimport Leases
@@ -30,7 +28,8 @@ from trunkline.pool.prepared cimport begin
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
-from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.client cimport REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
@@ -38,8 +37,6 @@ cdef enum:
     MORE = -10               # the frames that are here do not say yet
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
-cdef bytes IN_BLOCK = ready_for_query(b"T")
-cdef bytes FAILED_READY = ready_for_query(b"E")
 # No statement is called so, for a name that a client gives is replaced by one of ours.
 cdef bytes FAILING_QUERY = query(b"trunkline has refused a statement")
 cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0" + bytes(6))
@@ -240,17 +237,6 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     return GO
 
 
-cdef int note_history(ClientLink client, Route own, Frame *frame) except -1:
-    """What the block would have to be told elsewhere. It begins with BEGIN: what was said before has no effect in it."""
-    cdef bint keeps_portal = frame.type == c'B' and frame.data[HEADER_BYTES] != 0
-    cdef bint begins_within = own.router.reading.tag and not own.history and client.batch & BOUND  # of one without it
-    if keeps_portal or begins_within or not own.router.reading.repeatable:
-        own.history = None
-    elif own.router.reading.said_again and (own.history or own.router.reading.tag):
-        own.history.append(own.router.text)
-    return 0
-
-
 cdef bytes explained(Route own, Frame *frame):
     """The frame with the explanation in the place of the statement."""
     cdef Name name
@@ -260,64 +246,6 @@ cdef bytes explained(Route own, Frame *frame):
     name = read_name(frame, HEADER_BYTES)
     rest = bytes(frame.data[name.end:frame.size]).split(b"\0", 1)[1]
     return message(b"P", bytes(frame.data[HEADER_BYTES:name.end]) + own.router.instead + b"\0" + rest)
-
-
-# --- a block that no server knows of ----------------------------------------------------------------------------------
-
-cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *:
-    """BEGIN and the end of a block in which nothing was asked: nobody but us need know of them."""
-    cdef str tag = own.router.reading.tag
-    if not tag or client.pool.one_statement:
-        return False
-    if tag in ("BEGIN", "START TRANSACTION"):
-        if own.held is not None:
-            return False  # the server has a warning for that
-        own.held = [own.router.text]
-        own.router.count(own.known, own.outcome, -1)
-        client.write(command_complete(tag) + IN_BLOCK)
-        return True
-    if own.held is None:
-        return False
-    own.held = None
-    own.router.count(own.known, own.outcome, -1)
-    client.write(command_complete(tag) + IDLE_READY)
-    return True
-
-
-cdef bytes ready_without_server(Route own):
-    """The answer to a Sync behind which nothing is open but perhaps the block that waits."""
-    return IDLE_READY if own.held is None else IN_BLOCK
-
-
-cdef bytes give_up_block(ClientLink client):
-    """There is no server for it: the block that waited for one has failed. The ReadyForQuery that says so."""
-    cdef Route own = client.route
-    if own is None or own.held is None:
-        return IDLE_READY
-    own.held = None
-    client.lost = LostBlock(client, True, None, client.engine.now)
-    return FAILED_READY
-
-
-cdef int begin_block(ClientLink client, Route own) except -1:
-    """Its server hears of the block first, while the statement waits."""
-    cdef ServerLink server = client.server
-    client.blocked = True
-    server.ask(b"; ".join(own.held), lambda error: block_begun(client, own, server, error))
-    return WAIT
-
-
-def block_begun(ClientLink client, Route own, ServerLink server, error):
-    """The server is in the block; what waited for that comes again. Lost before, another one has to begin it."""
-    if client.server is not server:
-        return
-    client.blocked = False
-    if error is not None:
-        client.pool.abandon(server, "a block could not be begun there")
-        client.refused(ServerRefused(error["C"], error["M"]))
-        return
-    own.history, own.held = own.held, None
-    client.granted()
 
 
 # --- with a server ----------------------------------------------------------------------------------------------------
@@ -361,13 +289,6 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
 cdef bint is_several(Frame *frame):
     """A simple query that may hold more than one statement: one behind the end of a failed block would run."""
     return b";" in bytes(frame.data[HEADER_BYTES:frame.have]).rstrip(b"; \t\r\n\0")
-
-
-cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcept:
-    """Nothing is lost with this server: statements were defined or described, in a block that may begin anew or in none."""
-    if client.sticky or (not session.synced and client.batch & BOUND):
-        return False
-    return own.history is not None if session.status == c'T' else session.status == c'I' and not session.synced
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWARD, FUNCTION, QUERY, SWALLOW, SYNC, Request
 from trunkline.routing.text.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
-from trunkline.proxy.routed cimport GO, INSTEAD, Route, note_sent, ready_without_server, route
+from trunkline.proxy.blocks cimport ready_without_server
+from trunkline.proxy.routed cimport GO, INSTEAD, Route, note_sent, route
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
