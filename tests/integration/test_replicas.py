@@ -74,12 +74,15 @@ async def test_an_idle_primary_at_the_beginning_of_a_wal_file_leaves_nobody_behi
     """Its insert position is behind the header of a page that no replica has yet."""
     primary, first, second = cluster.servers
     async with watching(cluster.database()) as proxy:
-        await primary.fetch("CREATE TABLE IF NOT EXISTS switched (); SELECT pg_switch_wal()")
+        await primary.fetch("CREATE TABLE IF NOT EXISTS switched ()")
+        await primary.fetch("SELECT pg_switch_wal()")
         await primary.wait_for_replicas(2)
 
         async def all_level() -> bool:
+            ((written,),) = await primary.fetch("SELECT pg_current_wal_flush_lsn()::text")
             rows = await shown(proxy)
-            return [rows[replica.port]["lag_bytes"] for replica in (first, second)] == [0, 0]
+            behind = [rows[replica.port]["lag_bytes"] for replica in (first, second)]
+            return (rows[primary.port]["lsn"], behind) == (written, [0, 0])
 
         await wait_until(all_level)
 
@@ -103,10 +106,22 @@ async def test_any_user_can_watch_and_it_is_the_first_one_who_logs_in(cluster: R
         rows = await shown(proxy)
         assert {row["state"] for row in rows.values()} == {"unseen"}
         assert rows[first.port]["error"].startswith("nobody has logged in yet")
-        await _log_in(proxy, "ann")
+        connection = await proxy.connect("app", user="ann", password=ORDINARY["ann"])
+        await connection.close()
         await found(proxy, {primary: PRIMARY, first: REPLICA, second: REPLICA})
         users = await first.fetch("SELECT usename FROM pg_stat_activity WHERE application_name LIKE 'trunkline%'")
         assert users == [("ann",)]
+
+
+async def test_the_keys_that_a_client_has_proved_are_enough_to_watch(cluster: Replicated) -> None:
+    """Its password is nowhere: there is only the SCRAM secret that the servers have too."""
+    primary, first, second = cluster.servers
+    ((secret,),) = await primary.fetch("SELECT rolpassword FROM pg_authid WHERE rolname = 'ann'")
+    async with Proxy(SETTINGS, databases={"app": cluster.database(pool_size=1)}, users={"ann": secret}) as proxy:
+        connection = await proxy.connect("app", user="ann", password=ORDINARY["ann"])
+        await connection.close()
+        await found(proxy, {primary: PRIMARY, first: REPLICA, second: REPLICA})
+        assert secret.startswith("SCRAM-SHA-256$")
 
 
 async def test_control_connections_count_against_no_limit_and_pause_does_not_end_them(cluster: Replicated) -> None:
@@ -121,6 +136,17 @@ async def test_control_connections_count_against_no_limit_and_pause_does_not_end
         assert await _connections(first) == before
         await proxy.admin("RESUME app")
     await wait_until(lambda: _none_connected(first))
+
+
+async def test_a_database_that_is_watched_can_be_dropped(cluster: Replicated) -> None:
+    primary, first, _ = cluster.servers
+    await primary.fetch("CREATE DATABASE doomed")
+    doomed = {**cluster.database(primary, first), "dbname": "doomed"}
+    async with Proxy(SETTINGS, databases={"doomed": doomed, "app": primary}) as proxy:
+        await found(proxy, {primary: PRIMARY, first: REPLICA})
+        await proxy.fetch("DROP DATABASE doomed", database="app")
+        rows = await found(proxy, {primary: ("primary", "unreachable")})
+        assert rows[primary.port]["error"] == 'database "doomed" does not exist'
 
 
 async def test_a_reload_watches_what_is_to_be_watched_now(cluster: Replicated) -> None:
@@ -171,11 +197,14 @@ async def test_a_promotion_is_seen_once_the_primary_is_gone(farm: Farm, flavour:
         assert rows[new.port]["timeline"] == 2
         follow(other, new)
         await new.wait_for_replicas()
-        # An ordinary user cannot see yet that it follows, so it is not trusted to.
-        rows = await found(proxy, {other: ("replica", "old timeline")})
-        assert rows[other.port]["error"] == (
-            "its timeline is 1, the newest is 2; to see which one it streams, its user needs pg_read_all_stats"
-        )
+
+        async def is_in_doubt() -> bool:
+            """An ordinary user cannot see yet that it follows, so it is not trusted to."""
+            return (await shown(proxy))[other.port]["error"] == (
+                "its timeline is 1, the newest is 2; to see which one it streams, its user needs pg_read_all_stats"
+            )
+
+        await wait_until(is_in_doubt)
         await new.fetch("GRANT pg_read_all_stats TO ann")
         await found(proxy, {new: PRIMARY, other: REPLICA})
         # The old one comes back as if nothing had been: its clients would write what nobody will ever read.
@@ -220,11 +249,6 @@ async def test_a_server_of_another_cluster_is_not_ours(farm: Farm, cluster: Repl
 
 def _url(port: int) -> str:
     return f"postgres://127.0.0.1:{port}/postgres"
-
-
-async def _log_in(proxy: Proxy, user: str) -> None:
-    connection = await proxy.connect("app", user=user, password=proxy.users[user])
-    await connection.close()
 
 
 async def _connections(server: Any) -> list[int]:

@@ -11,6 +11,7 @@ from trunkline.config.address import ServerAddress
 from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
+from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool.cancel import cancel_query
 from trunkline.pool.code_watch import CodeWatch
@@ -32,6 +33,7 @@ class Pools:
         self.opener = opener
         self.tasks = Tasks()
         self.listeners = Listeners(self)
+        self.control: Place[ServerLink] = Place("control")  # connections of our own, apart from all pools
         self.paused: set[str] = set()
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.config.address import ServerAddress
@@ -193,7 +194,7 @@ class ReplicaWatch:
             if not users:
                 return None
             known = self.pools.credentials_of(users[attempt % len(users)])
-        return Target(address, database, known, PARAMETERS, quiet=True)
+        return Target(replace(address, dbname=database), database, known, PARAMETERS, quiet=True)
 
 
 class _Owner(Leases):
@@ -265,7 +266,9 @@ class _Check:
 
     async def _ask(self, target: Target) -> Observation:
         if self._link is None or not self._link.opened:
-            self._link = await self._pools.opener.open(self._owner, target, lambda link: None)
+            self._link = await self._pools.opener.open(
+                self._owner, target, lambda link: link.move_to(self._pools.control)
+            )
         link, loop = self._link, asyncio.get_running_loop()
         answer: asyncio.Future[list[bytes]] = loop.create_future()
 

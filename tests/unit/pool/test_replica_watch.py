@@ -124,7 +124,10 @@ async def test_nobody_is_asked_as_long_as_there_is_nobody_to_log_in_as() -> None
         await made.settle(50)
         assert (made.opener.calls, states(watch)[PRIMARY]) == ([], ("", "unseen"))
         made.pools.pool("other", "ann")
-        await asked(made, 1)
+        await say(made, 0, IS_PRIMARY)
+        made.pools.drop_empty(made.pools.pool("other", "ann"))
+        assert watch.users == ()
+        await say(made, 0, IS_PRIMARY)  # it goes on all the same
         assert {target.credentials.user for target in made.opener.calls} == {"ann"}
 
 
@@ -135,15 +138,29 @@ async def test_a_database_named_by_a_pattern_is_watched_by_way_of_one_that_every
         assert target is not None and target.database == "postgres"
 
 
-async def test_a_connection_that_is_lost_is_opened_anew_before_its_server_counts_as_lost() -> None:
+async def test_a_connection_that_is_lost_is_opened_anew_before_its_server_counts_as_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with watching() as (made, watches):
         (watch,) = watches
         await say(made, 0, IS_PRIMARY)
         await say(made, 1, IS_REPLICA)
-        made.opener.opened[1][1].close()
+        made.opener.opened[1][1].close()  # between two checks, or in one
         await say(made, 2, IS_REPLICA)
+        (await asked(made, 2)).close()
+        await say(made, 3, IS_REPLICA)
         await until(made, lambda: states(watch) == BOTH)
-        assert "unreachable" not in repr(watch)
+        assert "unreachable" not in caplog.text
+
+
+async def test_a_server_that_fails_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_watch, "SHORTEST_PAUSE_S", 0.0)
+    async with watching(health_check_interval=60.0) as (made, watches):
+        (watch,) = watches
+        await say(made, 1, error("42501", "not for you") + READY)
+        await until(made, lambda: states(watch)[REPLICA] == ("", "unreachable"))
+        await made.settle(50)
+        assert len(made.opener.calls) == 2
 
 
 async def test_a_server_that_says_an_error_is_unreachable_with_its_words(caplog: pytest.LogCaptureFixture) -> None:
@@ -196,8 +213,8 @@ async def test_lag_is_told_by_what_the_primary_had_written() -> None:
         assert (watch.lag(REPLICA), watch.lag(PRIMARY)) == (Lag(180, 1.5), None)
         # The positions of a promoted server have nothing to do with those of the old one.
         watch.heard(REPLICA, Sight(Observation(3.0, False, 2, 7, 2, written=130)))
-        watch.heard(PRIMARY, Sight(Observation(3.0, True, 2, 7, 1, replayed=130)))
-        assert watch.lag(PRIMARY) == Lag(0, 0.0)
+        watch.heard(PRIMARY, Sight(Observation(3.0, True, 2, 7, 1, replayed=120)))
+        assert watch.lag(PRIMARY) == Lag(10, 0.0)
         watch.heard(PRIMARY, Sight(Observation(4.0, True, 2, 8, 1, replayed=10)))
         assert watch.lag(PRIMARY) is None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.relay import Relay, query, relay
 from trunkline.pool.server import ServerLink
 from trunkline.pool.vacating import PATIENCE_S, vacate
@@ -17,6 +19,17 @@ async def test_idle_ones_close_at_once() -> None:
         idle, _ = made.server()
         make_way(made, source, b"app")
         assert (source.opened, idle.opened) == (True, False)
+
+
+async def test_those_of_health_checks_close_at_once() -> None:
+    async with relay() as made:
+        source, _ = made.server()
+        checks = [made.opener.connect(made.pool)[0] for _ in range(2)]
+        for check, dbname in zip(checks, ("app", "other"), strict=True):
+            check.address = replace(check.address, dbname=dbname)
+            check.move_to(made.pools.control)
+        make_way(made, source, b"app")
+        assert [check.opened for check in checks] == [False, True]
 
 
 async def test_those_of_other_databases_stay() -> None:
