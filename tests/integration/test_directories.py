@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,22 +38,32 @@ TRIGGER = next(block for block in re.findall(r"```sql\n(.*?)```", PAGE, re.DOTAL
 
 
 @pytest.fixture
-async def stem(postgres: Postgres) -> AsyncIterator[str]:
-    name = f"directories_{uuid.uuid4().hex[:12]}"
-    yield name
+async def stem(postgres: Postgres) -> str:
+    """What the databases' names begin with. They are made for the first test, and emptied for the others.
+
+    Tenant 1 is on s0, tenant 2 on s1, and each shard has a row of every tenant that says which shard it is.
+    """
+    name = "directories"
+    if not await postgres.fetch("SELECT FROM pg_database WHERE datname = %s", f"{name}_s1"):
+        await create(postgres, name, SCHEMA, TABLES)
+        for shard in SHARDS:
+            fill = f"INSERT INTO accounts SELECT tenant, '{shard}' FROM generate_series(1, 30) AS tenant"
+            await postgres.fetch(fill, database=f"{name}_{shard}")
     for shard in SHARDS:
-        await postgres.fetch(f"DROP DATABASE {name}_{shard} WITH (FORCE)")
+        await postgres.fetch("TRUNCATE bills", database=f"{name}_{shard}")
+    async with await postgres.connect(f"{name}_s0") as connection:
+        await connection.execute(
+            "DROP FUNCTION IF EXISTS trunkline_directory_changed CASCADE; TRUNCATE places, lists;"
+            "INSERT INTO places VALUES (1, 's0'), (2, 's1')"
+        )
+    return name
 
 
 @pytest.fixture
 async def settings(postgres: Postgres, stem: str) -> dict[str, Any]:
-    """Tenant 1 is on s0, tenant 2 on s1, and each shard has a row of every tenant that says where it is."""
-    made = await create(postgres, stem, SCHEMA, TABLES)
-    for shard in SHARDS:
-        fill = f"INSERT INTO accounts SELECT tenant, '{shard}' FROM generate_series(1, 30) AS tenant"
-        await postgres.fetch(fill, database=f"{stem}_{shard}")
-    await postgres.fetch("INSERT INTO places VALUES (1, 's0'), (2, 's1')", database=f"{stem}_s0")
-    return made
+    urls = [f"postgres://127.0.0.1:{postgres.port}/{stem}_{shard}" for shard in SHARDS]
+    shards = [{"name": shard, "primary": url} for shard, url in zip(SHARDS, urls, strict=True)]
+    return {"home": "s0", "shards": shards, "tables": TABLES}
 
 
 @pytest.fixture
@@ -402,17 +411,15 @@ KEYS = {
 
 
 @pytest.mark.every_postgres
-async def test_keys_of_every_type_are_read_and_asked_for(
-    postgres: Postgres, stem: str, start_proxy: ProxyFactory
-) -> None:
+async def test_keys_of_every_type_are_read_and_asked_for(postgres: Postgres, start_proxy: ProxyFactory) -> None:
     schema, tables, keys = "", {}, []
     for number, (type, texts) in enumerate(KEYS.items()):
         schema += f"CREATE TABLE t{number} (k {type}); CREATE TABLE d{number} (k {type}, s text);"
         lookup = {"table": f"d{number}", "key": "k", "shard": "s"}
         tables[f"t{number}"] = {"shard_by": "k", "method": "lookup", "lookup": lookup}
         keys += [(number, type, text) for text in texts]
-    settings = await create(postgres, stem, schema, tables)
-    home = f"{stem}_s0"
+    settings = await create(postgres, "key_types", schema, tables)
+    home = "key_types_s0"
     await postgres.fetch(f"ALTER DATABASE {home} SET datestyle = 'SQL, DMY'")
     await postgres.fetch(f"ALTER DATABASE {home} SET bytea_output = 'escape'")
     await postgres.fetch(f"ALTER DATABASE {home} SET timezone = 'Asia/Kathmandu'")

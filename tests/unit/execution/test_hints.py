@@ -6,8 +6,9 @@ import pytest
 
 from trunkline.errors import StatementRefused, UnknownShard
 from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
+from trunkline.routing.keys.directory import Directory
 from trunkline.routing.keys.shard_functions import Rule, make_function
-from trunkline.routing.keys.sharding import Kind, Sharding, TableRule
+from trunkline.routing.keys.sharding import KeyMissing, Kind, Sharding, TableRule
 from trunkline.routing.plans.plan import Fixed, Occurrence, RoutePlan, Verdict
 
 MODULO = make_function("modulo", Rule(types=("int8",), shards=("s0", "s1")))
@@ -76,3 +77,17 @@ def home_plan(*kinds: str) -> RoutePlan:
 def test_what_is_only_at_home_stays_there(kinds: tuple[str, ...], by_comment: bool, by_setting: bool) -> None:
     assert may_choose(home_plan(*kinds), by_comment=True) is by_comment
     assert may_choose(home_plan(*kinds), by_comment=False) is by_setting
+
+
+def test_a_key_that_its_directory_may_have_is_to_be_asked_for_first() -> None:
+    directory = Directory()
+    directory.ask = lambda key, done: None
+    function = make_function("lookup", Rule(("int8",), ("s0", "s1"), directory=directory))
+    sharding = Sharding(("s0", "s1"), 0, {"t": TableRule(Kind.SHARDED, ("id",), function, "t")})
+    with pytest.raises(KeyMissing):
+        shard_of_comment(b"/* trunkline: key=7 */", sharding)
+    directory.learn_absent(7, "it is not there")
+    with pytest.raises(StatementRefused, match="it is not there"):
+        shard_of_settings({b"trunkline.key": b"7"}, sharding)
+    directory.learn(7, 1)
+    assert shard_of_settings({b"trunkline.key": b"7"}, sharding) == 1

@@ -192,6 +192,10 @@ class _Builder:
         for column in (lookup.key, lookup.shard):
             if relation.column(column) is None:
                 self.problems.append(f"the directory {lookup.table} of {name} has no column {column}")
+        key = relation.column(lookup.key)
+        if key is not None and _WIDEST.get(key.type, key.type) != found.type:
+            reason = f"keys of type {key.type}, and {name} has {type}: keys that it lacks cannot be asked for"
+            self.problems.append(f"the directory {lookup.table} has {reason}")
         return found.directory
 
     # --- one and another ----------------------------------------------------------------------------------------

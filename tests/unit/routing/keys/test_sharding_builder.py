@@ -157,6 +157,10 @@ def test_functions_have_their_key_argument() -> None:
             {"a": by("id", method="lookup", lookup=Lookup("b", "id", "s"))},
             "the directory b of a has no column s",
         ),
+        (
+            {"a": by("id", method="lookup", lookup=Lookup("b", "code", "name"))},
+            "the directory b has keys of type varchar, and a has int8: keys that it lacks cannot be asked for",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said(tables: dict[str, TableSettings], says: str) -> None:

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.routing.plans.test_call import bind_of
+from trunkline.routing.keys.directory import Directory
 from trunkline.routing.keys.shard_functions import Rule, make_function
 from trunkline.routing.keys.sharding import (
+    KeyMissing,
     KeyNotMapped,
     KeyUnknown,
     Kind,
@@ -223,6 +225,17 @@ def test_what_hinders_is_told_apart_and_kept() -> None:
         "'x'": (NOT_COERCIBLE, NotCoercible),
         "B'1'": (KEY_UNKNOWN, KeyUnknown),
     }
+
+
+def test_a_key_that_its_directory_may_have_is_kept_to_be_asked_for() -> None:
+    directory = Directory()
+    directory.ask = lambda key, done: None
+    function = make_function("lookup", Rule(("int4",), SHARDS, directory=directory))
+    sql = b"SELECT 7"
+    ready, call = ReadyPlan(plan_of(Equals(function, (Literal(7),))), Fingerprint(sql), sql), Call(sql)
+    assert ready.code_of(call) == KEY_NOT_MAPPED
+    assert isinstance(call.reason, KeyMissing)
+    assert (call.reason.directory, call.reason.key) == (directory, 7)
 
 
 def test_a_fixed_mask_needs_no_values() -> None:
