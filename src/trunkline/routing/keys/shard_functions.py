@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 from trunkline.routing.keys.directory import Directory
@@ -157,11 +158,22 @@ class RangeFunction(_Mapped):
         if self._is_text:
             return self.every
         first, last = (None if bound is None else self._order(bound) for bound in (low, high))
-        found = self._default
+        found = 0 if self._is_covered(first, last) else self._default
         for from_, to, mask in self._spans:
             if (last is None or from_ is None or from_ <= last) and (first is None or to is None or first < to):
                 found |= mask
         return found
+
+    def _is_covered(self, first: Any, last: Any) -> bool:
+        """Whether the spans have every key between these two, so that none of them is left for the default."""
+        reached = first
+        for low, high, _ in self._spans:
+            if low is not None and (reached is None or reached < low):
+                return False
+            if high is None or (last is not None and last < high):
+                return True
+            reached = high if reached is None else max(reached, high)
+        return False
 
 
 _ReadSpan = tuple[object | None, object | None, int, Span]

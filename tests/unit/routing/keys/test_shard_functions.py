@@ -122,13 +122,38 @@ def test_a_key_between_ranges_is_on_the_default_shard_or_not_mapped() -> None:
         assert shard_of(function("range", spans=GAPS), text) == "-"
         assert shard_of(function("range", spans=GAPS, default="c"), text) == "c"
     assert between(function("range", spans=GAPS), "12", "13") == 0
-    assert between(function("range", spans=GAPS, default="c"), "5", "6") == 0b101
 
 
-@given(st.integers(-5, 40), st.integers(-5, 40), st.integers(-5, 40))
-def test_no_key_of_a_range_of_keys_is_on_a_shard_that_was_left_out(key: int, low: int, high: int) -> None:
-    made = function("range", spans=GAPS, default="c")
-    if low <= key <= high:
+TOUCHING = [Span(None, "10", "a"), Span("10", "20", "b"), Span("30", "40", "a")]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "mask"),
+    [
+        (None, "5", 0b001),
+        (None, "15", 0b011),
+        ("3", "19", 0b011),
+        ("3", "20", 0b111),
+        ("25", "26", 0b100),
+        ("25", "35", 0b101),
+        ("30", "39", 0b001),
+        ("30", None, 0b101),
+        (None, None, 0b111),
+    ],
+)
+def test_a_range_of_keys_is_on_the_default_shard_only_where_no_range_has_it(
+    low: str | None, high: str | None, mask: int
+) -> None:
+    assert between(function("range", spans=TOUCHING, default="c"), low, high) == mask
+
+
+@given(st.integers(-5, 45), st.none() | st.integers(-5, 45), st.none() | st.integers(-5, 45))
+@pytest.mark.parametrize("spans", [GAPS, TOUCHING])
+def test_no_key_of_a_range_of_keys_is_on_a_shard_that_was_left_out(
+    spans: list[Span], key: int, low: int | None, high: int | None
+) -> None:
+    made = function("range", spans=spans, default="c")
+    if (low is None or low <= key) and (high is None or key <= high):
         assert made.shards_of((key,)) & made.shards_between(low, high)
 
 
