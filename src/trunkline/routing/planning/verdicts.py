@@ -100,13 +100,13 @@ def _forbid(facts: Facts) -> None:
     if facts.uses:
         facts.refuse(
             f"It has to run on every shard for {broadcast}, and concerns rows of {facts.uses[0].table} besides.",
-            "Write it as two statements in one transaction.",
+            "Write it as two statements.",
         )
     elif facts.home or facts.at_home:
         other = next(iter(facts.home), "") or facts.at_home
         facts.refuse(
             f"It has to run on every shard for {broadcast}, and {other} is on the home shard only.",
-            "Write it as two statements in one transaction.",
+            "Write it as two statements.",
         )
 
 

@@ -254,7 +254,7 @@ def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, sco
 def _refuse_key(analysis: Analysis, found: Found, column: str) -> None:
     analysis.facts.refuse(
         f"It sets {column}, by which {found.full_name} is sharded: the row would belong to another shard.",
-        "Delete the row and insert it anew, in one transaction.",
+        "Insert the row anew and delete the old one, in a transaction each.",
     )
 
 
