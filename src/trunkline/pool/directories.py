@@ -25,6 +25,7 @@ SETUP = (
     "SET datestyle = 'ISO'; SET timezone = 'UTC'; SET bytea_output = 'hex'; "
     f"SET lock_timeout = '2s'; SET statement_timeout = '60s'; LISTEN {CHANNEL}"
 )
+BEGIN_S = 65.0  # PostgreSQL gathers all rows before the first: its own limit is to come first
 FETCHED_ROWS = 500  # at a time: everybody else waits while so many are looked at
 FETCH = f"FETCH {FETCHED_ROWS} FROM trunkline_directory"
 END = "CLOSE trunkline_directory"

@@ -11,7 +11,7 @@ from trunkline.net.inbox import Inbox
 from trunkline.pool.server import ServerLink
 from trunkline.protocol.messages import parse_fields, query
 
-ANSWER_S = 10.0  # a server that says nothing for so long is gone
+ANSWER_S = 10.0
 _MAX_MESSAGE_BYTES = 1 << 20
 
 
@@ -29,18 +29,22 @@ class DirectoryLink:
     def __repr__(self) -> str:
         return f"<DirectoryLink {self.server.address} pid={self.server.pid}>"
 
-    async def ask(self, sql: str) -> list[bytes]:
-        """The rows of a simple query, as bodies of DataRow messages; ServerRefused, or ServerLost."""
+    async def ask(self, sql: str, patience_s: float = ANSWER_S) -> list[bytes]:
+        """The rows of a simple query, as bodies of DataRow messages; ServerRefused, or ServerLost.
+
+        A server that does not answer this in time is given up, but not one that is still busy with what came before.
+        """
         if not self.server.opened:
             raise ServerLost("the connection to the home shard was lost")
         asked: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
         self._asked.append(asked)
         self.server.write(query(sql.encode()))
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(patience_s):
                 return await asked
         except TimeoutError:
-            self.close("the home shard does not answer")
+            if self._asked and self._asked[0] is asked:
+                self.close("the home shard does not answer")
             raise ServerLost("the home shard does not answer") from None
 
     async def read(self) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError
 from trunkline.net.inbox import ConnectionEnded, MessageTooLong
 from trunkline.net.place import Place
-from trunkline.pool.directories import END, FETCH, SETUP, begin, concerns, gather, learn, question
+from trunkline.pool.directories import BEGIN_S, END, FETCH, SETUP, begin, concerns, gather, learn, question
 from trunkline.pool.directory_link import DirectoryLink
 from trunkline.pool.listening import Unleased
 from trunkline.routing.keys.directory import Done, Entries
@@ -261,7 +262,7 @@ class DirectoryWatch:
 async def _fetch(link: DirectoryLink, table: DirectoryTable, entries: Entries) -> int:
     """All its rows; returns how many of them are odd."""
     odd = 0
-    await link.ask(begin(table))
+    await link.ask(begin(table), BEGIN_S)
     try:
         while rows := await link.ask(FETCH):
             odd += gather(entries, table, rows)
@@ -279,9 +280,7 @@ def _forget(followed: _Followed) -> None:
 
 async def _probe(link: DirectoryLink) -> None:
     """A connection that a network has dropped without a word hears of no change."""
-    try:
-        while True:
-            await asyncio.sleep(PROBE_S)
+    while link.server.opened:
+        await asyncio.sleep(PROBE_S)
+        with suppress(TrunklineError):  # if that was its end, its reader knows
             await link.ask("")
-    except TrunklineError:
-        return  # it is closed, and its reader knows

@@ -79,6 +79,20 @@ async def test_who_waits_when_it_is_closed_hears_why() -> None:
             await link.ask("two")
 
 
+async def test_a_server_that_does_not_answer_is_given_up_but_not_while_it_is_busy_with_what_came_before() -> None:
+    async with linked() as (made, link, far, _):
+        first = asyncio.ensure_future(link.ask("one"))
+        await made.settle()
+        with pytest.raises(ServerLost, match="does not answer"):
+            await link.ask("two", patience_s=0)
+        far.send(READY, READY)
+        await made.settle()
+        assert await first == []
+        with pytest.raises(ServerLost, match="does not answer"):
+            await link.ask("three", patience_s=0)
+        assert not link.server.opened
+
+
 async def test_its_reader_ends_with_the_connection() -> None:
     async with relay() as made:
         server, far = made.opener.connect(Unleased())
