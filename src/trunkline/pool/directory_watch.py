@@ -34,7 +34,7 @@ from trunkline.routing.keys.sharding import Value
 from trunkline.routing.keys.sharding_builder import DirectoryTable
 
 if TYPE_CHECKING:
-    from trunkline.config.address import ServerAddress
+    from trunkline.pool.pool import Pool
     from trunkline.pool.pools import Pools
     from trunkline.pool.server import ServerLink
 
@@ -96,7 +96,7 @@ class DirectoryWatch:
         """
         tables = list(dict.fromkeys(tables))
         self._where = (home, user)
-        if self._link is not None and self._link.server.address != self._address():
+        if self._link is not None and self._link.server.address != self.pools.address_of(self._home(), 0):
             self._link.close("the home shard is elsewhere now")
         self.serve(tables)
         self._due = set(tables)
@@ -112,27 +112,28 @@ class DirectoryWatch:
         self._followed = {table: self._followed.get(table) or _Followed(table) for table in tables}
         for table, followed in self._followed.items():
             table.directory.ask = partial(self.ask, followed)
+        self._due &= self._followed.keys()
 
     def close(self) -> None:
         """Nobody uses them any more."""
-        self._followed = {}
+        self.serve(())
         if self._link is not None:
             self._link.close("its database is not served any more")
 
     # --- the connection -----------------------------------------------------------------------------------------
 
-    def _address(self) -> ServerAddress:
+    def _home(self) -> Pool:
         home, user = self._where
-        return self.pools.address_of(self.pools.pool(f"{self.database}/{home}", user), 0)
+        return self.pools.pool(f"{self.database}/{home}", user)
 
     async def _connected(self) -> DirectoryLink:
         async with self._opening:
-            return self._link or await self._open()
+            if self._link is None or not self._link.server.opened:
+                self._link = await self._open()
+            return self._link
 
     async def _open(self) -> DirectoryLink:
-        home, user = self._where
-        pool = self.pools.pool(f"{self.database}/{home}", user)
-        target = self.pools.target_of(pool, self._address())
+        target = self.pools.target_of(self._home(), self.pools.address_of(self._home(), 0))
         server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self._place))
         link = DirectoryLink(server, self._on_notification)
         self.pools.tasks.spawn(self._keep(link), f"directories of {self.database}")
@@ -141,7 +142,6 @@ class DirectoryWatch:
         except BaseException:
             link.close("the home shard could not be listened to")
             raise
-        self._link = link
         return link
 
     async def _keep(self, link: DirectoryLink) -> None:
@@ -155,8 +155,8 @@ class DirectoryWatch:
             probing.cancel()
             self._link = None if self._link is link else self._link
             link.close("the connection to the home shard was lost")
-        self._due |= set(self._followed)
-        self.pools.later(AGAIN_S, self._refresh)
+            self._due |= set(self._followed)
+            self.pools.later(AGAIN_S, self._refresh)
 
     def _on_notification(self, payload: str) -> None:
         for table in self._followed:
@@ -169,17 +169,19 @@ class DirectoryWatch:
 
     def _refresh(self) -> None:
         """Read what is due, in the background."""
-        if self._due and (self._refreshing is None or self._refreshing.done()):
+        if self._due and (self._refreshing is None or self._refreshing.done()) and not self._home().closed:
             self._refreshing = self.pools.tasks.spawn(self._read_due(), f"read directories of {self.database}")
 
     async def _read_due(self) -> None:
         failed: set[DirectoryTable] = set()
-        while due := [one for table, one in self._followed.items() if table in self._due - failed]:
-            begun_at = self.pools.now
-            failed.update([one.table for one in due if not await self._try(one)])
-            await asyncio.sleep(self.pools.now - begun_at)
-        if failed:
-            self.pools.later(AGAIN_S, self._refresh)
+        try:
+            while due := [one for table, one in self._followed.items() if table in self._due - failed]:
+                begun_at = self.pools.now
+                failed.update([one.table for one in due if not await self._try(one)])
+                await asyncio.sleep(self.pools.now - begun_at)
+        finally:
+            if self._due:
+                self.pools.later(AGAIN_S, self._refresh)
 
     async def _try(self, followed: _Followed) -> bool:
         """Read it; one that cannot be read stays as it is, and its other keys are asked for one by one."""
@@ -230,7 +232,7 @@ class DirectoryWatch:
                 await self._learn(followed.table, list(followed.asked))
                 self._forget_soon(followed)
                 self._settle(followed, None)
-        except Exception as error:
+        except BaseException as error:
             followed.asked.update(followed.waiting)
             followed.waiting = {}
             self._settle(followed, error)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -157,6 +158,34 @@ async def test_when_the_connection_was_lost_all_is_read_by_a_new_one_that_listen
         assert there.count("SET") == 2
 
 
+async def test_a_home_shard_that_has_moved_is_read_at_its_new_place() -> None:
+    async with home({"1": "s0"}) as there:
+        await there.follow()
+        elsewhere = DatabaseSettings("shop/s0", hosts=("127.0.0.1",), ports=(5433,))
+        there.made.pools.reconfigure(replace(there.made.pools.config, databases=DATABASES | {"shop/s0": elsewhere}))
+        there.rows.update({"1": "s1"})
+        await there.follow()
+        await there.serve(lambda: there.find(1) == [1])
+        assert [target.address.port for target in there.made.opener.calls] == [5432, 5433]
+
+
+@pytest.mark.parametrize("harm", [asyncio.CancelledError, ValueError])
+async def test_a_reading_that_was_broken_off_begins_again(harm: type[BaseException], monkeypatch: Any) -> None:
+    async with home({"1": "s0"}) as there:
+        await there.follow()
+        there.rows.update({"1": "s1"})
+
+        def breaks(*arguments: object) -> int:
+            monkeypatch.undo()
+            raise harm
+
+        monkeypatch.setattr(directory_watch, "gather", breaks)
+        await there.notify()
+        await there.serve(lambda: bool(there.later))
+        there.let_time_pass()
+        await there.serve(lambda: there.find(1) == [1])
+
+
 async def test_a_key_is_asked_for_once_however_many_want_it() -> None:
     async with home({"1": "s0"}) as there:
         await there.follow()
@@ -228,18 +257,21 @@ async def test_what_postgresql_refuses_is_said_once_and_tried_again(caplog: pyte
         await there.serve(lambda: there.find(1) == [0])
 
 
-async def test_an_error_that_nobody_has_foreseen_is_told_to_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("harm", [asyncio.CancelledError, ValueError])
+async def test_an_error_that_nobody_has_foreseen_is_told_to_who_waits(
+    harm: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with home({}) as there:
         await there.follow()
 
         def fails(*arguments: object) -> None:
-            raise ValueError("unforeseen")
+            raise harm
 
         monkeypatch.setattr(directory_watch, "learn", fails)
         told: list[BaseException | None] = []
         there.want(7, told)
         await there.serve(lambda: bool(told))
-        assert [type(one) for one in told] == [ValueError]
+        assert [type(one) for one in told] == [harm]
 
 
 async def test_closed_it_has_no_connection_and_opens_none() -> None:
