@@ -251,6 +251,8 @@ async def test_asyncpg_asks_about_types_wherever_its_transaction_is(proxy: Proxy
                 sql = "SELECT array_agg(id) FROM customers WHERE id = ANY ($1)"
                 assert await connection.fetchval(sql, [key]) == [key]
                 assert await connection.fetchval("SELECT oid FROM pg_type WHERE typname = 'int8'") == 20
+                both = "SELECT relname FROM customers, pg_class WHERE id = $1 AND relname = 'customers'"
+                assert await connection.fetchval(both, key) == "customers"
             await connection.reload_schema_state()
     finally:
         await connection.close()

@@ -11,6 +11,7 @@ from trunkline.routing.planning.facts import Facts, Use
 from trunkline.routing.plans.plan import Fixed, Occurrence, Refusal, RoutePlan, Verdict, Where
 
 _NAME_KEYS = "Name the key of every sharded table, as a literal or a parameter: {keys}."
+_ONE_KEY = "Name the key of every sharded table, or ask the system's catalogs in a statement of its own."
 _ONE_SCHEMA = "Ask the schemas that are on different shards in statements of their own."
 
 
@@ -77,7 +78,7 @@ def _others(analysis: Analysis) -> list[Occurrence]:
     found = []
     for kind, tables, where in (
         ("home", facts.home, home),
-        ("system", facts.system, home),
+        ("system", facts.system, every if facts.uses else home),
         ("reference", facts.reference, every),
     ):
         for table, writes in tables.items():
@@ -124,7 +125,9 @@ def _routed(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | No
     if not facts.uses and not facts.unseen:
         return None
     parts = [one.where for one in occurrences if one.kind not in ("home", "system", "reference")]
-    home = next(iter(facts.home), "") or next(iter(facts.system), "")
+    home = next(iter(facts.home), "") or next((table for table, writes in facts.system.items() if writes), "")
+    if facts.system and not home:
+        facts.demand_single(f"It reads {next(iter(facts.system))}, of which each shard has its own.", _ONE_KEY)
     if home:
         parts.append(Fixed(1 << sharding.home))
     if not facts.uses:
