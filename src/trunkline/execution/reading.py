@@ -24,6 +24,8 @@ _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?
 _EXECUTES = re.compile(rb"\bexecute\b", re.IGNORECASE)
 _LISTENS = re.compile(rb"\b(?:un)?listen\b", re.IGNORECASE)
 _INSERTS = re.compile(rb"\b(?:insert|merge|copy)\b", re.IGNORECASE)
+_TWO_PHASES = _form(rb"(?:prepare transaction|(?:commit|rollback) prepared)\b[^;]*")
+_TEMPORARY = _form(rb"create (?:local |global )?temp(?:orary)? table [^;]*")
 _SHOW = _form(rb"show\b[^;]*")
 _EXPLAIN_ROUTE = re.compile(rb"%b*explain%b*\(%b*route%b*\)%b*(?P<sql>.*)" % ((_BLANK,) * 5), re.IGNORECASE | re.DOTALL)
 
@@ -39,18 +41,29 @@ class Reading:
     executes: bool = False  # it may run a statement that was prepared, whose text it does not show
     listens: bool = False  # LISTEN or UNLISTEN
     inserts: bool = False  # it may put rows where there were none
+    two_phases: bool = False  # it ends a transaction, or prepares that: no schema changes what it means
+    temporary: bool = False  # it makes a table that only its own session sees
     is_catalog: bool = False  # it only reads the system's catalogs, which every shard has
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
     """What a text with this plan is for its session."""
+    if _TWO_PHASES.fullmatch(sql):
+        return Reading(plan, two_phases=True)
     if plan.verdict is Verdict.ANYWHERE:
         return Reading(plan, repeatable=not plan.volatile and not plan.writes)
     if plan.verdict is Verdict.HOME:
         only_reads = not plan.writes and not plan.volatile and not any(found.writes for found in plan.occurrences)
         catalog = only_reads and bool(plan.occurrences) and all(found.kind == "system" for found in plan.occurrences)
-        executes = _EXECUTES.search(sql) is not None
-        return Reading(plan, repeatable=catalog, executes=executes, inserts=plan.writes, is_catalog=catalog)
+        executes, temporary = _EXECUTES.search(sql) is not None, _TEMPORARY.fullmatch(sql) is not None
+        return Reading(
+            plan,
+            repeatable=catalog,
+            executes=executes,
+            inserts=plan.writes,
+            is_catalog=catalog,
+            temporary=temporary,
+        )
     if plan.verdict is not Verdict.SESSION:
         return Reading(plan, inserts=plan.writes and _INSERTS.search(sql) is not None)
     if begun := _BEGIN.fullmatch(sql):

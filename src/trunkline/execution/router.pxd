@@ -29,6 +29,7 @@ cdef class Router:
     cdef readonly object catalog
     cdef readonly int home
     cdef readonly PlanCache cache
+    cdef public object stale           # the NewCatalog that is being read, without which nothing is decided; or None
     cdef readonly object refusal       # of the last decision, if it was REFUSED: a TrunklineError
     cdef readonly bytes instead        # of the last that was EXPLAINED
     cdef readonly object wanted        # of the last that was APART: an Apart without a plan

@@ -1,5 +1,6 @@
 from typing import Any
 
+from trunkline.execution.new_catalog import NewCatalog
 from trunkline.protocol.params import Params
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.plans.plan_cache import PlanCache
@@ -17,6 +18,7 @@ class Router:
     catalog: Catalog
     home: int
     cache: PlanCache
+    stale: NewCatalog | None
     def __init__(self, database: str) -> None: ...
     def learn(self, catalog: Catalog, sharding: Sharding) -> None: ...
     def counts(self) -> list[tuple[str, str, int]]: ...

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from trunkline.config.settings import Config
+from trunkline.errors import TrunklineError
+from trunkline.execution.new_catalog import NewCatalog
 from trunkline.execution.router import Router
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.pool.pool import Pool
@@ -22,7 +25,9 @@ class Routers:
         pools.schema_changed = self._on_schema_change
 
     def _on_schema_change(self, database: str) -> None:
-        watch = self._watches.get(database)
+        watch, router = self._watches.get(database), self._routers.get(database)
+        if router is not None and router.stale is None:
+            router.stale = NewCatalog()
         if watch is not None:
             watch.stale()
 
@@ -45,6 +50,7 @@ class Routers:
             router = self._routers.setdefault(database, Router(database))
             self._teach(router, watch)
             watch.on_change = lambda: self._teach(router, watch)
+            watch.on_read = partial(_tell, router)
         return router
 
     def _teach(self, router: Router, watch: CatalogWatch) -> None:
@@ -65,3 +71,13 @@ class Routers:
                     watch.directories.close()
         for watch in self._watches.values():
             watch.reconfigured()
+
+
+def _tell(router: Router, error: TrunklineError | None) -> None:
+    """The catalog is as new as can be, or this is why it could not be read."""
+    stale = router.stale
+    if stale is None:
+        return
+    if error is None:
+        router.stale = None
+    stale.tell(error)

@@ -179,6 +179,11 @@ cdef inline bint changes_schema(const char *tag, Py_ssize_t n) noexcept:
                       or memcmp(tag, b"CREATE", 6) == 0 and n > 6)
 
 
+cdef inline bint is_own_table(ServerLink server, const char *tag, Py_ssize_t n) noexcept:
+    """A table that only its session sees."""
+    return server.lessee is not None and server.lessee.defines_own and n == 13 and memcmp(tag, b"CREATE TABLE", 13) == 0
+
+
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
     """DISCARD ALL and DEALLOCATE ALL end prepared statements, DDL spoils them; any RESET may end an unreported setting."""
     cdef const char *tag = <const char *>frame.data + HEADER_BYTES
@@ -188,8 +193,13 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
     if changes_results(tag, n):
         begin_generation(server.owner.family)
-    if changes_schema(tag, n):
+    if changes_schema(tag, n) and not is_own_table(server, tag, n):
         server.schema_changed = True  # for others when it has been committed
+    elif server.schema_changed and n == 20 and memcmp(tag, b"PREPARE TRANSACTION", 20) == 0:
+        server.owner.schema_prepared = True
+        server.schema_changed = False
+    elif server.owner.schema_prepared and n == 16 and memcmp(tag, b"COMMIT PREPARED", 16) == 0:
+        server.schema_changed = True
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,13 +32,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.pool")
 
-AGAIN_S = 5.0  # after a reading that failed, when something is known to have changed
+AGAIN_S = 1.0  # after a reading that failed, when something is known to have changed
+# Who holds a lock on what a view is made of may wait for us himself.
+PATIENCE = "SET lock_timeout = '3s'"
 
 Fields = dict[str, str]
 
 
 class CatalogWatch:
-    """What is known of the schema of one sharded database. `on_change` hears of every catalog but the first."""
+    """What is known of the schema of one sharded database.
+
+    `on_change` hears of every catalog but the first, `on_read` of every end of reading after what may have changed it.
+    """
 
     def __init__(self, pools: Pools, database: str) -> None:
         self.pools = pools
@@ -46,6 +52,7 @@ class CatalogWatch:
         self.catalogs: Mapping[str, Catalog] = {}  # of every shard that could be read, by its name
         self.drift: tuple[Difference, ...] = ()
         self.on_change: Callable[[], None] | None = None
+        self.on_read: Callable[[TrunklineError | None], None] = lambda error: None
         self._built: Built | None = None
         self._settings: ShardingSettings | None = None
         self._user = ""
@@ -104,13 +111,26 @@ class CatalogWatch:
             done = self._wanted
             try:
                 if not home_is_fresh:
-                    await self._read_home(self._user)
+                    await self._read_home_again()
                 await self._read_others(self._user)
             except TrunklineError as error:
                 log.warning("the catalog of %s could not be read: %s", self.database, error.message)
-                if not isinstance(error, UnknownDatabase):
-                    self.pools.later(AGAIN_S, self._again)
             home_is_fresh = False
+
+    async def _read_home_again(self) -> None:
+        wanted = self._wanted
+        error: TrunklineError | None = ServerLost("the catalog is not read any more")
+        try:
+            await self._read_home(self._user)
+            error = None
+        except TrunklineError as reason:
+            error = reason
+            raise
+        finally:
+            if error is not None:
+                self.pools.later(AGAIN_S, self._again)
+            if wanted == self._wanted or error is not None:
+                self.on_read(error)
 
     def reconfigured(self) -> None:
         """The operator's map holds from now on, by the schema that is known; then that is read again."""
@@ -123,7 +143,9 @@ class CatalogWatch:
         self.stale()
 
     def _again(self) -> None:
-        self.stale()
+        with suppress(UnknownDatabase):  # it has gone from the configuration
+            if not self.pools.pool(f"{self.database}/{self._sharding().home}", self._user).closed:
+                self.stale()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -179,7 +201,7 @@ class CatalogWatch:
     async def _ask(self, shard: str, user: str, sql: str) -> list[bytes]:
         """The rows of one query on a connection of its own, as bodies of DataRow messages."""
         pool = self.pools.pool(f"{self.database}/{shard}", user)
-        server = await open_own(pool, ())
+        server = await open_own(pool, (), spare=True)
         try:
             outcome: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
 
@@ -190,7 +212,7 @@ class CatalogWatch:
                 if not outcome.done():  # whoever asked may have been cancelled
                     _settle(outcome, rows, error, opened)
 
-            server.ask(f"{SETUP}; {sql}".encode(), on_answer, True)
+            server.ask(f"{SETUP}; {PATIENCE}; {sql}".encode(), on_answer, True)
             pool.place_server(server, pool.tested)  # where a query of ours runs: anywhere else it would be forgotten
             return await outcome
         finally:

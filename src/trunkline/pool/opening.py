@@ -123,8 +123,8 @@ class Opener:
         sock = await connect(address, self.settings)
         link = ServerLink(self.engine, owner, address)
         inbox = Inbox(link)
-        link.attach(sock.detach())
         try:
+            link.attach(sock.detach())
             failpoint("server_dialled")
             if secure and not address.is_unix:
                 await self._encrypt(link, inbox, address)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from trunkline.pool.server import ServerLink
 
 
-async def open_own(pool: Pool, settings: Sequence[tuple[bytes, bytes]]) -> ServerLink:
-    """A logged-in server, placed among the active ones and leased to nobody yet."""
-    _make_room(pool)
+async def open_own(pool: Pool, settings: Sequence[tuple[bytes, bytes]], *, spare: bool = False) -> ServerLink:
+    """A logged-in server, placed among the active ones and leased to nobody yet; a spare one beyond the pool's size."""
+    _make_room(pool, spare)
     pool.reserved += 1
     try:
         target = pool.pools.target_of(pool, pool.pools.address_of(pool, 0))
@@ -32,8 +32,8 @@ async def open_own(pool: Pool, settings: Sequence[tuple[bytes, bytes]]) -> Serve
     return server
 
 
-def _make_room(pool: Pool) -> None:
-    full = bool(pool.settings.pool_size) and pool.servers >= pool.settings.pool_size
+def _make_room(pool: Pool, spare: bool) -> None:
+    full = not spare and bool(pool.settings.pool_size) and pool.servers >= pool.settings.pool_size
     if full and len(pool.idle):
         next(iter(pool.idle)).drop("evicted for a client with a server of its own")
     elif full or (pool.pools.room_for(pool) == 0 and not pool.pools.make_room(pool)):

@@ -32,6 +32,7 @@ cdef class Lessee(Link):
     cdef public Py_ssize_t copy_syncs   # Syncs of its that came inside COPY FROM STDIN and were held back
     cdef bint awaits_answers              # what it said next can be dealt with only when no answer is owed to it
     cdef bint twice_named                 # two of its names have meant one statement
+    cdef bint defines_own                 # what it asked for last, and alone, makes a table for its own session only
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
@@ -49,6 +50,7 @@ cdef class Owner:
     cdef public unsigned long long xact_count, query_count, bytes_received, bytes_sent
     cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
     cdef public double xact_time, query_time, wait_time
+    cdef bint schema_prepared             # DDL has run in a transaction that was prepared: whatever is committed may be it
     cdef int on_free(self, ServerLink server) except -1
     cpdef int before_doubtful(self, Lessee lessee, bytes text, bint ambiguous) except -1
     cpdef int on_doubtful(self, Lessee lessee, bytes text, bint ambiguous, bytes bound) except -1

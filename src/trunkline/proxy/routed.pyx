@@ -10,6 +10,7 @@ Rules:
 2. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
 3. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
 4. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
+5. What begins after DDL waits in the same way until the catalog has been read anew (execution/new_catalog.py).
 
 Where a block begins, and begins anew, is in blocks.pyx.
 """
@@ -28,7 +29,7 @@ from trunkline.pool.prepared cimport begin
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
-from trunkline.proxy.client cimport REFUSED as SKIPPING, ClientLink
+from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
@@ -158,9 +159,26 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
     own.router.forget()
     own.router.planned = own.planned
     decision = place_of(client, own, frame, bodies)
+    if own.router.stale is not None and frame.type in b"QPB" and decision != SESSION and not defines(client):
+        return await_catalog(own, decision)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
     return decision
+
+
+cdef bint defines(ClientLink client) noexcept:
+    """It has changed the schema in its transaction, and may hold the locks that the reading of the catalog waits for."""
+    return client.server is not None and client.server.schema_changed
+
+
+cdef int await_catalog(Route own, int decision) except? -99:
+    """By the catalog that there was before DDL nothing is decided (rule 5) that could mean something else by the new one."""
+    if own.router.reading.two_phases:
+        return decision
+    if own.router.stale.error is not None:
+        return own.router._refuse(own.router.stale.error)
+    own.router.wanted = own.router.stale
+    return APART
 
 
 cdef int place_of(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:
@@ -220,6 +238,7 @@ cdef int note_setting(ClientLink client, Route own) except -1:
 
 cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     """The step may be taken; what has to be told another server, if the block should begin anew there, is kept."""
+    cdef bint alone
     own.instead = None
     if frame.type == c'Q':
         own.planned = None
@@ -234,6 +253,9 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
         note_history(client, own, frame)
     if decision == SESSION and own.router.said is not None and frame.type != c'P':
         note_setting(client, own)
+    if frame.type == c'Q' or frame.type == c'B':
+        alone = not client.server.session.units and not client.batch & BOUND
+        client.defines_own = alone and own.router.reading.temporary
     return GO
 
 
