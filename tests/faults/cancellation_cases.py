@@ -29,6 +29,7 @@ from tests.integration.wire import (
     startup_packet,
     unverified_context,
 )
+from trunkline.pool.topology import State
 
 Scenario = Callable[[Stage], Awaitable[None]]
 
@@ -159,6 +160,24 @@ async def reach_a_server_in_small_steps(stage: Stage) -> None:
 
     async with ScriptedServer(stage.scripted_port, script), stage.client("scripted") as wire:
         await stage.ask(wire, query("SELECT 1"))
+
+
+async def watch_replicas(stage: Stage) -> None:
+    """Until each check has had its turn, and the one that was harmed another."""
+    stage.reload(health_check_interval=0.2)
+    replicas = stage.instance.replicas
+    (watch,) = replicas
+    count = len(watch.topology.members)
+
+    def all_looked_at() -> bool:
+        unseen = sum(member.state is State.UNSEEN for member in watch.topology.members.values())
+        return unseen <= count - len(replicas.tasks)
+
+    await wait_until(all_looked_at)
+    await stage.postgres.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trunkline health check'"
+    )
+    await wait_until(lambda: watch.topology.primary is not None or len(replicas.tasks) < count)
 
 
 async def replicate(stage: Stage) -> None:
@@ -324,6 +343,7 @@ SCENARIOS: dict[str, Scenario] = {
         keep_a_server,
         have_a_server_of_ones_own,
         have_no_server,
+        watch_replicas,
         replicate,
         cancel,
         vanish,

@@ -30,6 +30,7 @@ from trunkline.proxy.instance import Instance
 
 # One server a pool: the next client gets exactly what the last one has left.
 SETTINGS = {**DEFAULTS, "pool_mode": "transaction", "default_pool_size": 1, "server_login_retry": 1}
+SETTINGS["health_check_interval"] = 0  # but where checks are the scenario
 
 
 UNSENT_BYTES = 8192  # where the console waits for its reader, lowered so that little fills it
@@ -62,6 +63,11 @@ class Stage:
             "kept": {"host": "127.0.0.1", "port": port, "dbname": "postgres", "pool_mode": "session"},
             "sealed": {"host": "127.0.0.1", "port": self.sealed.port, "dbname": "postgres"},
             "scripted": {"host": "127.0.0.1", "port": self.scripted_port},
+            "watched": {
+                "primary": f"postgres://127.0.0.1:{port}/postgres",
+                "replicas": [f"postgres://localhost:{port}"],
+                "health_check_user": "postgres",
+            },
         }
         certificate, key = map(str, house.certificate)
         tls = {"client_tls_sslmode": "prefer", "client_tls_cert_file": certificate, "client_tls_key_file": key}
@@ -102,6 +108,12 @@ class Stage:
     def port(self) -> int:
         assert self.instance.listener is not None
         return self.instance.listener.port
+
+    def reload(self, **settings: Any) -> None:
+        """Go on with some settings changed."""
+        self.settings |= settings
+        Path(self._directory.name, "trunkline.toml").write_text(toml(self.settings))
+        self.instance.reload()
 
     # --- clients ------------------------------------------------------------------------------------------------
 
@@ -161,7 +173,7 @@ class Stage:
     def left_over(self) -> dict[str, int]:
         """What should be gone by now."""
         instance, pools = self.instance, list(self.instance.pools)
-        idle = 0 if self.serving.done() else sum(len(pool.idle) for pool in pools) + self._unused_listeners()
+        idle = 0 if self.serving.done() else sum(len(pool.idle) for pool in pools) + self._kept()
         counts = {
             "clients": len(instance.clients),
             "closing": len(instance.clients.ending),
@@ -175,15 +187,16 @@ class Stage:
         }
         return {name: count for name, count in counts.items() if count}
 
-    def _unused_listeners(self) -> int:
-        """Connections that listened for clients, and for nobody now: they are kept for a while."""
-        return sum(not shared.subscribers for shared in self.instance.pools.listeners.shared.values())
+    def _kept(self) -> int:
+        """Connections that listened for clients, and for nobody now: they are kept for a while. Those of checks too."""
+        pools = self.instance.pools
+        return sum(not shared.subscribers for shared in pools.listeners.shared.values()) + len(pools.control)
 
     async def _is_alone(self) -> bool:
         idle = Counter[bool]()
         for pool in [] if self.serving.done() else self.instance.pools:
             idle[pool.database == "sealed"] += len(pool.idle) if pool.database != "scripted" else 0
-        idle[False] += 0 if self.serving.done() else self._unused_listeners()
+        idle[False] += 0 if self.serving.done() else self._kept()
         counts = [await server.server_connections() for server in (self.postgres, self.sealed)]
         return counts == [idle[False], idle[True]]
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import WILDCARD, DatabaseSettings
 from trunkline.errors import ServerLost, ServerRefused, TrunklineError
+from trunkline.net.tasks import Tasks
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Credentials, Target
 from trunkline.pool.server import ServerLink
@@ -35,6 +36,7 @@ log = logging.getLogger("trunkline.pool")
 ANSWER_S = 3.0  # for a check, with its login if there has to be one
 LONGEST_PAUSE_S = 5.0  # between tries at a server that does not answer
 SHORTEST_PAUSE_S = 0.1  # before a connection that was lost is opened anew
+SEARCH_S = 0.2  # between two looks as long as there is no primary
 JITTER = 0.2
 ANY_DATABASE = "postgres"  # where to log in for a database whose name is a pattern
 
@@ -58,6 +60,7 @@ class ReplicaWatches:
 
     def __init__(self, pools: Pools) -> None:
         self.pools = pools
+        self.tasks = Tasks()
         self._watches: dict[tuple[str, str], ReplicaWatch] = {}
 
     def __iter__(self) -> Iterator[ReplicaWatch]:
@@ -72,7 +75,7 @@ class ReplicaWatches:
             if key in self._watches:
                 self._watches[key].reconfigure(settings)
             else:
-                self._watches[key] = ReplicaWatch(self.pools, *key, settings)
+                self._watches[key] = ReplicaWatch(self.pools, self.tasks, *key, settings)
 
     def _wanted(self) -> Iterator[tuple[tuple[str, str], DatabaseSettings]]:
         config = self.pools.config
@@ -87,8 +90,9 @@ class ReplicaWatches:
 class ReplicaWatch:
     """The servers of one database, or of one shard of it."""
 
-    def __init__(self, pools: Pools, database: str, shard: str, settings: DatabaseSettings) -> None:
+    def __init__(self, pools: Pools, tasks: Tasks, database: str, shard: str, settings: DatabaseSettings) -> None:
         self.pools = pools
+        self.tasks = tasks
         self.database = database
         self.shard = shard
         self.settings = settings
@@ -124,7 +128,7 @@ class ReplicaWatch:
         self.topology = judge(self._sights, self._named, memory)
         self._checks = {name: _Check(self, name, address) for name, address in self.addresses.items()}
         for check in self._checks.values():
-            check.task = self.pools.tasks.spawn(check.run(), f"health check of {check.name}")
+            check.task = self.tasks.spawn(check.run(), f"health check of {check.name}")
 
     def stop(self) -> None:
         for check in self._checks.values():
@@ -239,22 +243,18 @@ class _Check:
             self._drop("the health check has ended")
 
     async def _look(self, target: Target) -> Sight:
-        """Ask once; a connection that is lost is no lost server yet, so there is a second try."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                was_open = self._link is not None and self._link.opened
-                try:
-                    self._last = await self._ask(target)
-                except ServerLost:
-                    if not was_open:
-                        raise
-                    self._last = await self._ask(target)
+                self._last = await self._observe(target)
         except TimeoutError:
             return self._failed(f"no answer within {ANSWER_S:g} s")
         except TrunklineError as error:
             cause = error.__cause__
             words = getattr(cause, "strerror", None) or str(cause or "")
             return self._failed(f"{error.message}: {words}" if words else error.message)
+        except Exception:
+            log.exception("internal error in the health check of %s", self.name)
+            return self._failed("internal error")
         self._failures = 0
         return Sight(self._last)
 
@@ -263,6 +263,16 @@ class _Check:
         self._lost.clear()  # that was ourselves
         self._failures += 1
         return Sight(self._last, words)
+
+    async def _observe(self, target: Target) -> Observation:
+        """Ask; a connection that is lost meanwhile is no lost server yet, so that a new one is tried."""
+        while True:
+            was_open = self._link is not None and self._link.opened
+            try:
+                return await self._ask(target)
+            except ServerLost:
+                if not was_open:
+                    raise
 
     async def _ask(self, target: Target) -> Observation:
         if self._link is None or not self._link.opened:
@@ -288,6 +298,8 @@ class _Check:
     async def _pause(self) -> None:
         """Until the next check: an interval, longer and longer while it fails; a loss of the connection ends it."""
         interval = self._pools.config.settings.health_check_interval
+        if self.watch.topology.primary is None:
+            interval = min(interval, SEARCH_S)
         longest = max(interval, LONGEST_PAUSE_S)
         pause = min(interval * 2 ** min(max(self._failures - 1, 0), 16), longest)
         pause *= random.uniform(1 - JITTER, 1 + JITTER)

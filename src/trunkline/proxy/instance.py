@@ -167,8 +167,8 @@ class Instance:
             self.clients.end(link, error)
         for pool in self.pools:
             await pool.close(error)
-        owners = (self.tasks, self.clients.tasks, self.pools.tasks, self.pools.listeners.tasks)
-        await asyncio.gather(*(tasks.cancel() for tasks in owners))
+        owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas)
+        await asyncio.gather(*(owner.tasks.cancel() for owner in owners))
         self.derivation.close()
         self.engine.close()
 

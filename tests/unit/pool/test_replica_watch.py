@@ -48,6 +48,7 @@ async def watching(database: DatabaseSettings = APP, **settings: Any) -> AsyncIt
         watches = ReplicaWatches(made.pools)
         watches.reconfigure()
         yield made, watches
+        await watches.tasks.cancel()
 
 
 async def until(made: Relay, condition: Callable[[], object]) -> None:
@@ -120,7 +121,7 @@ async def test_without_a_user_the_first_one_who_logs_in_is_taken_and_the_next_if
 async def test_nobody_is_asked_as_long_as_there_is_nobody_to_log_in_as() -> None:
     other = replace(APP, name="other", health_check_user=None)
     async with relay(databases={"app": APP, "other": other}, health_check_interval=SOON) as made:
-        watch = ReplicaWatch(made.pools, "other", "", other)
+        watch = ReplicaWatch(made.pools, made.pools.tasks, "other", "", other)
         await made.settle(50)
         assert (made.opener.calls, states(watch)[PRIMARY]) == ([], ("", "unseen"))
         made.pools.pool("other", "ann")
@@ -133,7 +134,7 @@ async def test_nobody_is_asked_as_long_as_there_is_nobody_to_log_in_as() -> None
 
 async def test_a_database_named_by_a_pattern_is_watched_by_way_of_one_that_every_server_has() -> None:
     async with watching() as (made, _):
-        watch = ReplicaWatch(made.pools, "t_*", "", replace(APP, name="t_*"))
+        watch = ReplicaWatch(made.pools, made.pools.tasks, "t_*", "", replace(APP, name="t_*"))
         target = watch.target(watch.addresses[PRIMARY], 0)
         assert target is not None and target.database == "postgres"
 
@@ -200,6 +201,18 @@ async def test_a_server_that_does_not_answer_in_time_is_unreachable(monkeypatch:
         await until(made, lambda: states(watch)[REPLICA] == ("", "unreachable"))
         assert watch.topology.members[REPLICA].why == "no answer within 0.02 s"
         assert not made.opener.opened[1][0].opened
+
+
+async def test_an_error_that_nobody_has_foreseen_does_not_end_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watching() as (made, watches):
+        (watch,) = watches
+        with monkeypatch.context() as patched:
+            patched.setattr(replica_watch, "read", lambda bodies, at: 1 // 0)
+            await say(made, 0, IS_PRIMARY)
+            await until(made, lambda: states(watch)[PRIMARY] == ("", "unreachable"))
+        assert watch.topology.members[PRIMARY].why == "internal error"
+        await say(made, 2, IS_PRIMARY)
+        await until(made, lambda: states(watch)[PRIMARY] == ("primary", "up"))
 
 
 async def test_lag_is_told_by_what_the_primary_had_written() -> None:
