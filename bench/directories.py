@@ -2,7 +2,7 @@
 
 Memory and time of the reading that the first client waits for; then, while the directory is read again, how long a
 client that reads the same row again and again has to wait at most, beside the same while nothing is read, and how long
-one waits whose key is missing.
+one waits whose key is missing. Last, how long Trunkline's loop is busy at a stretch, at most, while it reads.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -80,13 +81,13 @@ def connect(port: int, database: str) -> psycopg.Connection:
 
 
 @contextmanager
-def trunkline(directory: Path, server_port: int, type: str) -> Iterator[tuple[Daemon, int]]:
+def trunkline(directory: Path, server_port: int, type: str, *timed: str | Path) -> Iterator[tuple[Daemon, int]]:
     port = process.free_port()
     file = directory / f"{type}.toml"
     file.write_text(toml(server_port, port, type))
     daemon = process.start(
         "trunkline",
-        [sys.executable, "-m", "trunkline", "serve", file],
+        [sys.executable, "-m", *(timed or ("trunkline",)), "serve", file],
         directory / f"{type}.log",
         environment=postgres.environment(PYTHONPATH=os.pathsep.join(sys.path)),
     )
@@ -161,6 +162,23 @@ def measure(directory: Path, home: PostgresServer, rows: int, type: str) -> None
                     f"longest wait of a query {stall:.1f} ms, without a reading {quiet:.1f} ms"
                 )
             missing(port, own, client, type)
+    measure_steps(directory, home, type, known)
+
+
+def measure_steps(directory: Path, home: PostgresServer, type: str, known: str) -> None:
+    """Of a second reading: with the first, much is done for the first time."""
+    steps = directory / f"{type}.steps"
+    with (
+        trunkline(directory, home.port, type, "bench.loop_steps", steps) as (daemon, port),
+        connect(home.port, "s0") as own,
+        connect(port, type) as client,
+    ):
+        client.execute(known.encode())
+        readings = Readings(port)
+        daemon.process.send_signal(signal.SIGPROF)
+        own.execute("NOTIFY trunkline_directory")
+        longest_wait_ms(client, known, readings.goes_on)
+    print(f"{type}: the longest step of Trunkline's loop takes {steps.read_text()} ms of CPU")
 
 
 def missing(port: int, own: psycopg.Connection, client: psycopg.Connection, type: str) -> None:

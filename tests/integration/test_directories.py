@@ -185,8 +185,8 @@ async def test_a_tenant_is_moved_while_its_database_is_paused(
     await proxy.admin("PAUSE shop")
     before = (await readings(proxy))["places"]
     moved = await postgres.fetch("DELETE FROM bills WHERE tenant = 1 RETURNING id", database=f"{stem}_s0")
-    for (number,) in moved:
-        await postgres.fetch("INSERT INTO bills VALUES (1, %s)", number, database=f"{stem}_s1")
+    numbers = [number for (number,) in moved]
+    await postgres.fetch("INSERT INTO bills SELECT 1, unnest(%s::int8[])", numbers, database=f"{stem}_s1")
     await home.execute("UPDATE places SET shard = 's1' WHERE tenant = 1")
     await home.execute("NOTIFY trunkline_directory")
     await wait_until(lambda: _has_read(proxy, "places", before + 1))
