@@ -29,7 +29,7 @@ class ShardSettings:
     primary: ServerUrl | None = setting(  # noqa: RUF009
         None, SERVER, "URL of its server; database, user and password default to the database's own."
     )
-    replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of streaming replicas; kept, not used yet.")
+    replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of its streaming replicas.")
     buckets: tuple[tuple[int, int], ...] = setting(
         (), BUCKETS, 'Its buckets, as in ["0-511", "600"]; evenly spread in the order of the shards if none says any.'
     )

@@ -183,6 +183,16 @@ async def test_a_server_that_says_an_error_is_unreachable_with_its_words(caplog:
     ]
 
 
+async def test_a_primary_is_looked_for_more_often_than_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_watch, "SEARCH_S", SOON)
+    async with watching(health_check_interval=3600.0) as (made, watches):
+        (watch,) = watches
+        await say(made, 0, answer(recovers=True, started=1))
+        await say(made, 1, IS_REPLICA)
+        await say(made, 1, answer(recovers=False, started=2, timeline=2))
+        await until(made, lambda: watch.topology.primary is not None)
+
+
 async def test_what_the_system_says_of_an_address_is_told() -> None:
     async with watching() as (made, watches):
         (watch,) = watches
