@@ -106,31 +106,30 @@ class CatalogWatch:
 
     async def _read_until_fresh(self, home_is_fresh: bool) -> None:
         """What has changed while it was read may have been missed, and is read again."""
-        done = 0
-        while done != self._wanted:
-            done = self._wanted
-            try:
-                if not home_is_fresh:
-                    await self._read_home_again()
+        done, read, error = 0, 0, None
+        try:
+            while done != self._wanted:
+                done = self._wanted
+                error = None if home_is_fresh else await self._read_home_again()
+                read, home_is_fresh = done if error is None else 0, False
+                if read == self._wanted:
+                    self.on_read(None)
                 await self._read_others(self._user)
-            except TrunklineError as error:
-                log.warning("the catalog of %s could not be read: %s", self.database, error.message)
-            home_is_fresh = False
+        except UnknownDatabase as reason:
+            error = reason
+        finally:
+            if read != self._wanted:  # it could not be, or somebody has ended this
+                self.pools.later(AGAIN_S, self._again)
+                self.on_read(error or ServerLost("it is not read any more"))
 
-    async def _read_home_again(self) -> None:
-        wanted = self._wanted
-        error: TrunklineError | None = ServerLost("the catalog is not read any more")
+    async def _read_home_again(self) -> TrunklineError | None:
+        """Returns why it could not be read."""
         try:
             await self._read_home(self._user)
-            error = None
-        except TrunklineError as reason:
-            error = reason
-            raise
-        finally:
-            if error is not None:
-                self.pools.later(AGAIN_S, self._again)
-            if wanted == self._wanted or error is not None:
-                self.on_read(error)
+        except TrunklineError as error:
+            log.warning("the catalog of %s could not be read: %s", self.database, error.message)
+            return error
+        return None
 
     def reconfigured(self) -> None:
         """The operator's map holds from now on, by the schema that is known; then that is read again."""
