@@ -26,6 +26,7 @@ from tests.integration.wire import (
     frame,
     parse,
     query,
+    rows,
     startup_packet,
     unverified_context,
 )
@@ -160,6 +161,25 @@ async def reach_a_server_in_small_steps(stage: Stage) -> None:
 
     async with ScriptedServer(stage.scripted_port, script), stage.client("scripted") as wire:
         await stage.ask(wire, query("SELECT 1"))
+
+
+async def log_in_to_shards(stage: Stage) -> None:
+    """Two at once: one reads the catalog, and the other waits for that. Then DDL has it read again."""
+    await asyncio.gather(newcomer_to_shards(stage), newcomer_to_shards(stage))
+    async with stage.client("shop") as wire:
+        await stage.ask(wire, query("ALTER TABLE stage_notes SET (fillfactor = 90)"))
+
+        async def is_answered() -> bool:
+            return bool(rows(await stage.ask(wire, query("SELECT 1"))))
+
+        await wait_until(is_answered, what="the catalog has been read")
+        await wait_until(lambda: not stage.instance.pools.tasks)
+
+
+async def newcomer_to_shards(stage: Stage) -> None:
+    with suppress(Ended):
+        async with stage.client("shop") as wire:
+            await stage.expect_own_answer(wire)
 
 
 async def watch_replicas(stage: Stage) -> None:
@@ -343,6 +363,7 @@ SCENARIOS: dict[str, Scenario] = {
         keep_a_server,
         have_a_server_of_ones_own,
         have_no_server,
+        log_in_to_shards,
         watch_replicas,
         replicate,
         cancel,
@@ -371,10 +392,9 @@ EITHER_WAY: dict[str, str] = {
     ),
 }
 PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
-    "pool/catalog_watch.py": "databases with shards only: tests/integration/pool/test_catalog_watch.py",
-    "execution/routers.py": "and a first login waits for that",
-    "proxy/login.py _Login._route": "and a first login waits for that",
-    "proxy/login.py _Login._enter: await self._route()": "and a first login waits for that",
+    "pool/directory_": "directories are played in tests/integration/test_directories.py",
+    "pool/catalog_watch.py CatalogWatch._follow": "and so is who waits for them",
+    "pool/catalog_watch.py CatalogWatch._read_home: await self._follow": "and so is who waits for them",
 }
 REVIEWED: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (

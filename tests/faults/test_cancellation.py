@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cancellation_cases import EITHER_WAY, PLAYED_ELSEWHERE, REVIEWED, SCENARIOS, SETTINGS
-from tests.faults.cancellation_stage import Ended, House, Stage
+from tests.faults.cancellation_stage import SCHEMA, Ended, House, Stage
 from tests.faults.suspensions import Stack, Watch, points_in_code
 from tests.integration.certificates import Authority
 from tests.integration.postgres import Postgres
@@ -26,8 +26,9 @@ _seen: dict[Stack, str] = {}
 
 
 @pytest.fixture
-def house(postgres: Postgres, tls_postgres: Postgres, authority: Authority, tmp_path: Path) -> House:
+async def house(postgres: Postgres, tls_postgres: Postgres, authority: Authority, tmp_path: Path) -> House:
     certificate, key = authority.issue("localhost").write(tmp_path, "proxy")
+    await postgres.fetch(SCHEMA)
     return House(postgres, tls_postgres, (certificate, key))
 
 
@@ -67,13 +68,24 @@ async def test_every_suspension_is_reached_or_reviewed(house: House) -> None:
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_row_91_harm_at_every_suspension(house: House, name: str, harm: str) -> None:
-    targets = [stack for stack, first in (await stacks(house)).items() if first == name]
-    for target in targets:
+    targets: dict[Stack, Stack] = {}
+    for stack, first in (await stacks(house)).items():
+        if first == name:
+            targets.setdefault(distinct(stack), stack)
+    for target in targets.values():
         try:
             await do_harm(house, name, target, harm)
         except BaseException as failure:
             failure.add_note(f"{harm} at {' > '.join(target)}")
             raise
+
+
+def distinct(stack: Stack) -> Stack:
+    """A catalog is read on servers that are opened in the same way each time: once is enough for all its steps."""
+    asked = (
+        number for number, point in enumerate(stack) if point.startswith("pool/catalog_watch.py CatalogWatch._ask")
+    )
+    return stack[: next(asked, len(stack)) + 1]
 
 
 async def do_harm(house: House, name: str, target: Stack, harm: str) -> None:
