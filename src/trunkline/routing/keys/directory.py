@@ -33,18 +33,22 @@ class Entries:
         return sum(map(len, self._parts))
 
     def find(self, key: Value) -> int | None:
-        return self._parts[hash(key) % PARTS].get(key)
+        return self._part(key).get(key)
+
+    def _part(self, key: Value) -> dict[Value, int]:
+        """By a hash that looks random: numbers in a row must not have all parts grow at one moment."""
+        return self._parts[hash((key,)) % PARTS]
 
     def put(self, key: Value, shard: int) -> None:
         """One row; rows that contradict each other say nothing of their key."""
         key = _findable(key)
-        part = self._parts[hash(key) % PARTS]
+        part = self._part(key)
         if part.setdefault(key, shard) != shard:
             part[key] = NO_SHARD
 
     def set(self, key: Value, shard: int | None) -> None:
         """What is known of this key from now on; None is nothing."""
-        part = self._parts[hash(key) % PARTS]
+        part = self._part(key)
         if shard is None:
             part.pop(key, None)
         else:

@@ -25,6 +25,12 @@ def test_it_is_replaced_as_a_whole_and_what_was_there_is_given_back() -> None:
     assert len(old) == 0
 
 
+def test_keys_in_a_row_do_not_fill_all_parts_at_once() -> None:
+    entries = Entries(dict.fromkeys(range(25_600), 0))
+    assert len({len(part) for part in entries._parts}) > 10
+    assert max(len(part) for part in entries._parts) < 200
+
+
 def test_rows_that_contradict_each_other_say_nothing() -> None:
     entries = Entries()
     for key, shard in ((1, 0), (1, 0), (2, 0), (2, 1), (2, 1), (3, NO_SHARD), (3, 1)):
