@@ -70,7 +70,6 @@ async def test_a_view_that_means_something_else_is_never_read_by_what_it_meant(p
 
     async def read_all_the_time() -> None:
         async with session(proxy, database=DATABASE) as other:
-            await other.query("SET statement_timeout = 0")
             await ask(other, parse(ASKED.replace(str(OTHER), "$1"), "named"), SYNC)
             prepared = bind("named", [b"%d" % OTHER]) + execute() + SYNC
             while not done:
