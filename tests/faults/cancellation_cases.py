@@ -30,11 +30,12 @@ from tests.integration.wire import (
     startup_packet,
     unverified_context,
 )
-from trunkline.pool.topology import State
+from trunkline.pool.topology import Member, State
 
 Scenario = Callable[[Stage], Awaitable[None]]
 
 SLOW_ROUNDS = 10
+SCRAPE = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 async def sleeping(stage: Stage) -> None:
@@ -183,7 +184,7 @@ async def newcomer_to_shards(stage: Stage) -> None:
 
 
 async def watch_replicas(stage: Stage) -> None:
-    """Until each check has had its turn, and the one that was harmed another."""
+    """Until each check has had its turn, and after a pause another, and the one that was harmed too."""
     stage.reload(health_check_interval=0.2)
     replicas = stage.instance.replicas
     (watch,) = replicas
@@ -193,11 +194,38 @@ async def watch_replicas(stage: Stage) -> None:
         unseen = sum(member.state is State.UNSEEN for member in watch.topology.members.values())
         return unseen <= count - len(replicas.tasks)
 
+    def at(member: Member) -> float:
+        return member.last.at if member.last is not None else 0.0
+
+    def all_looked_again() -> bool:
+        again = sum(at(member) > before[name] for name, member in watch.topology.members.items())
+        return again >= len(replicas.tasks)
+
     await wait_until(all_looked_at)
+    before = {name: at(member) for name, member in watch.topology.members.items()}
+    await wait_until(all_looked_again)
     await stage.postgres.fetch(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'trunkline health check'"
     )
     await wait_until(lambda: watch.topology.primary is not None or len(replicas.tasks) < count)
+
+
+async def scrape(stage: Stage) -> None:
+    """Two at once, one of them in pieces; neither goes before it has been told to."""
+
+    async def get(*pieces: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.metrics_port)
+        try:
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.02)
+            await reader.read()
+            await asyncio.sleep(0.02)
+        finally:
+            writer.transport.abort()
+
+    await asyncio.gather(get(b"GET /met", b"rics HTTP/1.1\r\nHost: a\r\n\r\n"), get(SCRAPE))
+    await asyncio.gather(get(SCRAPE), get(SCRAPE))
 
 
 async def replicate(stage: Stage) -> None:
@@ -337,11 +365,16 @@ async def stop_while_all_is_under_way(stage: Stage) -> None:
 
 
 async def stop_while_a_client_listens(stage: Stage) -> None:
+    """And half a request for metrics has come."""
     async with stage.client() as wire:
         await stage.ask(wire, query("LISTEN news"))
+        _, scraper = await asyncio.open_connection("127.0.0.1", stage.metrics_port)
+        scraper.write(SCRAPE[:5])
+        await asyncio.sleep(0.02)
         stage.instance.stop()
         await wire.read_to_end()
         await asyncio.wait([stage.serving])
+        scraper.transport.abort()
 
 
 # --- the tables ---------------------------------------------------------------------------------------------------
@@ -365,6 +398,7 @@ SCENARIOS: dict[str, Scenario] = {
         have_no_server,
         log_in_to_shards,
         watch_replicas,
+        scrape,
         replicate,
         cancel,
         vanish,
@@ -396,9 +430,13 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/catalog_watch.py CatalogWatch._follow": "and so is who waits for them",
     "pool/catalog_watch.py CatalogWatch._read_home: await self._follow": "and so is who waits for them",
 }
+AT_START = "app.py _metrics: await Endpoint.open"  # before the first client: who harms it ends the process, and no more
 REVIEWED: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (
         "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"
+    ),
+    "metrics/endpoint.py Endpoint._serve: await writer.drain()": (
+        "the answer of a test is smaller than the buffers of a socket (tests/integration/test_metrics.py has larger ones)"
     ),
     "net/sockets.py connect: await _connect_one(socket.AF_UNIX, name, settings)": (
         "a socket file is connected to at once, or not at all (unix(7): EAGAIN, never EINPROGRESS)"

@@ -64,6 +64,7 @@ class Stage:
         port = self.postgres.port
         url = f"postgres://127.0.0.1:{port}"
         self.scripted_port = free_port()
+        self.metrics_port = free_port()
         databases = {
             "app": {"host": "127.0.0.1", "port": port, "dbname": "postgres"},
             "named": {"host": "localhost", "port": port, "dbname": "postgres"},
@@ -81,7 +82,8 @@ class Stage:
         }
         certificate, key = map(str, house.certificate)
         tls = {"client_tls_sslmode": "prefer", "client_tls_cert_file": certificate, "client_tls_key_file": key}
-        self.settings = {**SETTINGS, **tls, **settings, "databases": databases}
+        metrics = {"metrics_addr": f"127.0.0.1:{self.metrics_port}"}
+        self.settings = {**SETTINGS, **tls, **metrics, **settings, "databases": databases}
         self.instance: Instance
         self.serving: asyncio.Task[int]
         self._directory = tempfile.TemporaryDirectory(prefix="trunkline-stage-")
