@@ -436,7 +436,7 @@ REVIEWED: dict[str, str] = {
         "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"
     ),
     "metrics/endpoint.py Endpoint._serve: await writer.drain()": (
-        "the answer of a test is smaller than the buffers of a socket (tests/integration/test_metrics.py has larger ones)"
+        "the answer of a scenario fits into the buffers of a socket; tests/integration/test_metrics.py has larger ones"
     ),
     "net/sockets.py connect: await _connect_one(socket.AF_UNIX, name, settings)": (
         "a socket file is connected to at once, or not at all (unix(7): EAGAIN, never EINPROGRESS)"

@@ -226,8 +226,13 @@ def _is_null(source: Source) -> bool:
 
 
 def of_null(function: ShardFunction) -> Where:
-    """Where the rows are whose key is NULL."""
+    """Where the rows are whose key is NULL; where the rule has no place for them, others may have put them anywhere."""
+    return Fixed(place_of_null(function) or function.every)
+
+
+def place_of_null(function: ShardFunction) -> int:
+    """The mask of the shard for a row whose key is NULL; 0: there is none."""
     try:
-        return Fixed(function.shards_of((None,)))
-    except Exception:  # the operator's map says nothing of it, so such a row may have come to be anywhere
-        return Fixed(function.every)
+        return function.shards_of((None,))
+    except Exception:  # the operator's map says nothing of it
+        return function.every

@@ -9,7 +9,7 @@ from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found, Outputs, Query
 from trunkline.routing.planning.conditions import Condition, Member
 from trunkline.routing.planning.constants import ANY_FAMILY, alike, constant, fits
-from trunkline.routing.planning.deduction import Environment, any_of, of_null, of_rows
+from trunkline.routing.planning.deduction import Environment, any_of, of_rows, place_of_null
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_write
@@ -179,7 +179,7 @@ def _of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
     columns = [relation.column(name) for name in use.rule.columns] if relation is not None else []
     if any(column is not None and column.not_null for column in columns):
         return Fixed(1 << analysis.sharding.home)
-    where = of_null(function) if len(use.rule.columns) == 1 else Fixed(function.every)
+    where = Fixed(place_of_null(function) if len(use.rule.columns) == 1 else function.every)
     if where == Fixed(0):
         analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
     return where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.routing.golden_shop import Stub
+from trunkline.routing.keys.sharding import KeyNotMapped, Value
 from trunkline.routing.planning.conditions import Condition, Either, Element, IsNull, Member, Same, Within
 from trunkline.routing.planning.deduction import Environment, any_of
 from trunkline.routing.plans.plan import AnyOf, Between, Constant, Equals, Fixed, In, InArray, Parameter, Where
@@ -37,6 +38,21 @@ def test_bounds_matter_to_what_keeps_an_order() -> None:
 def test_elements_and_nulls() -> None:
     assert known(Element(0, ONE)) == InArray(HASH, ONE)
     assert known(IsNull(0)) == Fixed(1)
+
+
+def test_rows_without_a_key_that_the_rule_has_no_place_for_may_be_anywhere() -> None:
+    """Somebody else may have put them there: a database that was sharded by hand is taken over as it is."""
+
+    class Nowhere(Stub):
+        def shards_of(self, key: tuple[Value | None, ...]) -> int:
+            return 0 if key == (None,) else 1
+
+    class Unsaid(Stub):
+        def shards_of(self, key: tuple[Value | None, ...]) -> int:
+            raise KeyNotMapped("not in the directory")
+
+    assert known(IsNull(0), function=Nowhere("modulo", "int8")) == Fixed(0b111)
+    assert known(IsNull(0), function=Unsaid("lookup", "int8")) == Fixed(0b111)
 
 
 def test_every_branch_of_an_or_has_to_say_something() -> None:
