@@ -39,11 +39,14 @@ COMPILED = (
     "trunkline.pool.row_types",
     "trunkline.pool.leases",
     "trunkline.execution.router",
+    "trunkline.execution.whole",
+    "trunkline.execution.readers",
     "trunkline.proxy.client",
     "trunkline.proxy.steps",
     "trunkline.proxy.routed",
     "trunkline.proxy.blocks",
     "trunkline.proxy.long_texts",
+    "trunkline.proxy.reads",
 )
 
 extensions = [

@@ -23,8 +23,12 @@ def cases(*variants: str) -> list[object]:
     ]
 
 
+def _listed_as(variant: str) -> str:
+    return VARIANTS[variant].listed_as or variant
+
+
 def _marks(variant: str, script: Script) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(reason="pending", strict=False)] if (variant, script.id) in pending() else []
+    return [pytest.mark.xfail(reason="pending", strict=False)] if (_listed_as(variant), script.id) in pending() else []
 
 
 async def compare(stage: Stage, variant: str, script: Script) -> None:
@@ -35,7 +39,7 @@ async def compare(stage: Stage, variant: str, script: Script) -> None:
     direct = await stage.direct(script)
     before = stage.played.get(variant)
     seen = diff(*apply_rules(direct, await stage.pooled(script, variant), mode))
-    listed = difference_of(script.id, variant, stage.major)
+    listed = difference_of(script.id, _listed_as(variant), stage.major)
     meant = list(listed.lines) if listed is not None else []
     if seen != meant:
         await stage.renew()

@@ -2,7 +2,8 @@
 
 `VARIANTS` is the table. In transaction and statement pooling a session's next unit may find a server that others have
 used, so a script is played several times: behind somebody who left a mess (`used`), with somebody else taking the
-server between any two units (`shared`), and on a pool where each unit finds another server (`rotating`).
+server between any two units (`shared`), on a pool where each unit finds another server (`rotating`), and on one whose
+reads go to a streaming replica (`reads`).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class Variant(NamedTuple):
     behind: str = ""  # "mess": a client that left its session's state has used the server before
     between: str = ""  # "others": another client uses the server between any two units
     rotates: bool = False
+    reads: bool = False  # from a replica
+    listed_as: str = ""  # the variant whose differences are meant here as well
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -43,6 +46,7 @@ VARIANTS: Mapping[str, Variant] = {
     "shared": Variant("transaction", between="others"),
     "rotating": Variant("transaction", rotates=True),
     "statement": Variant("statement", between="others"),
+    "reads": Variant("transaction", behind="mess", reads=True, listed_as="used"),
 }
 
 # What others leave behind, or have otherwise: nothing of it may be seen by the next client.
@@ -65,8 +69,16 @@ FRESH = "DROP SCHEMA IF EXISTS scratch CASCADE; CREATE SCHEMA scratch; GRANT ALL
 class Stage:
     """One PostgreSQL, the pools before it, and the transcripts of PostgreSQL itself, which are made once."""
 
-    def __init__(self, postgres: Postgres, proxies: Mapping[bool, Proxy], control: psycopg.AsyncConnection) -> None:
+    def __init__(
+        self,
+        postgres: Postgres,
+        proxies: Mapping[bool, Proxy],
+        control: psycopg.AsyncConnection,
+        stack: AsyncExitStack,
+    ) -> None:
         self.postgres = postgres
+        self._reading: Proxy | None = None
+        self._stack = stack
         self.proxies = proxies
         self.control = control
         self.others: dict[str, Wire] = {}
@@ -87,13 +99,26 @@ class Stage:
     async def pooled(self, script: Script, name: str) -> list[str]:
         """What a client of this pool sees."""
         variant = VARIANTS[name]
-        place = Place(self.proxies[variant.rotates].port, name)
         self.played[name] = script.id
         await self._clear(script)
+        proxy = await self._with_replica() if variant.reads else self.proxies[variant.rotates]
+        place = Place(proxy.port, name)
         if variant.behind:
             await self._make_a_mess(place)
         between = await self._others(place) if variant.between else None
         return await play(script, place, self.ask, between)
+
+    async def _with_replica(self) -> Proxy:
+        """The pool whose reads go to a replica; both are started when they are first wanted."""
+        if self._reading is None:
+            directory = self.postgres.directory.with_name(f"{self.postgres.directory.name}-differential")
+            replica = await self.postgres.basebackup_replica(directory)
+            self._stack.callback(replica.remove)
+            self._stack.push_async_callback(replica.stop, "immediate")
+            await replica.start()
+            self._reading = await self._stack.enter_async_context(_proxy(self.postgres, replica=replica))
+        await self.postgres.wait_for_replicas()
+        return self._reading
 
     async def renew(self) -> None:
         """New servers for the pools: what went wrong in one script is not to be seen in the next."""
@@ -150,8 +175,10 @@ async def set_up(postgres: Postgres) -> AsyncIterator[Stage]:
     await _create_database(postgres)
     async with AsyncExitStack() as stack:
         control = await stack.enter_async_context(await postgres.connect(DATABASE))
-        proxies = {rotates: await stack.enter_async_context(_proxy(postgres, rotates)) for rotates in (False, True)}
-        stage = Stage(postgres, proxies, control)
+        proxies = {
+            rotates: await stack.enter_async_context(_proxy(postgres, rotates=rotates)) for rotates in (False, True)
+        }
+        stage = Stage(postgres, proxies, control, stack)
         await _warm(proxies[True])
         yield stage
         for wire in stage.others.values():
@@ -166,13 +193,16 @@ async def _create_database(postgres: Postgres) -> None:
         await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
 
 
-def _proxy(postgres: Postgres, rotates: bool) -> Proxy:
+def _proxy(postgres: Postgres, *, rotates: bool = False, replica: Postgres | None = None) -> Proxy:
     url = f"postgres://127.0.0.1:{postgres.port}/{DATABASE}"
     databases: dict[str, Any] = {
         name: {"primary": url, "pool_mode": variant.mode}
         for name, variant in VARIANTS.items()
-        if variant.rotates == rotates
+        if variant.rotates == rotates and variant.reads == (replica is not None)
     }
+    if replica is not None:
+        reading = {"reads": "replica", "replicas": [f"postgres://127.0.0.1:{replica.port}/{DATABASE}"]}
+        databases = {name: settings | reading for name, settings in databases.items()}
     settings = {
         "auth_type": "trust",
         "server_round_robin": rotates,

@@ -210,6 +210,16 @@ async def watch_replicas(stage: Stage) -> None:
     await wait_until(lambda: watch.topology.primary is not None or len(replicas.tasks) < count)
 
 
+async def read_what_was_written(stage: Stage) -> None:
+    """There is no replica that has it: after a while the primary answers."""
+    stage.reload(health_check_interval=0.2)
+    async with stage.client("watched") as wire:
+        for value in (1, 2):
+            await stage.ask(wire, query(f"SELECT set_config('app.value', '{value}', true)"))
+            await stage.ask(wire, query("SELECT 1"))
+        await stage.expect_own_answer(wire)
+
+
 async def scrape(stage: Stage) -> None:
     """Two at once, one of them in pieces; neither goes before it has been told to."""
 
@@ -398,6 +408,7 @@ SCENARIOS: dict[str, Scenario] = {
         have_no_server,
         log_in_to_shards,
         watch_replicas,
+        read_what_was_written,
         scrape,
         replicate,
         cancel,

@@ -76,6 +76,7 @@ class Stage:
             "watched": {
                 "primary": f"postgres://127.0.0.1:{port}/postgres",
                 "replicas": [f"postgres://localhost:{port}"],
+                "reads": "replica",
                 "health_check_user": "postgres",
             },
             "shop": {"shards": [{"name": name, "primary": f"{url}/postgres"} for name in SHARDS], "tables": SHARDED},

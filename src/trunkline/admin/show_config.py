@@ -8,7 +8,7 @@ from trunkline.admin import columns
 from trunkline.admin.commands import COMMANDS, Answer, Command, Request, register, show
 from trunkline.admin.probes import VERSION_NUMBER
 from trunkline.admin.result import Row
-from trunkline.config.settings import show_rows
+from trunkline.config.table import show_rows
 from trunkline.proxy.instance import Instance
 
 

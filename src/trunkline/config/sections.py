@@ -28,7 +28,7 @@ _LATER = {
         "pool_idle_timeout login_notify_message suspend_timeout dns_max_ttl dns_nxdomain_ttl dns_zone_check_period "
         "resolv_conf pkt_buf sbuf_loopcnt disable_pqexec client_tls_ecdhcurve client_tls_dheparams".split()
     ),
-    DatabaseSettings: frozenset(("reads", "read_after_write", "auth_query", "auth_user", "auth_dbname")),
+    DatabaseSettings: frozenset(("auth_query", "auth_user", "auth_dbname")),
 }
 _ALIASES = {"reserve_pool": "reserve_pool_size"}
 

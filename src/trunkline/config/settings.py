@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from trunkline.config import parts
 from trunkline.config.address import DEFAULT_PORT, ListenAddress, ServerAddress
 from trunkline.config.kinds import (
     ADDRESSES,
@@ -35,7 +36,7 @@ from trunkline.config.kinds import (
     TEXT,
 )
 from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
-from trunkline.config.table import defaults, setting, specs
+from trunkline.config.table import setting
 
 RESERVED_DATABASES = ("trunkline", "pgbouncer")
 WILDCARD = "*"
@@ -206,6 +207,10 @@ class Settings:
         0, MILLISECONDS, "Longest time sent data may stay unacknowledged; 0 is the system's."
     )
 
+    read_after_write_wait: float = setting(
+        0.02, SECONDS, "How long a read waits for a replica to replay its client's writes; then it is the primary's."
+    )
+
     # --- log
     log_connections: bool = setting(True, BOOL, "Log every login.")
     log_disconnections: bool = setting(True, BOOL, "Log every client that leaves, and why.")
@@ -229,6 +234,19 @@ class DatabaseSettings:
     health_check_user: str | None = setting(
         None, TEXT, "User of health checks, if `user` is not set; by default the first one who logs in."
     )
+    reads: str = setting(
+        "primary",
+        CHOICE,
+        "Where statements go that a replica may answer: to one that is up, or to the primary.",
+        choices=("primary", "replica"),
+    )
+    read_after_write: str = setting(
+        "lsn",
+        CHOICE,
+        "Whether a client's reads wait for its own writes: lsn is exact, off does not ask.",
+        choices=("lsn", "off"),
+    )
+    answers_reads: bool = False  # a replica, as a part of its database
     ports: tuple[int, ...] = ()
     """One for each of ``hosts`` where a URL gave them different ports, else empty: ``port`` is for all."""
     shard_by: str = setting(
@@ -271,6 +289,10 @@ class DatabaseSettings:
         own = ServerAddress("", 0, self.dbname, self.user, self.password)
         return (*self.addresses, *(replica.filled_from(own) for replica in self.replicas))
 
+    @property
+    def splits_reads(self) -> bool:
+        return self.reads == "replica" and bool(self.replicas)
+
 
 @dataclass(frozen=True, slots=True)
 class UserSettings:
@@ -288,15 +310,6 @@ class UserSettings:
     idle_transaction_timeout: float | None = setting(None, SECONDS, "Overrides idle_transaction_timeout.")
     transaction_timeout: float | None = setting(None, SECONDS, "Overrides transaction_timeout.")
     client_idle_timeout: float | None = setting(None, SECONDS, "Overrides client_idle_timeout.")
-
-
-def show_rows(settings: Settings) -> list[tuple[str, str, str, str]]:
-    """SHOW CONFIG: (key, value, default, changeable) in PgBouncer's textual forms, sorted by key."""
-    rows = []
-    for key, (name, spec) in specs(Settings).items():
-        default = spec.show(defaults(Settings)[name])
-        rows.append((key, spec.show(getattr(settings, name)), default, "yes" if spec.reloadable else "no"))
-    return sorted(rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,17 +369,18 @@ class Config:
             return found
         patterns = (p for p, d in self.databases.items() if d.shard_by and name.startswith(p.removesuffix(WILDCARD)))
         pattern = max(patterns, key=len, default=WILDCARD)
-        return _on_its_shard(self.databases.get(pattern), name)
+        return parts.on_its_shard(self.databases.get(pattern), name)
 
     def shard(self, name: str) -> DatabaseSettings | None:
-        """The shard of this internal name (`shop/s0`): what pools are made for, and no client may ask for."""
-        database, _, _ = name.rpartition("/")
-        return next((shard for shard in self.shards_of(database) if shard.name == name), None)
+        """The shard or replica of this internal name (`shop/s0`), for which no client may ask."""
+        return next((part for part in parts.parts_of(self, parts.family_of(self, name)) if part.name == name), None)
 
     def shards_of(self, name: str) -> tuple[DatabaseSettings, ...]:
-        """Each shard of a database as one of its own, in the order of their numbers; none if it is not sharded."""
+        """Each shard of a database as one of its own, by number. One whose reads are split is its own only one."""
         database = self.databases.get(name)
-        return () if database is None or database.shard_by else database.shards
+        if database is None or database.shard_by:
+            return ()
+        return database.shards or ((database,) if database.splits_reads else ())
 
     def user(self, name: str) -> UserSettings:
         """The user's own settings; a user who is not listed inherits everything."""
@@ -383,10 +397,3 @@ class Config:
             if value is not None:
                 return value
         return getattr(self.settings, _GLOBAL_NAMES.get(name, name))
-
-
-def _on_its_shard(database: DatabaseSettings | None, name: str) -> DatabaseSettings | None:
-    if database is None or database.sharding is None or not database.shard_by:
-        return database
-    number = database.sharding.shard_names().index(database.sharding.shard_of_database(name))
-    return database.shards[number]

@@ -70,3 +70,12 @@ def spec_of(row: Field[Any]) -> Spec:
 
 def _rows(table: type) -> list[Field[Any]]:
     return [f for f in fields(table) if "spec" in f.metadata]
+
+
+def show_rows(settings: Any) -> list[tuple[str, str, str, str]]:
+    """SHOW CONFIG: (key, value, default, changeable) in PgBouncer's textual forms, sorted by key."""
+    rows = []
+    for key, (name, spec) in specs(type(settings)).items():
+        default = spec.show(defaults(type(settings))[name])
+        rows.append((key, spec.show(getattr(settings, name)), default, "yes" if spec.reloadable else "no"))
+    return sorted(rows)

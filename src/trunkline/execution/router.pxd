@@ -36,6 +36,8 @@ cdef class Router:
     cdef list planned                  # what has been planned apart for the client whose turn it is; or None
     cdef readonly bytes text           # of the last that was SESSION
     cdef readonly object said          # of that, if it is a SET of trunkline's own: its name and value; or None
+    cdef readonly bint whole           # there are no shards: a WholeRouter, which refuses nothing and waits for nothing
+    cdef bint readable                 # a replica may answer the last statement
     cdef readonly object reading       # Reading of the last statement
     cdef readonly int generation       # counts the catalogs: a Context of an earlier one is of no use any more
     cdef dict _contexts

@@ -33,6 +33,7 @@ from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.sql import MAX_BYTES
 
+from trunkline.execution.texts cimport has_high_byte, length
 from trunkline.protocol.statement cimport Statement
 from trunkline.routing.plans.call cimport Call
 from trunkline.routing.plans.evaluation cimport KEY_NOT_MAPPED, KEY_UNKNOWN, MANY_SHARDS, NOT_COERCIBLE, ReadyPlan
@@ -121,7 +122,7 @@ cdef class Router:
     cdef int forget(self) except -1:
         """What is said of the last decision is another client's business: the next may have nothing to say."""
         self.reading, self.refusal, self.said, self.executes = NOTHING, None, None, False
-        self.known, self.outcome = None, TO_ANY
+        self.known, self.outcome, self.readable = None, TO_ANY, False
         return 0
 
     # --- decisions ------------------------------------------------------------------------------------------------
@@ -256,7 +257,7 @@ cdef class Router:
 
     cdef int _decide(self, Known known, object hint, bint bound) except? -99:
         cdef int64_t mask
-        self.reading, self.executes, self.known = known.note, False, known
+        self.reading, self.executes, self.known, self.readable = known.note, False, known, known.readable
         self.outcome = BY_KEY
         if known.ready.plan.verdict is not ROUTED or hint is not None or self._hinted:
             return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
@@ -375,20 +376,6 @@ cdef class Context:
 
     def __init__(self, int number, tuple path, bint standard, bint utf8):
         self.number, self.path, self.standard, self.utf8 = number, path, standard, utf8
-
-
-cdef inline bint has_high_byte(const unsigned char *text, Py_ssize_t n) noexcept:
-    cdef Py_ssize_t i
-    for i in range(n):
-        if text[i] >= 128:
-            return True
-    return False
-
-
-cdef inline Py_ssize_t length(const unsigned char *text, Py_ssize_t n) noexcept:
-    """Of a zero-terminated text, within n bytes."""
-    cdef const unsigned char *end = <const unsigned char *>memchr(text, 0, n)
-    return n if end == NULL else end - text
 
 
 cdef inline int number_of(int64_t mask) noexcept:

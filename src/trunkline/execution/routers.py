@@ -8,18 +8,22 @@ from functools import partial
 from trunkline.config.settings import Config
 from trunkline.errors import TrunklineError
 from trunkline.execution.new_catalog import NewCatalog
+from trunkline.execution.readers import Readers
 from trunkline.execution.router import Router
+from trunkline.execution.whole import WholeRouter
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
+from trunkline.pool.replica_watch import ReplicaWatches
 from trunkline.routing.keys.sharding_builder import Built
 
 
 class Routers:
     """Made with the pools; a database's router begins with its first client."""
 
-    def __init__(self, pools: Pools) -> None:
+    def __init__(self, pools: Pools, replicas: ReplicaWatches) -> None:
         self.pools = pools
+        self.replicas = replicas
         self._routers: dict[str, Router] = {}
         self._watches: dict[str, CatalogWatch] = {}
         pools.schema_changed = self._on_schema_change
@@ -47,7 +51,8 @@ class Routers:
         if router is None or router.sharding is None:
             watch = self.watch_of(database)
             await watch.ready(user)
-            router = self._routers.setdefault(database, Router(database))
+            made = Router if self.pools.database(database).sharding is not None else WholeRouter
+            router = self._routers.setdefault(database, made(database))
             self._teach(router, watch)
             watch.on_change = lambda: self._teach(router, watch)
             watch.on_read = partial(_tell, router)
@@ -60,6 +65,11 @@ class Routers:
     def pools_of(self, database: str, user: str) -> list[Pool]:
         """A user's pools, by the numbers of the shards."""
         return [self.pools.pool(shard.name, user) for shard in self.pools.config.shards_of(database)]
+
+    def readers_of(self, database: str, user: str) -> Readers | None:
+        """Who answers a user's reads of a database whose reads are split."""
+        shards = self.pools.config.shards_of(database)
+        return Readers(self.pools, self.replicas, database, user) if any(one.splits_reads for one in shards) else None
 
     def reconfigure(self, config: Config) -> None:
         """After a reload: what is no longer so is forgotten with its clients' next login."""

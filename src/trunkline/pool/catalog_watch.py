@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trunkline.config.sharding import ShardingSettings
+from trunkline.config.sharding import ShardingSettings, ShardSettings
 from trunkline.errors import ServerLost, ServerRefused, TrunklineError, UnknownDatabase
 from trunkline.net.offload import Offload
 from trunkline.pool.directory_watch import DirectoryWatch
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.pool")
 
+WHOLE = ShardingSettings((ShardSettings(),), "", (0,))  # of a database without shards whose reads are split
 AGAIN_S = 1.0  # after a reading that failed, when something is known to have changed
 # Who holds a lock on what a view is made of may wait for us himself.
 PATIENCE = "SET lock_timeout = '3s'"
@@ -149,10 +150,10 @@ class CatalogWatch:
     # --- reading ------------------------------------------------------------------------------------------------
 
     def _sharding(self) -> ShardingSettings:
-        settings = self.pools.database(self.database).sharding
-        if settings is None:
+        database = self.pools.database(self.database)
+        if database.sharding is None and not database.splits_reads:
             raise UnknownDatabase(f'database "{self.database}" has no shards')
-        return settings
+        return database.sharding or WHOLE
 
     async def _read_home(self, user: str) -> None:
         settings = self._sharding()
@@ -199,7 +200,7 @@ class CatalogWatch:
 
     async def _ask(self, shard: str, user: str, sql: str) -> list[bytes]:
         """The rows of one query on a connection of its own, as bodies of DataRow messages."""
-        pool = self.pools.pool(f"{self.database}/{shard}", user)
+        pool = self.pools.pool(f"{self.database}/{shard}" if shard else self.database, user)
         server = await open_own(pool, (), spare=True)
         try:
             outcome: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()

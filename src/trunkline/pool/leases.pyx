@@ -47,6 +47,10 @@ cdef class Leases(Owner):
         """A free server whose lessee may have left something in its session."""
         raise NotImplementedError
 
+    def locate(self, ServerLink server):
+        """A free server whose lessee has to know up to where it has written."""
+        raise NotImplementedError
+
     def check(self, ServerLink server):
         """An idle server that has not been used for check_delay."""
         raise NotImplementedError
@@ -105,6 +109,9 @@ cdef class Leases(Owner):
             self.on_schema_change()
         if lessee.listening is not None:
             lessee.listening.unit_over()
+        if server.position_due and not lessee.eof and not lessee.left:
+            self.locate(server)  # before anything that lets the lessee go on
+            return 0
         if server.doubt and self.exact and not lessee.eof and not lessee.left:
             self.examine(server)
             return 0

@@ -171,6 +171,8 @@ class Pool(Returns):
         self.trouble = self.refusal = None
         if self.settings.load_balance_hosts == "round-robin":
             self._next_host += 1
+        if self.pools.answers_reads(self.database):  # which of them does is no business of the client's
+            server.params = server.params.with_reported(b"in_hot_standby", b"off")
         self.profiles.rebase(server.params)
         if self.closed or self.paused:
             server.drop("pool is closed")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from trunkline.auth.secret import Secret
 from trunkline.config.address import ServerAddress
+from trunkline.config.parts import family_of
 from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
@@ -75,8 +76,8 @@ class Pools:
         return settings
 
     def family_of(self, name: str) -> str:
-        """The database that clients know, if this is the name of one of its shards."""
-        return name.rpartition("/")[0] if self.config.shard(name) is not None else name
+        """The database that clients know, if this is the name of one of its shards or replicas."""
+        return family_of(self.config, name)
 
     def code_of(self, name: str) -> CodeWatch:
         """What is known of the code in a database."""
@@ -112,6 +113,11 @@ class Pools:
         database = address.dbname or pool.family
         credentials = self._credentials(settings, pool.user)
         return Target(address, database, credentials, parameters, pool.settings.connect_query)
+
+    def answers_reads(self, name: str) -> bool:
+        """Whether this is a replica that answers for its primary."""
+        settings = self.config.database(name)
+        return settings is not None and settings.answers_reads
 
     def forces_user(self, pool: Pool) -> bool:
         """Whether its servers are logged in to as a user that the operator chose, whoever the client is."""

@@ -66,6 +66,10 @@ class ReplicaWatches:
     def __iter__(self) -> Iterator[ReplicaWatch]:
         return iter(list(self._watches.values()))
 
+    def of(self, database: str, shard: str) -> ReplicaWatch | None:
+        """The watch of a database, or of one shard of it."""
+        return self._watches.get((database, shard))
+
     def reconfigure(self) -> None:
         """At the start and after a reload: watch what is to be watched now, and as the settings say."""
         wanted = dict(self._wanted())
@@ -100,6 +104,7 @@ class ReplicaWatch:
         self._positions = Positions()
         self._sights: dict[str, Sight] = {}
         self._checks: dict[str, _Check] = {}
+        self._sighted = asyncio.Event()
         self._begin(Memory())
 
     def __repr__(self) -> str:
@@ -148,12 +153,20 @@ class ReplicaWatch:
     def _named(self) -> set[str]:
         return {str(address) for address in self.settings.addresses}
 
+    async def next_sight(self) -> None:
+        """Have the servers looked at now, and return with the first that is."""
+        self._sighted.clear()
+        for check in self._checks.values():
+            check.hurry()
+        await self._sighted.wait()
+
     # --- what comes of the checks ---------------------------------------------------------------------------------
 
     def heard(self, name: str, sight: Sight) -> None:
         """A check has come to an end, well or not."""
         before = self.topology
         self._sights[name] = sight
+        self._sighted.set()
         self.topology = after = judge(self._sights, self._named, before.memory)
         self._tell(before, after)
         primary = after.primary
@@ -224,6 +237,7 @@ class _Check:
         self._target: Target | None = None
         self._link: ServerLink | None = None
         self._lost = asyncio.Event()
+        self._hurried = asyncio.Event()
         self._owner = _Owner(self._lost)
         self._last: Observation | None = None
         self._failures = 0
@@ -231,6 +245,12 @@ class _Check:
     def stop(self) -> None:
         if self.task is not None:
             self.task.cancel()
+
+    def hurry(self) -> None:
+        """Look at once, unless the server does not answer anyway."""
+        if not self._failures:
+            self._hurried.set()
+            self._lost.set()
 
     async def run(self) -> None:
         try:
@@ -303,13 +323,18 @@ class _Check:
         longest = max(interval, LONGEST_PAUSE_S)
         pause = min(interval * 2 ** min(max(self._failures - 1, 0), 16), longest)
         pause *= random.uniform(1 - JITTER, 1 + JITTER)
-        await asyncio.sleep(min(pause, SHORTEST_PAUSE_S))
+        try:
+            async with asyncio.timeout(min(pause, SHORTEST_PAUSE_S)):
+                await self._hurried.wait()
+        except TimeoutError:
+            pass
         try:
             async with asyncio.timeout(max(pause - SHORTEST_PAUSE_S, 0)):
                 await self._lost.wait()
         except TimeoutError:
             pass
         self._lost.clear()
+        self._hurried.clear()
 
     def _drop(self, reason: str) -> None:
         link, self._link = self._link, None

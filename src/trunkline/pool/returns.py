@@ -6,7 +6,7 @@ one that a cancel request may still hit, one whose client has gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from trunkline.failpoints import failpoint
 from trunkline.pool.code_watch import CodeWatch
 from trunkline.pool.draining import Drain, can_be_drained, close_and_cancel
 from trunkline.pool.leases import Leases
+from trunkline.pool.probe import columns
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.session_state import SessionKeeper
 
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
     from trunkline.pool.pools import Pools
 
 Fields = dict[str, str]
+
+# Of all that is written up to the end of the transaction before it, and of some that others write meanwhile.
+POSITION = b"SELECT pg_catalog.pg_current_wal_insert_lsn()"
+
+
+def position_in(bodies: Sequence[bytes]) -> int | None:
+    """The position in the answer to POSITION, in bytes from the beginning of the log; None if that is no position."""
+    found = columns(bodies[0]) if len(bodies) == 1 else []
+    high, slash, low = (found[0] or b"").decode("latin-1").partition("/") if len(found) == 1 else ("", "", "")
+    try:
+        return (int(high, 16) << 32) + int(low, 16) if slash else None
+    except ValueError:
+        return None
 
 
 class Returns(Leases):
@@ -135,6 +149,27 @@ class Returns(Leases):
             refusal = ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H"))
             server.drop("the client's parameters were refused", refusal)
         elif server.lessee is lessee:
+            self.grant(lessee)
+
+    def locate(self, server: ServerLink) -> None:
+        lessee = server.lessee
+        assert lessee is not None
+        if server.cancels:  # a cancel request under way could hit the question
+            server.position_due = False
+            lessee.wrote_up_to(None)
+            self.free(server)
+            return
+        self.hold(lessee)
+        server.ask(POSITION, partial(self._on_position, server, lessee), True)
+
+    def _on_position(self, server: ServerLink, lessee: Lessee, error: Fields | None) -> None:
+        if not server.opened or server.lessee is not lessee:
+            return  # lost, as its lessee hears
+        server.position_due = False
+        lessee.wrote_up_to(position_in(server.answer or ()) if error is None else None)
+        is_examined = bool(server.doubt and self.exact and not lessee.eof)  # and goes on when that is over
+        self.free(server)
+        if not lessee.eof and not is_examined:
             self.grant(lessee)
 
     # --- what sessions hold -------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ cdef class Lessee(Link):
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
+    cpdef wrote_up_to(self, position)
     cpdef bint outlives(self)
     cpdef server_lost(self, ServerLink server, error, bint goes_on)
 
@@ -87,6 +88,7 @@ cdef class ServerLink(Link):
     cdef public int pid
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log
+    cdef public bint position_due         # its lessee may have written, and wants to know up to where
     cdef readonly unsigned long long units_done   # ReadyForQuery messages seen: names the query under way
     cdef unsigned long long commit_unit   # the last that may have committed, by the number of its ReadyForQuery
     cdef readonly double idle_since, request_at

@@ -70,6 +70,9 @@ cdef class Lessee(Link):
         """`self.server` is leased and has this lessee's parameters."""
         raise NotImplementedError
 
+    cpdef wrote_up_to(self, position):
+        """Its last transaction, which may have written, ends before this position of the log; None: not known where."""
+
     cpdef refused(self, error):
         """The wait for a server ended without one."""
         raise NotImplementedError
@@ -146,6 +149,7 @@ cdef class ServerLink(Link):
             self.lessee.server = None
             self.lessee = None
             self.restored = None
+            self.position_due = False
             self.resume()  # the pause was for a lessee that did not read, and the next one may
         self.idle_since = self.engine.now
         return 0

@@ -17,6 +17,7 @@ from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
 from trunkline.proxy.blocks cimport give_up_block
+from trunkline.proxy.reads cimport leave_replica, note_position
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
 STATES = ("ready", "copying", "refused", "lost")
@@ -171,10 +172,16 @@ cdef class ClientLink(Lessee):
         if not self.blocked:
             self.resume()
 
+    cpdef wrote_up_to(self, position):
+        if self.route is not None:
+            note_position(self.route, position)
+
     cpdef refused(self, error):
         """No server: the first unit in line is answered with the error; the client is kept unless it is fatal."""
         cdef bint extended_batch
         cdef bytes ready
+        if leave_replica(self):
+            return
         if error.severity == "FATAL" and self.route is None:
             self.end(error)
             return

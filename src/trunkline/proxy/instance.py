@@ -63,8 +63,8 @@ class Instance:
         self.derivation = KeyDerivation(KeyCache(secrets.token_bytes(32)))
         self.opener = Opener(self.engine, self.derivation)
         self.pools = Pools(config, self.engine, self.opener)
-        self.routers = Routers(self.pools)
         self.replicas = ReplicaWatches(self.pools)
+        self.routers = Routers(self.pools, self.replicas)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
         self.listener: Listener | None = None

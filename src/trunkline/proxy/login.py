@@ -274,7 +274,8 @@ class _Login:
         if not door.config.shards_of(identity.database):
             return None
         router = await door.routers.router_of(identity.database, identity.user)
-        return Route(router, partial(door.routers.pools_of, identity.database, identity.user))
+        readers = door.routers.readers_of(identity.database, identity.user)
+        return Route(router, partial(door.routers.pools_of, identity.database, identity.user), readers)
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
         """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""

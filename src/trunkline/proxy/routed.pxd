@@ -1,4 +1,6 @@
 # A client of a database with shards: the C side of the contract in routed.pyx.
+from trunkline.pool.leases cimport Leases
+from trunkline.execution.readers cimport Readers
 from trunkline.execution.router cimport Context, Outcome, Router
 from trunkline.protocol.scanner cimport Frame
 from trunkline.proxy.client cimport ClientLink
@@ -22,9 +24,19 @@ cdef class Route:
     cdef object params             # of the client, as the next two were made from
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
+    cdef Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
+    cdef bint serializable         # which replicas cannot be
+    cdef bint on_replica           # its lease is, or was last, of a replica's pool
+    cdef bint readable             # a replica may answer all that is here of the batch or query
+    cdef bint frame_readable       # or the frame that is being routed
+    cdef bint waited               # for a replica that has replayed what it wrote
+    cdef dict positions            # by shard: the position behind its last write (-1: not known), or None
     cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
     cdef readonly object awaited   # what is being planned for it now: an Apart, or None
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None
 
+cdef int move_to(ClientLink client, Leases pool) except -1
+cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
+cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 
 from trunkline.execution.apart import Apart
 from trunkline.execution.missing_keys import AskedKey
+from trunkline.execution.readers import Readers
 from trunkline.execution.router import Router
 from trunkline.pool.leases import Leases
 
@@ -10,4 +11,6 @@ class Route:
     pools: Sequence[Leases]
     shard: int
     awaited: Apart | AskedKey | None
-    def __init__(self, router: Router, find_pools: Callable[[], Sequence[Leases]]) -> None: ...
+    def __init__(
+        self, router: Router, find_pools: Callable[[], Sequence[Leases]], readers: Readers | None = ...
+    ) -> None: ...

@@ -22,6 +22,7 @@ from trunkline.pool.undo import Refused
 from trunkline.protocol.messages import IDLE_READY, error_response, message, query
 from trunkline.proxy.collector import KEPT_BYTES as ROOM, Collector
 
+from trunkline.execution.readers cimport Readers
 from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.names cimport Name, read_name, to_bytes
@@ -31,6 +32,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
 from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
+from trunkline.proxy.reads cimport forget_positions, go_to_replica, is_read, note_write, stay_at_replica
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
@@ -46,15 +48,16 @@ cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0"
 cdef class Route:
     """What one client needs for it; `find_pools` gives those of its user, by the number of the shard."""
 
-    def __init__(self, Router router, find_pools):
+    def __init__(self, Router router, find_pools, Readers readers=None):
         self.router = router
         self.find_pools = find_pools
+        self.readers = readers
 
 
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
     """Before a step that needs a server; `end` is the end of what is here behind the frame."""
     cdef Route own = client.route
-    own.known = None
+    own.known, own.frame_readable = None, False
     if own.generation != own.router.generation:
         read_shards(client, own)
     elif own.params is not client.params:
@@ -69,7 +72,9 @@ cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except
 
 cdef int read_shards(ClientLink client, Route own) except -1:
     """A number of the router's may be another shard's than before; -1 is one that has none any more."""
-    own.pools = own.find_pools()
+    pools, own.pools = own.pools, own.find_pools()
+    if pools is not None and pools != own.pools:
+        forget_positions(own)
     own.shard = own.pools.index(client.pool) if client.pool in own.pools else -1
     own.generation = own.router.generation
     return read_params(client, own)
@@ -78,6 +83,8 @@ cdef int read_shards(ClientLink client, Route own) except -1:
 cdef int read_params(ClientLink client, Route own) except -1:
     own.params = client.params
     own.context, own.hint = own.router.session_of(client.params, client.pool.user)
+    isolation = client.params.extra.get(b"default_transaction_isolation")
+    own.serializable = isolation is not None and isolation.lower() == b"serializable"
     return 0
 
 
@@ -88,7 +95,11 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     cdef int decision
     if own.local is not None and own.held is None:
         forget_local(client, own)
-    decision = look_ahead(client, own, frame, end)
+    own.readable = own.readers is not None and own.held is None and is_read(client, own, frame, end)
+    if own.readable and own.router.whole:
+        decision, own.known, own.outcome, own.frame_readable = 0, own.router.known, own.router.outcome, True
+    else:
+        decision = look_ahead(client, own, frame, end)
     if decision == MORE:
         return WAIT
     if decision == APART:
@@ -97,7 +108,12 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return DONE
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
-    move_to(client, own, decision if decision >= 0 else reachable(own.pools, own.router.home))
+    own.on_replica = False
+    own.shard = decision if decision >= 0 else reachable(own.pools, own.router.home)
+    if own.readable and not (client.sticky or own.serializable) and go_to_replica(client, own):
+        return WAIT
+    if not own.on_replica:
+        move_to(client, <Leases>own.pools[own.shard])
     own.history = []
     if client._await_server():
         return WAIT
@@ -114,6 +130,8 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
     if own.planned is not None:
         begin_again(own)
     while ahead.type in b"PBDEC" or ahead.data == frame.data:
+        if ahead.have < ahead.size and own.router.whole:
+            return 0  # it need not be read to know where it goes
         if ahead.have < ahead.size:
             return collect(client, frame, end, ahead.data + ahead.size - frame.data)
         if ahead.type == c'P' and bodies is None:
@@ -121,6 +139,7 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         decision = decide(client, own, &ahead, bodies)
         if ahead.data == frame.data:
             own.known, own.outcome = own.router.known, own.router.outcome
+            own.frame_readable = own.router.readable
         if decision >= 0 or decision == APART or ahead.type not in b"PBDEC":
             return decision
         if decision == REFUSED or decision == EXPLAINED:
@@ -139,10 +158,14 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
     """Behind a step, whose answer it returns: a statement that runs counts, and the first of a unit has its time."""
     cdef Route own = client.route
-    if taken == DONE and own.known is not None and (frame.type == c'Q' or frame.type == c'B'):
+    if taken != DONE or frame.type not in b"QBF":
+        return taken
+    if own.known is not None:
         own.router.count(own.known, own.outcome, own.shard)
         if client.server is not None and client.server.timed is None:
             client.server.timed = own.known
+    if own.readers is not None and not own.frame_readable and client.server is not None:
+        note_write(client, own)
     return taken
 
 
@@ -159,7 +182,9 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
     own.router.forget()
     own.router.planned = own.planned
     decision = place_of(client, own, frame, bodies)
-    if own.router.stale is not None and frame.type in b"QPB" and decision != SESSION and not defines(client):
+    if own.router.stale is not None and own.router.whole:
+        own.router.readable = False
+    elif own.router.stale is not None and frame.type in b"QPB" and decision != SESSION and not defines(client):
         return await_catalog(own, decision)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
@@ -211,13 +236,11 @@ cdef object statement_of(ClientLink client, bytes name, dict bodies):
     return client.names.get(name) if client.names is not None else None
 
 
-cdef int move_to(ClientLink client, Route own, int shard) except -1:
-    """Lease from this shard's pool from now on."""
-    cdef Leases pool = own.pools[shard]
+cdef int move_to(ClientLink client, Leases pool) except -1:
+    """Lease from this pool from now on."""
     if client.pool is not pool:
         client.pool = pool
         client.move(pool.clients)
-    own.shard = shard
     return 0
 
 
@@ -279,6 +302,8 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     cdef int decision
     if failed:
         own.history = None  # not all was done of what has been said since the block began
+    if own.on_replica:
+        return stay_at_replica(client, own, frame, end)
     if frame.type not in b"QPBF" or (failed and frame.type != c'Q'):
         return GO
     decision = look_ahead(client, own, frame, end)

@@ -13,9 +13,8 @@ from trunkline.config.settings import (
     PoolSettings,
     Settings,
     UserSettings,
-    show_rows,
 )
-from trunkline.config.table import defaults, specs
+from trunkline.config.table import defaults, show_rows, specs
 
 
 def config(**changes: object) -> Config:

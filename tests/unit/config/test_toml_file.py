@@ -88,7 +88,7 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_file(write) -> Non
         "[databases.app]\n"
         'primary = "postgres://h:x/app"\n'
         'pool_size = "20"\n'
-        "reads = 'replica'\n"
+        "auth_query = 'x'\n"
         "[users.bob]\n"
         'password = "x"\n'
     )
@@ -99,7 +99,7 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_file(write) -> Non
         (3, 1, "unknown setting `default_pool_sise`", "did you mean `default_pool_size`?"),
         (5, 25, "the port is not a number from 1 to 65535", wrong(path)[3].hint),
         (6, 13, "`pool_size`: must be a whole number, not a string", "write 20 without quotes"),
-        (7, 1, "`reads` is not supported yet", ""),
+        (7, 1, "`auth_query` is not supported yet", ""),
     ]
 
 
@@ -137,9 +137,9 @@ def test_settings_of_a_later_version_are_not_called_unknown(write, key: str) -> 
     assert the_one(write(f"auth_type = 'trust'\n{key} = 2\n" + DATABASE)).message == f"`{key}` is not supported yet"
 
 
-def test_replicas_for_reads_are_not_called_unknown(write) -> None:
-    diagnostic = the_one(write("auth_type = 'trust'\n" + DATABASE + "reads = 'replica'"))
-    assert (diagnostic.line, diagnostic.message) == (4, "`reads` is not supported yet")
+def test_reads_go_to_the_primary_or_a_replica(write) -> None:
+    diagnostic = the_one(write("auth_type = 'trust'\n" + DATABASE + "reads = 'replicas'"))
+    assert (diagnostic.line, "replica" in f"{diagnostic.message} {diagnostic.hint}") == (4, True)
 
 
 def test_a_setting_in_the_wrong_section_is_sent_to_the_right_one(write) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, Relay, error, query, relay, rows
 from trunkline.config.settings import PoolMode
+from trunkline.pool.returns import position_in
 from trunkline.protocol.messages import TERMINATE, command_complete, parse_fields
 
 
@@ -66,3 +70,19 @@ async def test_a_session_that_ends_while_it_is_cancelled_leaves_no_server_withou
         assert not server.opened
         assert len(made.pool.idle) == 0
         assert not client.opened
+
+
+@pytest.mark.parametrize(
+    ("values", "position"),
+    [
+        ((b"0/16B3748",), 0x16B3748),
+        ((b"A/1",), (10 << 32) + 1),
+        ((None,), None),
+        ((b"here",), None),
+        ((b"0/xyz",), None),
+        ((b"0/1", b"0/2"), None),
+    ],
+)
+def test_a_position_is_read_or_not_known(values: tuple[bytes | None, ...], position: int | None) -> None:
+    assert position_in([row(*values)]) == position
+    assert position_in([]) is None

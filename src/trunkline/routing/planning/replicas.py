@@ -37,17 +37,22 @@ _HARMLESS = frozenset(
     ]
 )
 
-# PostgreSQL's own that are stable, and yet tell of the server that they run on, or need one that is not in recovery.
+# PostgreSQL's own that are stable, and yet tell of the server or session that they run in, or fail in recovery.
 _OF_THE_SERVER = frozenset(
     [
         "inet_server_addr",
         "inet_server_port",
         "pg_backend_pid",
         "pg_conf_load_time",
+        "pg_cursor",
         "pg_current_snapshot",
         "pg_current_xact_id",
         "pg_current_xact_id_if_assigned",
+        "pg_is_other_temp_schema",
+        "pg_listening_channels",
+        "pg_my_temp_schema",
         "pg_postmaster_start_time",
+        "pg_prepared_statement",
         "pg_xact_status",
         "txid_current",
         "txid_current_if_assigned",

@@ -41,6 +41,7 @@ cdef class Known:
         cdef list parts = [text[found.spans[<Py_ssize_t>one].start : found.spans[<Py_ssize_t>one].end] for one in ordinals]
         cdef Py_ssize_t i, start = 0
         self.ready, self.note, self.texts = ready, note, b"".join(parts)
+        self.readable = not ready.plan.primary
         self.fixed = <FixedLiteral *>PyMem_Malloc(max(1, len(ordinals)) * sizeof(FixedLiteral))
         if self.fixed is NULL:
             raise MemoryError

@@ -1,0 +1,3 @@
+from trunkline.execution.router import Router
+
+class WholeRouter(Router): ...
