@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bench import bars, idle, logins, machine, micro_routing, options, prepared, sharded, storm, throughput, tls, wide
+from bench import bars, decisions, idle, logins, machine, micro_routing, options, prepared, storm, throughput, tls, wide
 from bench.contenders import Stage
 from bench.options import MODES, POOL_SIZE, Options
 from bench.postgres import SCALE, Backend
@@ -26,7 +26,8 @@ Runner = Callable[[Stage, Options, Callable[[str], None]], Section]
 RUNNERS: tuple[tuple[Runner, tuple[str, ...]], ...] = (
     (throughput.run, MODES),
     (prepared.run, ("prepared",)),
-    (sharded.run, ("sharded",)),
+    (decisions.SHARDED.run, ("sharded",)),
+    (decisions.READING.run, ("reading",)),
     (micro_routing.run, ("routing",)),
     (wide.run, ("wide",)),
     (idle.run, ("idle",)),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import idle, logins, micro_routing, prepared, sharded, tls, wide
+from bench import idle, logins, micro_routing, prepared, tls, wide
+from bench.decisions import READING, SHARDED
 from bench.report import Figures, spread, table
 from bench.throughput import CPU, ERRORS, TPS, figure
 
@@ -41,8 +42,9 @@ BARS = (
     Bar(ERRORS, 0),
     Bar(prepared.ERRORS, 0),
     Bar(prepared.FASTER, 1.0, at_most=False),
-    *(Bar(sharded.figure(mode), limit) for mode, limit in (("simple", 1.15), ("prepared", 1.10))),
-    Bar(sharded.ERRORS, 0),
+    *(Bar(SHARDED.figure(mode), limit) for mode, limit in (("simple", 1.15), ("prepared", 1.10))),
+    *(Bar(READING.figure(mode), 1.05) for mode in ("simple", "prepared")),
+    *(Bar(one.errors, 0) for one in (SHARDED, READING)),
     *(Bar(f"{name}, ns", limit) for name, limit in micro_routing.BARS_NS.items()),
     Bar(micro_routing.HIT_RATE, 99.9, at_most=False),
     Bar(micro_routing.KEPT, 10_000, at_most=False),

@@ -152,6 +152,14 @@ def _sharded(stage: Stage, setup: Setup, directory: Path) -> Running:
     return replace(_trunkline(stage, setup, directory, _shards(stage)), name="sharded")
 
 
+def _reading(stage: Stage, setup: Setup, directory: Path) -> Running:
+    """Reads go to a replica of the same server."""
+    url = f"postgres://{wire.USER}@127.0.0.1:{{}}/{wire.DATABASE}".format
+    replicas = f'replicas = ["{url(stage.server.replica())}"]\nreads = "replica"\n'
+    database = f'[databases.{wire.DATABASE}]\nprimary = "{url(stage.server.port)}"\n{replicas}'
+    return replace(_trunkline(stage, setup, directory, database), name="reading")
+
+
 def _trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
     port = process.free_port()
     text = _trunkline_toml(stage, setup, directory, port)
@@ -203,6 +211,7 @@ STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
     "pgbouncer": _pgbouncer,
     "trunkline": _trunkline,
     "sharded": _sharded,
+    "reading": _reading,
     "floor": _floor,
 }
 

@@ -23,7 +23,7 @@ from trunkline.demo.postgres_server import PostgresServer
 from trunkline.demo.privileges import UNPRIVILEGED_USERS, choose_launcher
 
 SCALE = 10
-TRUST = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
+TRUST = "local all all trust\nhost all,replication all 127.0.0.1/32 trust\n"
 SETTINGS = {
     "max_connections": "300",
     "shared_buffers": "128MB",
@@ -75,6 +75,7 @@ class Backend:
         self._server = PostgresServer(
             directory / "postgres", launcher, user=wire.USER, settings=SETTINGS, hba=TRUST, port=process.free_port()
         )
+        self._replica: PostgresServer | None = None
 
     @property
     def port(self) -> int:
@@ -94,6 +95,17 @@ class Backend:
         for name in names:
             self._run("createdb", "--template", wire.DATABASE, name)
 
+    def replica(self) -> int:
+        """The port of a streaming replica, which is started when it is first wanted."""
+        if self._replica is None:
+            self._replica = asyncio.run(self._start_replica())
+        return self._replica.port
+
+    async def _start_replica(self) -> PostgresServer:
+        replica = await self._server.basebackup_replica(self._server.directory.with_name("replica"))
+        await replica.start()
+        return replica
+
     async def _create_and_start(self) -> None:
         await self._server.create()
         await self._server.start()
@@ -112,4 +124,6 @@ class Backend:
             raise DidNotStart(f"{tool}: {done.stderr.strip()}")
 
     def stop(self) -> None:
+        if self._replica is not None:
+            asyncio.run(self._replica.stop("immediate"))
         asyncio.run(self._server.stop("fast"))
