@@ -23,4 +23,5 @@ cdef class Readers:
     cdef str _database
     cdef str _user
     cdef list _shards
+    cdef ShardReaders of(self, int shard)
     cdef Leases choice(self, int shard, int64_t position)

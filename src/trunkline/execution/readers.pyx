@@ -3,8 +3,6 @@
 A choice is made for each read, so what it needs of a topology is put into form once for each that there is.
 """
 
-import asyncio
-
 from trunkline.config.parts import replicas_of
 
 from trunkline.pool.leases cimport Leases
@@ -54,9 +52,8 @@ cdef class Readers:
 
     cdef Leases choice(self, int shard, int64_t position):
         """The pool to lease from; None if there is no replica that has replayed up to there and can be had."""
-        if self._pools.config is not self._config:
-            self._read()
-        return (<ShardReaders>self._shards[shard]).choose(position) if shard < len(self._shards) else None
+        cdef ShardReaders found = self.of(shard)
+        return found.choose(position) if found is not None else None
 
     def choose(self, int shard, position):
         """`choice` for Python callers; a client that has written nothing has no position."""
@@ -70,28 +67,24 @@ cdef class Readers:
 
     def wait(self, int shard, int64_t position, done):
         """Call `done` once a replica has replayed up to there, or after read_after_write_wait."""
-        watch = (<ShardReaders>self._shards[shard]).watch if shard < len(self._shards) else None
+        cdef ShardReaders found = self.of(shard)
+        if found is None or found.watch is None:
+            self._pools.soon(done)
+            return
         limit_s = self._pools.config.settings.read_after_write_wait
-        waiting = self._pools.tasks.spawn(until_replayed(watch, position, limit_s), "read after write")
+        waiting = self._pools.tasks.spawn(found.watch.until_replayed(position, limit_s), "read after write")
         waiting.add_done_callback(lambda _: done())
 
+    cdef ShardReaders of(self, int shard):
+        """Of this shard, by the configuration that holds now; None if there is no such shard any more."""
+        if self._pools.config is not self._config:
+            self._read()
+        return <ShardReaders>self._shards[shard] if shard < len(self._shards) else None
+
     def _read(self):
-        """Which replicas there are, by the configuration that holds now."""
         self._config, self._shards = self._pools.config, []
         for shard in self._config.shards_of(self._database):
             named = zip(shard.servers[len(shard.addresses):], replicas_of(shard))
             pools = {str(address): self._pools.pool(part.name, self._user) for address, part in named}
             name = shard.name.removeprefix(self._database).removeprefix("/")
             self._shards.append(ShardReaders(self._watches.of(self._database, name), pools, shard.read_after_write == "lsn"))
-
-
-async def until_replayed(watch, position, limit_s):
-    """Return once a replica has replayed so far, or in so many seconds."""
-    try:
-        async with asyncio.timeout(limit_s):
-            while watch is not None and not any(
-                one.last is not None and (one.last.replayed or 0) >= position for one in watch.topology.replicas
-            ):
-                await watch.next_sight()
-    except TimeoutError:
-        return

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -153,12 +154,15 @@ class ReplicaWatch:
     def _named(self) -> set[str]:
         return {str(address) for address in self.settings.addresses}
 
-    async def next_sight(self) -> None:
-        """Have the servers looked at now, and return with the first that is."""
-        self._sighted.clear()
-        for check in self._checks.values():
-            check.hurry()
-        await self._sighted.wait()
+    async def until_replayed(self, position: int, limit_s: float) -> None:
+        """Return once a replica is known to have replayed up to there, or in so many seconds; they are asked for it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                while not any(((one.last and one.last.replayed) or 0) >= position for one in self.topology.replicas):
+                    self._sighted.clear()
+                    for check in self._checks.values():
+                        check.hurry()
+                    await self._sighted.wait()
 
     # --- what comes of the checks ---------------------------------------------------------------------------------
 
