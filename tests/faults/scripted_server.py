@@ -73,6 +73,12 @@ class Peer:
         self.writer.write(b"".join(messages))
         await self.writer.drain()
 
+    async def last_word(self, data: bytes) -> None:
+        """What leaves together with the end of the connection, which has to come next."""
+        handle: socket.socket = self.writer.get_extra_info("socket")
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        await self.send(data)
+
     async def trickle(self, data: bytes) -> None:
         """One byte a segment."""
         handle: socket.socket = self.writer.get_extra_info("socket")

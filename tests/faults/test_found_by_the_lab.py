@@ -31,8 +31,11 @@ async def test_row_1_a_server_that_ends_as_soon_as_it_has_let_us_in_is_not_lease
 
     async def script(peer: Peer) -> None:
         await peer.startup()
+        if not peer.number:
+            await peer.last_word(GREETING)
+            return
         await peer.send(GREETING)
-        while peer.number:
+        while True:
             await be_honest(peer, (await peer.request()).body)
 
     async with ScriptedServer(hostile_port, script), await log_in(proxy, "ends at once") as wire:

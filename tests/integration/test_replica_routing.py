@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.integration.postgres import Farm, Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.replicas import SETTINGS, Replicated
-from tests.integration.transcript import session
+from tests.integration.transcript import errors, session
 from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, bind, describe, execute, parse, rows
 
@@ -157,3 +157,13 @@ async def test_a_client_hears_of_no_standby(proxy: Proxy) -> None:
     async with session(proxy, database="app") as wire:
         frames = [frame for sql in ("SELECT 1", "SET work_mem = '1MB'", "SELECT 1") for frame in await wire.query(sql)]
         assert not [frame for frame in frames if frame.type == "S"]
+
+
+async def test_in_session_pooling_all_is_the_primarys(cluster: Replicated) -> None:
+    database = cluster.database(reads="replica", health_check_user="postgres")
+    async with Proxy({**SETTINGS, "pool_mode": "session"}, databases={"app": database}) as proxy:
+        await all_up(proxy)
+        async with session(proxy, database="app") as wire:
+            assert rows(await wire.query("SELECT count(*) FROM notes WHERE id < 0")) == [[b"0"]]
+            assert errors(await wire.query("EXPLAIN (ROUTE) SELECT 1")) == ["42601"]
+            assert set(await queries(proxy)) == {"app"}

@@ -58,7 +58,11 @@ def _databases_have_a_server(config: Config, report: Report) -> None:
 def _shards_are_pooled(config: Config, report: Report) -> None:
     """A client in session pooling has one server, and with it one shard."""
     for database in config.databases.values():
-        if config.shards_of(database.name) and config.pool_settings(database.name, "").pool_mode is PoolMode.SESSION:
+        if (
+            database.shards
+            and not database.shard_by
+            and config.pool_settings(database.name, "").pool_mode is PoolMode.SESSION
+        ):
             key = (
                 ("databases", database.name)
                 if database.pool_mode is None

@@ -17,7 +17,7 @@ from typing import Any
 from trunkline.auth.login import ClientAuthentication
 from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import LoginSeed, Secret
-from trunkline.config.settings import RESERVED_DATABASES, Config
+from trunkline.config.settings import RESERVED_DATABASES, Config, PoolMode
 from trunkline.errors import (
     LoginTimeout,
     NotAuthorized,
@@ -269,9 +269,11 @@ class _Login:
         return f"{name}/{sharding.home}" if sharding is not None and self.door.config.shards_of(name) else name
 
     async def _route(self) -> Route | None:
-        """Of a database with shards, what its clients go by; the first of them waits for the catalog."""
+        """Of a database with shards or split reads, what its clients go by; the first of them waits for the catalog."""
         door, identity = self.door, self.identity
-        if not door.config.shards_of(identity.database):
+        keeps_server = door.config.pool_settings(identity.database, identity.user).pool_mode is PoolMode.SESSION
+        is_whole = door.pools.database(identity.database).sharding is None
+        if not door.config.shards_of(identity.database) or (is_whole and keeps_server):
             return None
         router = await door.routers.router_of(identity.database, identity.user)
         readers = door.routers.readers_of(identity.database, identity.user)
