@@ -28,9 +28,10 @@ def parts_of(config: Config, name: str) -> tuple[DatabaseSettings, ...]:
 
 def family_of(config: Config, name: str) -> str:
     """The database that clients know, of which this is the name, or that of a part."""
-    if name in config.databases or "/" not in name:
+    if name in config.databases:
         return name
-    return next((one for one in config.databases if any(part.name == name for part in parts_of(config, one))), name)
+    heads = (name[:at] for at, letter in enumerate(name) if letter == "/")
+    return next((one for one in heads if any(part.name == name for part in parts_of(config, one))), name)
 
 
 def on_its_shard(database: DatabaseSettings | None, name: str) -> DatabaseSettings | None:

@@ -35,7 +35,9 @@ cdef class ShardReaders:
             self.learn(topology)
         for i in range(len(self.up)):
             pool = <Leases>self.up[i]
-            if pool.paused or (self.waits and self.replayed[i] < position) or pool.trouble is not None:
+            if pool.paused or (self.waits and self.replayed[i] < position):
+                continue
+            if pool.trouble is not None and pool.trouble.retry_at > pool.pools.now:
                 continue
             load = pool.active.count + pool.waiting.count
             if best is None or load < least or (load == least and pool.assignment_count < best.assignment_count):

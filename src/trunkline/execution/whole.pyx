@@ -42,7 +42,7 @@ cdef class WholeRouter(Router):
         cdef Known known
         if type(statement) is Statement and (<Statement>statement).route_context is context:
             known = (<Statement>statement).route
-            self.known, self.readable = known, known.readable
+            self.known, self.reading, self.readable = known, known.note, known.readable
             return 0
         if statement is None:
             return ANYWHERE  # there is none, as the server will say
@@ -75,5 +75,5 @@ cdef class WholeRouter(Router):
             if known is None:
                 explained, self.refusal = self.refusal is None, None
                 return EXPLAINED if explained else 0
-        self.known, self.readable = known, known.readable
+        self.known, self.reading, self.readable = known, known.note, known.readable
         return 0

@@ -196,7 +196,8 @@ class Pool(Returns):
         self.pools.soon(self._after_open_failed)
 
     def _after_open_failed(self) -> None:
-        if policy.refuses(self.trouble, self.connected, self.pools.now, self.settings.server_login_retry):
+        gives_way = self.pools.answers_reads(self.database) and not self.connected  # others can answer at once
+        if gives_way or policy.refuses(self.trouble, self.connected, self.pools.now, self.settings.server_login_retry):
             self.refuse_waiting()
         elif self.waiting:
             self.pools.later(max(0.0, self.trouble.retry_at - self.pools.now) if self.trouble else 0.0, self.open_more)

@@ -180,7 +180,7 @@ cdef class ClientLink(Lessee):
         """No server: the first unit in line is answered with the error; the client is kept unless it is fatal."""
         cdef bint extended_batch
         cdef bytes ready
-        if leave_replica(self):
+        if leave_replica(self, error):
             return
         if error.severity == "FATAL" and self.route is None:
             self.end(error)

@@ -3,10 +3,13 @@ from trunkline.protocol.scanner cimport Frame
 from trunkline.proxy.client cimport ClientLink
 from trunkline.proxy.routed cimport Route
 
-cdef bint is_read(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
+cdef enum:
+    NOT_A_READ = -98
+
+cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char *end) except? -99
 cdef bint go_to_replica(ClientLink client, Route own) except -1
 cdef int note_write(ClientLink client, Route own) except -1
 cdef int forget_positions(Route own) except -1
-cdef bint leave_replica(ClientLink client) except -1
+cdef bint leave_replica(ClientLink client, error) except -1
 cdef int note_position(Route own, position) except -1
 cdef int stay_at_replica(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1

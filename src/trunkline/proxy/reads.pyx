@@ -2,56 +2,61 @@
 
 Rules:
 1. Only a whole request goes there: a query, or a batch up to its Sync, of nothing but statements that a replica may
-   answer, outside a transaction block. A client that keeps its server reads from the primary.
+   answer, all at one shard, outside a transaction block. A client that keeps its server reads from the primary.
 2. A client that has written reads from a replica that is known to have replayed that, or from the primary.
 """
 
+from trunkline.errors import ServerRefused, ServerUnavailable, StatementRefused
+
+from trunkline.execution.router cimport ANYWHERE, OTHERWISE_REFUSED
 from trunkline.pool.leases cimport Leases
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport ClientLink
-from trunkline.proxy.routed cimport GO, Route, choose, decide, move_to
+from trunkline.proxy.routed cimport GO, Route, choose, decide, fail, move_to
 from trunkline.proxy.steps cimport WAIT
 
+KEPT = "this client keeps its server, which is a replica"
 
-cdef bint is_read(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
-    """Whether all of the request is here, and a replica may answer it."""
+
+cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char *end) except? -99:
+    """The shard at which a replica may answer the request, or ANYWHERE; NOT_A_READ if none may, or it is not all here."""
     cdef Frame ahead = frame[0]
     cdef bint binds = False
+    cdef int found = ANYWHERE, decision
     cdef dict bodies = None
-    if ahead.type == c'Q':
-        if ahead.have < ahead.size:
-            return False
-        decide(client, own, &ahead, None)
-        return own.router.readable
-    while ahead.type in b"PBDEC" and ahead.have == ahead.size:
+    while ahead.type in b"QPBDEC" and ahead.have == ahead.size:
         if ahead.type == c'P' and bodies is None:
             bodies = {}
-        if ahead.type == c'P' or ahead.type == c'B':
-            decide(client, own, &ahead, bodies)
-            if not own.router.readable:
-                return False
+        if ahead.type in b"QPB":
+            decision = decide(client, own, &ahead, bodies)
+            if not own.router.readable or decision < ANYWHERE or (found >= 0 and 0 <= decision != found):
+                return NOT_A_READ
+            found = max(found, decision)
+            if ahead.type == c'Q':
+                return found
             binds |= ahead.type == c'B'
         ahead.data += ahead.size
         if end - ahead.data < HEADER_BYTES:
-            return False
+            return NOT_A_READ
         ahead.type = ahead.data[0]
         ahead.size = 1 + <Py_ssize_t>read_u32(ahead.data + 1)
         ahead.have = min(ahead.size, end - ahead.data)
-        if ahead.size < HEADER_BYTES:
-            return False
-    return binds and ahead.type == c'S'
+        if ahead.size < HEADER_BYTES or ahead.type == c'Q':
+            return NOT_A_READ
+    return found if binds and ahead.type == c'S' else NOT_A_READ
 
 
 cdef bint go_to_replica(ClientLink client, Route own) except -1:
     """Lease from a replica of the shard, if there is one that will do; True if that is waited for."""
-    cdef Leases pool
+    cdef Leases pool, shunned = own.shunned
     position = own.positions.get(own.shard) if own.positions is not None else None
+    own.shunned = None
     if position == -1:
         return False
     pool = own.readers.choice(own.shard, 0 if position is None else position)
-    if pool is None:
-        if position is None or own.waited:
+    if pool is None or pool is shunned:
+        if position is None or own.waited or shunned is not None:
             own.waited = False
             return False
         client.blocked = own.waited = True
@@ -86,12 +91,12 @@ cdef int forget_positions(Route own) except -1:
     return 0
 
 
-cdef bint leave_replica(ClientLink client) except -1:
+cdef bint leave_replica(ClientLink client, error) except -1:
     """No server of the replica could be had: the request goes elsewhere. False if that was not why it is refused."""
     cdef Route own = client.route
-    if own is None or not own.on_replica or client.pool.trouble is None:
+    if own is None or not own.on_replica or not isinstance(error, (ServerUnavailable, ServerRefused)):
         return False
-    own.on_replica = False
+    own.on_replica, own.shunned = False, client.pool
     client.blocked = False
     client.granted()
     return True
@@ -108,11 +113,13 @@ cdef int note_position(Route own, position) except -1:
 cdef int stay_at_replica(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
     """The next request may follow those before it to the same replica; anything else waits for their answers."""
     cdef ServerSession session = client.server.session
-    own.frame_readable = True
+    cdef int found
     if frame.type not in b"QPBF" or session.in_batch():
+        own.frame_readable = True
         return GO  # all of the batch has been looked at
-    if is_read(client, own, frame, end):
-        own.known, own.outcome = own.router.known, own.router.outcome
+    found = read_at(client, own, frame, end)
+    if found == ANYWHERE or found == own.shard:
+        own.known, own.outcome, own.frame_readable = own.router.known, own.router.outcome, True
         return GO
     if session.count:
         return client._await_answers()
@@ -121,4 +128,4 @@ cdef int stay_at_replica(ClientLink client, Route own, Frame *frame, const unsig
         client.pool.on_free(client.server)
     if client.server is None:
         return choose(client, own, frame, end)
-    return WAIT if client.blocked else GO
+    return WAIT if client.blocked else fail(client, frame, StatementRefused(KEPT), OTHERWISE_REFUSED)

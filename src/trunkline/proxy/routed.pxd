@@ -27,9 +27,9 @@ cdef class Route:
     cdef Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
     cdef bint serializable         # which replicas cannot be
     cdef bint on_replica           # its lease is, or was last, of a replica's pool
-    cdef bint readable             # a replica may answer all that is here of the batch or query
-    cdef bint frame_readable       # or the frame that is being routed
-    cdef bint waited               # for a replica that has replayed what it wrote
+    cdef bint frame_readable       # a replica may answer the frame that is being routed
+    cdef Leases shunned            # the replica that could not be had for the request, or None
+    cdef readonly bint waited               # for a replica that has replayed what it wrote
     cdef dict positions            # by shard: the position behind its last write (-1: not known), or None
     cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
     cdef readonly object awaited   # what is being planned for it now: an Apart, or None
@@ -38,5 +38,6 @@ cdef class Route:
 cdef int move_to(ClientLink client, Leases pool) except -1
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99
+cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -32,7 +32,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
 from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
-from trunkline.proxy.reads cimport forget_positions, go_to_replica, is_read, note_write, stay_at_replica
+from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
@@ -93,10 +93,12 @@ cdef int read_params(ClientLink client, Route own) except -1:
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1:
     """Lease from the shard that the statement concerns; or answer it here, or wait for more of it."""
     cdef int decision
+    cdef bint reads = own.readers is not None and own.held is None and not (client.sticky or own.serializable)
+    own.frame_readable = False
     if own.local is not None and own.held is None:
         forget_local(client, own)
-    own.readable = own.readers is not None and own.held is None and is_read(client, own, frame, end)
-    if own.readable and own.router.whole:
+    reads = reads and read_at(client, own, frame, end) != NOT_A_READ
+    if reads and own.router.whole:
         decision, own.known, own.outcome, own.frame_readable = 0, own.router.known, own.router.outcome, True
     else:
         decision = look_ahead(client, own, frame, end)
@@ -110,7 +112,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return refuse(client, own, frame)
     own.on_replica = False
     own.shard = decision if decision >= 0 else reachable(own.pools, own.router.home)
-    if own.readable and not (client.sticky or own.serializable) and go_to_replica(client, own):
+    if reads and go_to_replica(client, own):
         return WAIT
     if not own.on_replica:
         move_to(client, <Leases>own.pools[own.shard])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from tests.unit.proxy.test_routed import CATALOG as SPREAD
+from tests.unit.proxy.test_routed import EVEN, ODD, RULE
 from tests.unit.relay import (
     IN_TRANSACTION,
     READY,
@@ -25,8 +27,12 @@ from tests.unit.relay import (
 from tests.unit.routing.planning.test_replicas import CATALOG
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import DatabaseSettings
+from trunkline.config.sharding import ShardingSettings, ShardSettings
+from trunkline.errors import ServerUnavailable
 from trunkline.execution.readers import Readers
+from trunkline.execution.router import Router
 from trunkline.execution.whole import WholeRouter
+from trunkline.pool.policy import Trouble
 from trunkline.pool.replica_watch import ReplicaWatches
 from trunkline.pool.topology import Observation, Sight
 from trunkline.protocol.messages import command_complete, message
@@ -36,6 +42,7 @@ from trunkline.routing.keys.sharding import Sharding
 APP = DatabaseSettings(
     "app", hosts=("h1",), replicas=(ServerAddress("h2"),), reads="replica", health_check_user="watcher"
 )
+SHARDS = ("s0", "s1")
 READ, WRITE = b"SELECT id FROM t", b"INSERT INTO t VALUES (1)"
 POSITION = b"SELECT pg_catalog.pg_current_wal_insert_lsn()"
 
@@ -189,6 +196,112 @@ async def test_a_position_that_cannot_be_had_sends_reads_to_the_primary() -> Non
         on.say(query(READ))
         await on.made.settle()
         assert (on.primary.frames(), on.replica.frames()) == ([("Q", READ + b"\0")], [])
+
+
+@dataclass
+class Shards:
+    """A client of two shards, each a primary and a replica; ids are spread by their remainder."""
+
+    made: Relay
+    client: FarEnd
+    far: dict[str, FarEnd]
+
+    def say(self, *messages: bytes) -> None:
+        self.client.send(*messages)
+        self.made.turn()
+
+    def heard(self) -> dict[str, str]:
+        """What each server has been sent, but for those that were sent nothing."""
+        return {name: kinds for name, far in self.far.items() if (kinds := far.kinds())}
+
+
+@asynccontextmanager
+async def two_shards() -> AsyncIterator[Shards]:
+    shards = [
+        replace(APP, name=f"shop/{name}", hosts=(f"{name}-1",), replicas=(ServerAddress(f"{name}-2"),))
+        for name in SHARDS
+    ]
+    sharding = ShardingSettings(tuple(ShardSettings(name) for name in SHARDS), "s0", (0, 1))
+    shop = replace(APP, name="shop", sharding=sharding, shards=tuple(shards))
+    made = Relay(config(databases={"app": APP, "shop": shop}, health_check_interval=3600.0))
+    watches = ReplicaWatches(made.pools)
+    watches.reconfigure()
+    try:
+        for number, name in enumerate(SHARDS):
+            watch = watches.of("shop", name)
+            assert watch is not None
+            watch.heard(f"{name}-1:5432", Sight(Observation(0.0, False, 1, 7 + number, 1, 100)))
+            watch.heard(f"{name}-2:5432", Sight(Observation(0.0, True, 1, 7 + number, 2, None, 100, 100)))
+        link, client = made.client()
+        router = Router("shop")
+        router.learn(SPREAD, Sharding(SHARDS, 0, {"t": RULE}))
+        pools = [made.pools.pool(shard.name, "u") for shard in shards]
+        route = Route(router, lambda: pools, Readers(made.pools, watches, "shop", "u"))
+        link.begin(pools[0], made.opener.params, False, 1 << 30, route)
+        far = {}
+        for shard in shards:
+            for name in (shard.name, f"{shard.name}/replica1"):
+                pool = made.pools.pool(name, "u")
+                server, far[name] = made.opener.connect(pool)
+                pool.profiles.rebase(server.params)
+                pool.settle(server)
+        yield Shards(made, client, far)
+    finally:
+        await watches.tasks.cancel()
+        await made.close()
+
+
+async def test_a_read_goes_to_a_replica_of_its_shard_and_no_other() -> None:
+    async with two_shards() as on:
+        on.say(query(EVEN), query(ODD))
+        assert on.heard() == {"shop/s0/replica1": "Q"}
+        on.far["shop/s0/replica1"].send(rows(b"8"), READY)
+        on.made.turn()
+        assert on.heard() == {"shop/s1/replica1": "Q"}
+
+
+async def test_a_batch_for_two_shards_is_answered_by_no_replica() -> None:
+    async with two_shards() as on:
+        on.say(parse(b"", EVEN) + bind(b"") + execute() + parse(b"", ODD) + bind(b"") + execute() + SYNC)
+        assert not [name for name in on.heard() if "replica" in name]
+
+
+async def test_what_cannot_be_said_of_a_read_is_not_said_of_a_large_write_behind_it() -> None:
+    async with stage() as on:
+        await wrote(on, located(90))
+        on.say(query(READ))
+        on.answer(on.replica, rows(b"1"), READY)
+        on.replica.frames()
+        large = query(WRITE[:-1] + b", ('" + b"x" * 200_000 + b"'))")
+        on.say(large[:1000])
+        on.say(large[1000:])
+        assert on.replica.frames() == []
+        on.primary.bytes()
+        on.answer(on.primary, command_complete("INSERT 0 1"), READY)
+        assert on.primary.bytes().endswith(POSITION + b"\0")
+
+
+async def test_a_replica_that_could_not_be_had_is_asked_again_when_it_is_time() -> None:
+    async with stage() as on:
+        pool = on.made.pools.pool("app/replica1", "u")
+        pool.trouble = Trouble(on.made.pools.now, 1, on.made.pools.now + 3600)
+        on.say(query(READ))
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
+        on.answer(on.primary, rows(b"1"), READY)
+        pool.trouble = Trouble(0.0, 1, 0.0)
+        on.say(query(READ))
+        assert (on.primary.kinds(), on.replica.kinds()) == ("", "Q")
+
+
+async def test_a_request_for_which_the_replica_has_no_server_goes_to_the_primary() -> None:
+    async with stage() as on:
+        for server in list(on.made.pools.pool("app/replica1", "u").idle):
+            server.drop("test")
+        on.made.opener.refusal = ServerUnavailable("cannot connect to the server")
+        on.say(query(READ))
+        await on.made.settle()
+        assert on.primary.frames() == [("Q", READ + b"\0")]
+        assert on.client.kinds() == ""
 
 
 def located(position: int) -> bytes:
