@@ -144,11 +144,21 @@ def _system(sights: Sights, named: Collection[str], memory: Memory) -> int | Non
 
 
 def _without_twins(ours: Mapping[str, Observation]) -> dict[str, Observation]:
-    """Each server once, by the first of its addresses: it may have several, one that moves with the primary's role."""
+    """Each server once, by the first of its addresses: it may have several, one that moves with the primary's role.
+
+    With the last that was heard of it by any of them: until it is started anew, a server only goes from recovery to
+    being a primary, and from a timeline to a newer one.
+    """
     first: dict[int, str] = {}
+    last: dict[int, Observation] = {}
     for name, seen in ours.items():
         first.setdefault(seen.started, name)
-    return {name: ours[name] for name in first.values()}
+        last[seen.started] = max(last.get(seen.started, seen), seen, key=_progress)
+    return {name: last[started] for started, name in first.items()}
+
+
+def _progress(seen: Observation) -> tuple[int, bool, float]:
+    return seen.timeline, not seen.in_recovery, seen.at
 
 
 @dataclass(frozen=True, slots=True)

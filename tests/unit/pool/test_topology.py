@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trunkline.pool.topology import Memory, Observation, Role, Sight, State, Topology, judge
@@ -208,6 +208,11 @@ def test_the_timeline_of_who_is_believed_never_goes_back(happening: Happening) -
             newest[primary.system] = primary.timeline
 
 
+def said(timeline: int, started: int, *, recovers: bool = False) -> Observation:
+    return Observation(1.0, recovers, timeline, 7, started)
+
+
+@example([("a", said(1, 1, recovers=True)), ("b", said(2, 1)), ("c", said(2, 2))])  # b is a, which was promoted
 @given(events)
 def test_who_is_believed_has_just_said_so_and_nobody_contradicts(
     happening: Happening,
