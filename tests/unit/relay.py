@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from trunkline.config.address import ServerAddress
-from trunkline.config.settings import Config, DatabaseSettings, Settings, UserSettings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.errors import TrunklineError
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox

@@ -12,7 +12,7 @@ from trunkline.admin.columns import Column
 from trunkline.admin.commands import Answer, Command, Request, register
 from trunkline.admin.grammar import split
 from trunkline.admin.result import Value
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.config.table import specs
 from trunkline.errors import AdminSyntaxError
 from trunkline.protocol.messages import INT4, TEXT, parameter_status

@@ -15,14 +15,9 @@ from typing import Any
 from trunkline.config import checks
 from trunkline.config.address import BadValue, ServerUrl, parse_url
 from trunkline.config.diagnostics import Path, Report
+from trunkline.config.global_settings import Settings
 from trunkline.config.sections import DATABASE_SECTIONS, TOP_SECTIONS, Raw, SectionReader, server_fields
-from trunkline.config.settings import (
-    RESERVED_DATABASES,
-    Config,
-    DatabaseSettings,
-    Settings,
-    UserSettings,
-)
+from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings, UserSettings
 from trunkline.config.sharding_reader import ShardingReader
 from trunkline.config.sources import Unreadable, read_text
 from trunkline.config.table import specs

@@ -9,8 +9,9 @@ import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 
+from trunkline.config.choices import PoolMode
 from trunkline.config.diagnostics import Report
-from trunkline.config.settings import Config, DatabaseSettings, PoolMode
+from trunkline.config.settings import Config, DatabaseSettings
 
 _VERIFYING = ("verify-ca", "verify-full")
 _TLS_FILES = ("key_file", "cert_file", "ca_file")

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.config.settings import Config, DatabaseSettings, Settings, UserSettings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.config.table import Spec, specs
 
 

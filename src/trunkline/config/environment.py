@@ -11,7 +11,8 @@ from types import MappingProxyType
 
 from trunkline.config.build import with_settings
 from trunkline.config.diagnostics import Part, Path, Place, Report, did_you_mean
-from trunkline.config.settings import Config, Settings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config
 from trunkline.config.sources import Text
 from trunkline.config.table import specs
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trunkline.config.settings import DatabaseSettings, Settings, UserSettings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import DatabaseSettings, UserSettings
 from trunkline.config.sharding import FunctionSettings, ShardSettings, TableSettings
 from trunkline.config.table import Spec, defaults, specs
 
 _INTRODUCTION = """# Settings
 
-Made by `python -m trunkline.config.reference` from the tables in `trunkline.config.settings`; do not edit.
+Made by `python -m trunkline.config.reference` from the tables in `trunkline.config`; do not edit.
 
 Names are PgBouncer's wherever PgBouncer has the setting. Durations are seconds, or strings as in `"200ms"`, `"5s"`,
 `"1min"`, `"2h"`; sizes are bytes, or strings as in `"64kB"`, `"1MB"`. Lists are arrays of strings, or one string with

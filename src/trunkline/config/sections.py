@@ -9,7 +9,8 @@ from typing import Any
 
 from trunkline.config.address import BadValue, ServerUrl
 from trunkline.config.diagnostics import Path, Report, did_you_mean
-from trunkline.config.settings import DatabaseSettings, Settings, UserSettings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import DatabaseSettings, UserSettings
 from trunkline.config.sources import Text
 from trunkline.config.table import Spec, specs
 

@@ -18,7 +18,8 @@ from trunkline.config.address import BadValue, Parameter, ServerUrl, parse_url
 from trunkline.config.build import LIBPQ_NAMES, build
 from trunkline.config.diagnostics import ConfigErrors, Part, Path, Place, Report, did_you_mean, redact
 from trunkline.config.environment import NO_ENVIRONMENT, Overrides
-from trunkline.config.settings import WILDCARD, Config, DatabaseSettings, Settings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import WILDCARD, Config, DatabaseSettings
 from trunkline.config.sources import Text
 from trunkline.config.table import specs
 

@@ -6,7 +6,7 @@ import hashlib
 import ssl
 from dataclasses import dataclass
 
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
 from trunkline.net.tls import ALPN
 

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 from trunkline.config.address import ServerAddress
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
 from trunkline.net.offload import Offload
 

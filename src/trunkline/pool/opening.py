@@ -16,7 +16,7 @@ from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import Secret
 from trunkline.auth.server_login import ServerAuthentication
 from trunkline.config.address import ServerAddress
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ServerProtocolViolation, ServerRefused, ServerUnavailable, TrunklineError
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import end_point_hash

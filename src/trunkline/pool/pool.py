@@ -10,7 +10,8 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from trunkline.config.settings import PoolMode, PoolSettings
+from trunkline.config.choices import PoolMode
+from trunkline.config.settings import PoolSettings
 from trunkline.errors import (
     DatabasePaused,
     PoolTimeout,

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from trunkline.config.settings import PoolMode
-from trunkline.config.settings import Settings as Config
+from trunkline.config.choices import PoolMode
+from trunkline.config.global_settings import Settings as Config
 from trunkline.errors import ServerRefused
 from trunkline.net.inbox import ConnectionEnded, Inbox
 from trunkline.pool.own import open_own

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.failpoints import failpoint
 from trunkline.net.engine import Engine
 from trunkline.net.sockets import close_listener, listen, tune

@@ -17,7 +17,8 @@ from typing import Any
 from trunkline.auth.login import ClientAuthentication
 from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import LoginSeed, Secret
-from trunkline.config.settings import RESERVED_DATABASES, Config, PoolMode
+from trunkline.config.choices import PoolMode
+from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
     LoginTimeout,
     NotAuthorized,

@@ -21,7 +21,7 @@ from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
 
 if TYPE_CHECKING:
-    from trunkline.config.settings import Settings
+    from trunkline.config.global_settings import Settings
 
 
 class Dedicated(Leases):

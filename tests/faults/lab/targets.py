@@ -24,7 +24,7 @@ from tests.faults.nonce.session import EVERYTHING, SESSION_SET
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.waiting import wait_until
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.demo.free_port import free_port
 from trunkline.demo.process import ChildProcess
 

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trunkline.admin.console import serve_console
-from trunkline.config.settings import Config, DatabaseSettings, PoolMode, Settings, UserSettings
+from trunkline.config.choices import PoolMode
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.proxy.instance import Instance
 
 CONFIG = Config(

@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from trunkline.config.address import ServerAddress
+from trunkline.config.choices import PoolMode
 from trunkline.config.diff import Change, diff
-from trunkline.config.settings import Config, DatabaseSettings, PoolMode, Settings, UserSettings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 
 APP = DatabaseSettings("app", hosts=("h",), user="u", password="old-hush")
 OLD = Config(Settings(), {"app": APP, "gone": APP}, {"bob": UserSettings("bob")}, {"bob": "hush"}, "f")

@@ -4,7 +4,8 @@ import pytest
 
 from trunkline.config.diagnostics import ConfigErrors
 from trunkline.config.environment import Overrides, overlay
-from trunkline.config.settings import Config, DatabaseSettings, Settings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings
 
 
 def config() -> Config:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from trunkline.config.address import ServerAddress
+from trunkline.config.global_settings import Settings
 from trunkline.config.parts import family_of, parts_of, replicas_of
-from trunkline.config.settings import Config, DatabaseSettings, Settings
+from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings
 
 APP = DatabaseSettings(

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from trunkline.config.global_settings import Settings
 from trunkline.config.reference import page
-from trunkline.config.settings import DatabaseSettings, Settings, UserSettings
+from trunkline.config.settings import DatabaseSettings, UserSettings
 from trunkline.config.table import specs
 
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"

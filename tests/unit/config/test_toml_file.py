@@ -6,7 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trunkline.config.settings import Config, DatabaseSettings, PoolMode, Settings, UserSettings
+from trunkline.config.choices import PoolMode
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.config.table import specs
 from trunkline.config.toml_file import ConfigErrors, Diagnostic, load
 

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trunkline.admin.console import serve_console
-from trunkline.config.settings import Config, DatabaseSettings, Settings
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.metrics.loop_lag import LoopLag
 from trunkline.metrics.readings import Source
 from trunkline.proxy.instance import Instance

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.integration.certificates import DAY, Authority
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
 from trunkline.net.contexts import client_tls, end_point_hash, server_tls
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.config.address import ServerAddress
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
 from trunkline.net.sockets import close_listener, connect, listen, tune
 

@@ -19,7 +19,7 @@ from tests.unit.relay import (
     relay,
     rows,
 )
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.errors import ShuttingDown
 from trunkline.pool.draining import COPY_FAIL, LIMIT_S, NO_SUCH_PORTAL, ROLLBACK
 from trunkline.pool.server import ServerLink

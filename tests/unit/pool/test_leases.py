@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.relay import READY, Relay, query, relay, rows
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.pool.server import ServerLink
 from trunkline.proxy.client import ClientLink
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.relay import READY, Relay, error, relay, rows
 from trunkline.auth.keys import KeyCache
 from trunkline.config.address import ServerAddress
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.errors import ServerProtocolViolation, ServerRefused, ServerUnavailable, TrunklineError
 from trunkline.net.contexts import server_tls
 from trunkline.pool.derivation import KeyDerivation

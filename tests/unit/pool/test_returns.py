@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, Relay, error, query, relay, rows
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.pool.returns import position_in
 from trunkline.protocol.messages import TERMINATE, command_complete, parse_fields
 

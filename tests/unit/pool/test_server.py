@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.relay import IN_TRANSACTION, READY, SYNC, bind, close, error, execute, parse, query, relay, rows
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.protocol.messages import PARSE_COMPLETE, command_complete, message, parameter_status
 from trunkline.protocol.params import Params
 

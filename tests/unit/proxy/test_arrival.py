@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.unit.proxy.door import door
 from tests.unit.relay import READY, FarEnd, error, query
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.protocol.messages import message, parse_fields, startup_message
 
 ALICE = [(b"user", b"alice"), (b"database", b"app")]

@@ -20,7 +20,7 @@ from tests.unit.relay import (
     relay,
     rows,
 )
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.errors import PoolTimeout
 from trunkline.protocol.messages import (
     BIND_COMPLETE,

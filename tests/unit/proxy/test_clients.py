@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.relay import IN_TRANSACTION, READY, FarEnd, Relay, config, query, relay, rows
-from trunkline.config.settings import PoolMode, UserSettings
+from trunkline.config.choices import PoolMode
+from trunkline.config.settings import UserSettings
 from trunkline.errors import ShuttingDown, TooManyConnections
 from trunkline.protocol.messages import command_complete, parse_fields
 from trunkline.proxy.clients import CLOSING_S, GRACE_S

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from trunkline.config.settings import Settings
+from trunkline.config.global_settings import Settings
 from trunkline.net.engine import Engine
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Peer

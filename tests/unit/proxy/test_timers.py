@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.relay import IN_TRANSACTION, READY, SYNC, FarEnd, Relay, bind, execute, parse, query, relay, rows
-from trunkline.config.settings import PoolMode
+from trunkline.config.choices import PoolMode
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, message, parse_fields
 from trunkline.protocol.params import Params
 
