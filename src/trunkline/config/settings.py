@@ -53,7 +53,7 @@ class DatabaseSettings:
         "Whether a client's reads wait for its own writes: lsn is exact, off does not ask.",
         choices=("lsn", "off"),
     )
-    answers_reads: bool = False  # a replica, as a part of its database
+    answers_reads: bool = False  # one server, as a part of its database
     ports: tuple[int, ...] = ()
     """One for each of ``hosts`` where a URL gave them different ports, else empty: ``port`` is for all."""
     shard_by: str = setting(
@@ -179,7 +179,7 @@ class Config:
         return parts.on_its_shard(self.databases.get(pattern), name)
 
     def shard(self, name: str) -> DatabaseSettings | None:
-        """The shard or replica of this internal name (`shop/s0`), for which no client may ask."""
+        """The shard or server of this internal name (`shop/s0`), for which no client may ask."""
         return next((part for part in parts.parts_of(self, parts.family_of(self, name)) if part.name == name), None)
 
     def shards_of(self, name: str) -> tuple[DatabaseSettings, ...]:

@@ -9,7 +9,7 @@ cdef enum:
 cdef class ShardReaders:
     cdef object watch              # ReplicaWatch, or None
     cdef object topology           # as the rest below was made from
-    cdef dict pools
+    cdef dict pools                # by the name of a server: a call that finds its pool
     cdef bint waits
     cdef list up                   # the pools of replicas that are up
     cdef int64_t replayed[MAX_REPLICAS]

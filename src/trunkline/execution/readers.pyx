@@ -3,13 +3,15 @@
 A choice is made for each read, so what it needs of a topology is put into form once for each that there is.
 """
 
-from trunkline.config.parts import replicas_of
+from functools import partial
+
+from trunkline.config.parts import servers_of
 
 from trunkline.pool.leases cimport Leases
 
 
 cdef class ShardReaders:
-    """The replicas of one shard: `pools` by the names that the topology has for them."""
+    """The replicas of one shard: `pools` are where to find them, by the names that the topology has for servers."""
 
     def __init__(self, watch, dict pools, bint waits):
         self.watch, self.pools, self.waits = watch, pools, waits
@@ -19,10 +21,10 @@ cdef class ShardReaders:
         self.topology = topology
         self.up = []
         for member in topology.replicas:
-            pool = self.pools.get(member.name)
-            if pool is not None and member.last is not None and len(self.up) < MAX_REPLICAS:
+            found = self.pools.get(member.name)
+            if found is not None and member.last is not None and len(self.up) < MAX_REPLICAS:
                 self.replayed[len(self.up)] = member.last.replayed or 0
-                self.up.append(pool)
+                self.up.append(found())
         return 0
 
     cdef Leases choose(self, int64_t position):
@@ -86,7 +88,7 @@ cdef class Readers:
     def _read(self):
         self._config, self._shards = self._pools.config, []
         for shard in self._config.shards_of(self._database):
-            named = zip(shard.servers[len(shard.addresses):], replicas_of(shard))
-            pools = {str(address): self._pools.pool(part.name, self._user) for address, part in named}
+            named = zip(shard.servers, servers_of(shard))
+            pools = {str(address): partial(self._pools.pool, part.name, self._user) for address, part in named}
             name = shard.name.removeprefix(self._database).removeprefix("/")
             self._shards.append(ShardReaders(self._watches.of(self._database, name), pools, shard.read_after_write == "lsn"))

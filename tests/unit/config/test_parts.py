@@ -1,4 +1,4 @@
-"""Replicas whose reads are split are parts of their database, with names that no client may ask for."""
+"""Servers of databases whose reads are split are parts of their database, with names that no client may ask for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from trunkline.config.address import ServerAddress
 from trunkline.config.global_settings import Settings
-from trunkline.config.parts import family_of, parts_of, replicas_of
+from trunkline.config.parts import family_of, parts_of, servers_of
 from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings
 
@@ -31,24 +31,32 @@ SHOP = replace(
 CONFIG = Config(Settings(), {"app": APP, "shop": SHOP, "a/b": replace(APP, name="a/b", replicas=())}, {}, {}, "test")
 
 
-def test_a_replica_is_a_database_with_the_settings_of_the_whole() -> None:
-    first, second = replicas_of(APP)
-    assert [str(one.addresses[0]) for one in (first, second)] == ["h2:5433", "h3:5432"]
+def test_a_server_is_a_database_with_the_settings_of_the_whole() -> None:
+    named, first, second = servers_of(APP)
+    assert [str(one.addresses[0]) for one in (named, first, second)] == ["h1:5432", "h2:5433", "h3:5432"]
+    assert (named.name, named.user, named.answers_reads) == ("app/primary", "u", True)
     assert (first.name, first.user, first.password, first.pool_size) == ("app/replica1", "u", "p", 7)
     assert (second.name, second.dbname, second.user) == ("app/replica2", "other", "reader")
     assert not first.splits_reads
 
 
+def test_several_that_the_settings_call_primary_are_numbered() -> None:
+    found = servers_of(replace(APP, hosts=("h1", "h4"), ports=(5432, 5434)))
+    assert {one.name.removeprefix("app/"): str(one.addresses[0]) for one in found} == {
+        "primary1": "h1:5432", "primary2": "h4:5434", "replica1": "h2:5433", "replica2": "h3:5432",
+    }  # fmt: skip
+
+
 def test_a_database_whose_reads_are_the_primarys_has_no_parts() -> None:
-    assert replicas_of(replace(APP, reads="primary")) == ()
+    assert servers_of(replace(APP, reads="primary")) == ()
 
 
 def test_parts_are_found_by_their_names_and_known_by_their_family() -> None:
-    assert [one.name for one in parts_of(CONFIG, "app")] == ["app/replica1", "app/replica2"]
+    assert [one.name for one in parts_of(CONFIG, "app")] == ["app/primary", "app/replica1", "app/replica2"]
     assert [one.name for one in parts_of(CONFIG, "shop")] == [
-        "shop/s0", "shop/s0/replica1", "shop/s0/replica2", "shop/s1",
+        "shop/s0", "shop/s0/primary", "shop/s0/replica1", "shop/s0/replica2", "shop/s1",
     ]  # fmt: skip
-    for name in ("app/replica1", "shop/s0", "shop/s0/replica2"):
+    for name in ("app/primary", "app/replica1", "shop/s0", "shop/s0/replica2"):
         found = CONFIG.shard(name)
         assert found is not None and found.name == name and CONFIG.database(name) == found
     assert CONFIG.shard("app") is None and CONFIG.shard("shop/s1/replica1") is None

@@ -73,6 +73,25 @@ async def test_a_replica_that_does_not_answer_or_cannot_be_leased_from_is_not_ch
         assert chosen(readers, None) is None
 
 
+async def test_who_is_a_replica_now_is_read_from_whatever_the_settings_call_it() -> None:
+    async with reading() as (made, watches, readers):
+        assert chosen(readers, None) == "app/replica1"
+        assert {pool.database for pool in made.pools} == {"app", "app/replica1", "app/replica2"}
+        (watch,) = watches
+        promoted = Observation(0.0, False, 2, 7, 2, 400, None, None)
+        watch.heard("h2:5432", Sight(promoted))
+        assert chosen(readers, None) is None
+        for name, started in (("h1:5432", 9), ("h3:5432", 3)):
+            watch.heard(name, Sight(Observation(0.0, True, 2, 7, started, None, 400, 400)))
+        asked = set()
+        for _ in range(2):
+            pool = readers.choose(0, None)
+            assert pool is not None
+            pool.assignment_count += 1
+            asked.add(pool.database)
+        assert asked == {"app/primary", "app/replica2"}
+
+
 async def test_a_wait_ends_when_a_replica_has_replayed_so_far_or_in_time() -> None:
     async with reading() as (made, watches, readers):
         (watch,) = watches
