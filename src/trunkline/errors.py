@@ -281,6 +281,13 @@ class SlowListener(TrunklineError):
     severity = "FATAL"
 
 
+class NoReplica(TrunklineError):
+    """No replica may answer a read, and the primary is not to."""
+
+    code = "TL0406"
+    sqlstate = "57P03"
+
+
 # --- routing ----------------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,8 @@ class ServerAddress:
     dbname: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    weight: int = 1  # of a replica: its share of the reads; 0 is only where there is no other
+    zone: str = ""
 
     @property
     def is_unix(self) -> bool:

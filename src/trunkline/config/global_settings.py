@@ -185,6 +185,15 @@ class Settings:
         0.02, SECONDS, "How long a read waits for a replica to replay its client's writes; then it is the primary's."
     )
 
+    zone: str = setting(
+        "", TEXT, "Where this proxy is: of replicas, those of the same zone are read from first; empty is nowhere."
+    )
+    breaker_failures: int = setting(
+        5, INT, "Failures of a server within breaker_window from which on it is left alone; 0 is never."
+    )
+    breaker_window: float = setting(10.0, SECONDS, "How long a failure of a server counts.", low=0.001)
+    breaker_timeout: float = setting(5.0, SECONDS, "How long a server is left alone before it is tried again.")
+
     # --- log
     log_connections: bool = setting(True, BOOL, "Log every login.")
     log_disconnections: bool = setting(True, BOOL, "Log every client that leaves, and why.")

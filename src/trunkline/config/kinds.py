@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.config.address import BadValue, ListenAddress, ServerAddress, parse_url, read_listen_address
+from trunkline.config.address import BadValue, ListenAddress, read_listen_address
 from trunkline.config.diagnostics import did_you_mean
 
 INT_MAX = 2**31 - 1
@@ -131,7 +131,7 @@ _MILLISECONDS = {"": 1.0, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 3.6e
 _BYTES = {"": 1.0, "B": 1.0, "kB": 1024.0, "MB": 1024.0**2, "GB": 1024.0**3}
 
 
-def _quantity(text: str, units: dict[str, float], called: str) -> float:
+def quantity(text: str, units: dict[str, float], called: str) -> float:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise BadValue(f"must be {called}")
@@ -143,7 +143,7 @@ def _quantity(text: str, units: dict[str, float], called: str) -> float:
 
 def _quantity_kind(called: str, units: dict[str, float], finish: Callable[[float], float]) -> Kind:
     def from_text(text: str, limits: Limits) -> float:
-        return finish(_bounded(_quantity(text, units, called), limits))
+        return finish(_bounded(quantity(text, units, called), limits))
 
     def from_toml(value: object, limits: Limits) -> float:
         if isinstance(value, str):
@@ -212,29 +212,6 @@ def _names_text(text: str, limits: Limits) -> tuple[str, ...]:
     return tuple(_name(item, limits) for item in text.split(",")) if text.strip() else ()
 
 
-def _addresses_toml(value: object, limits: Limits) -> tuple[ServerAddress, ...]:
-    needs(value, (list,), "an array of URLs")
-    assert isinstance(value, list)
-    return tuple(_address(_text_toml(item, limits)) for item in value)
-
-
-def _address(text: str) -> ServerAddress:
-    try:
-        url = parse_url(text)
-    except BadValue as error:
-        # In an array the offset would point into another item, so the whole value is marked instead.
-        raise BadValue(error.message, error.hint) from None
-    if len(url.hosts) != 1:
-        raise BadValue("a replica is one URL with one host")
-    if url.parameters:
-        raise BadValue(f"`{url.parameters[0].name}` cannot stand in this URL")
-    return url.addresses()[0]
-
-
-def _addresses_text(text: str, limits: Limits) -> tuple[ServerAddress, ...]:
-    return tuple(_address(item) for item in text.split())
-
-
 def _listen_toml(value: object, limits: Limits) -> ListenAddress | None:
     return _listen_text(_text_toml(value, limits), limits)
 
@@ -245,10 +222,6 @@ def _listen_text(text: str, limits: Limits) -> ListenAddress | None:
 
 def _show_mode(value: int) -> str:
     return f"{value:04o}"
-
-
-def _show_addresses(value: tuple[ServerAddress, ...]) -> str:
-    return ", ".join(str(address) for address in value)
 
 
 def _mask(value: object) -> str:
@@ -268,4 +241,3 @@ CHOICE = Kind("a word", _choice_toml, _choice, str)
 CHOICES = Kind("words", _choices_toml, _choices, str)
 NAMES = Kind("an array of strings", _names_toml, _names_text, ", ".join)
 LISTEN = Kind("an address and a port", _listen_toml, _listen_text, str)
-ADDRESSES = Kind("an array of URLs", _addresses_toml, _addresses_text, _show_addresses)

@@ -12,14 +12,15 @@ SHOW CONFIG, the diff of a reload, docs/settings.md. Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from trunkline.config import parts
 from trunkline.config.address import DEFAULT_PORT, ServerAddress
 from trunkline.config.choices import BALANCE, MODES, SESSION_STATES, PoolMode
 from trunkline.config.global_settings import Settings
-from trunkline.config.kinds import ADDRESSES, BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
+from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
+from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
 from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
 from trunkline.config.table import setting
 
@@ -37,7 +38,9 @@ class DatabaseSettings:
     dbname: str | None = setting(None, TEXT, "Name of the database on the server; by default the name clients ask for.")
     user: str | None = setting(None, TEXT, "User of all server connections; by default each client's own.")
     password: str | None = setting(None, SECRET, "Password of that user; by default from auth_file.")
-    replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of streaming replicas.")
+    replicas: tuple[ServerAddress, ...] = setting(
+        (), REPLICAS, 'URLs of streaming replicas, or tables as in { url = URL, weight = 3, zone = "eu-1" }.'
+    )
     health_check_user: str | None = setting(
         None, TEXT, "User of health checks, if `user` is not set; by default the first one who logs in."
     )
@@ -52,6 +55,21 @@ class DatabaseSettings:
         CHOICE,
         "Whether a client's reads wait for its own writes: lsn is exact, off does not ask.",
         choices=("lsn", "off"),
+    )
+    balance: str = setting(
+        "least",
+        CHOICE,
+        "Which replica is read from, always by weight: the one with the fewest in flight, each in turn, or any.",
+        choices=("least", "round-robin", "random"),
+    )
+    max_replica_lag: LagLimit | None = setting(  # noqa: RUF009
+        None, LAG, 'A replica further behind is not read from: a time as in "10s", or a size as in "16MB".'
+    )
+    replica_fallback: str = setting(
+        "primary",
+        CHOICE,
+        "Who answers a read when no replica will do: the primary, or an error does.",
+        choices=("primary", "error"),
     )
     answers_reads: bool = False  # one server, as a part of its database
     ports: tuple[int, ...] = ()
@@ -94,7 +112,8 @@ class DatabaseSettings:
     def servers(self) -> tuple[ServerAddress, ...]:
         """Everywhere its primary and its replicas may be; the URL of a replica takes what it does not say from here."""
         own = ServerAddress("", 0, self.dbname, self.user, self.password)
-        return (*self.addresses, *(replica.filled_from(own) for replica in self.replicas))
+        plain = (replace(replica, weight=1, zone="") for replica in self.replicas)
+        return (*self.addresses, *(replica.filled_from(own) for replica in plain))
 
     @property
     def splits_reads(self) -> bool:

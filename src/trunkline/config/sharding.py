@@ -13,7 +13,8 @@ from typing import Any
 
 from trunkline.config.address import ServerAddress, ServerUrl
 from trunkline.config.key_kinds import BUCKETS, LISTS, LOOKUP, RANGES, SERVER, KeyList, KeyRange, Lookup
-from trunkline.config.kinds import ADDRESSES, BOOL, CHOICE, INT, NAMES, TEXT
+from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, TEXT
+from trunkline.config.replica_kinds import REPLICAS
 from trunkline.config.table import setting, specs
 
 MAX_SHARDS = 64
@@ -29,7 +30,9 @@ class ShardSettings:
     primary: ServerUrl | None = setting(  # noqa: RUF009
         None, SERVER, "URL of its server; database, user and password default to the database's own."
     )
-    replicas: tuple[ServerAddress, ...] = setting((), ADDRESSES, "URLs of its streaming replicas.")
+    replicas: tuple[ServerAddress, ...] = setting(
+        (), REPLICAS, "URLs of its streaming replicas, or tables as those of a database."
+    )
     buckets: tuple[tuple[int, int], ...] = setting(
         (), BUCKETS, 'Its buckets, as in ["0-511", "600"]; evenly spread in the order of the shards if none says any.'
     )

@@ -26,6 +26,7 @@ class Routers:
         self.replicas = replicas
         self._routers: dict[str, Router] = {}
         self._watches: dict[str, CatalogWatch] = {}
+        self._readers: dict[tuple[str, str], Readers] = {}
         pools.schema_changed = self._on_schema_change
 
     def _on_schema_change(self, database: str) -> None:
@@ -67,12 +68,18 @@ class Routers:
         return [self.pools.pool(shard.name, user) for shard in self.pools.config.shards_of(database)]
 
     def readers_of(self, database: str, user: str) -> Readers | None:
-        """Who answers a user's reads of a database whose reads are split."""
-        shards = self.pools.config.shards_of(database)
-        return Readers(self.pools, self.replicas, database, user) if any(one.splits_reads for one in shards) else None
+        """Who answers a user's reads of a database whose reads are split; the same for all of its clients."""
+        if not any(one.splits_reads for one in self.pools.config.shards_of(database)):
+            return None
+        key = (database, self.pools.database(database).user or user)
+        if key not in self._readers:
+            self._readers[key] = Readers(self.pools, self.replicas, *key)
+        return self._readers[key]
 
     def reconfigure(self, config: Config) -> None:
         """After a reload: what is no longer so is forgotten with its clients' next login."""
+        kept = {key: readers for key, readers in self._readers.items() if config.shards_of(key[0])}
+        self._readers = kept
         for database in [*self._routers, *self._watches]:
             if not config.shards_of(database):
                 self._routers.pop(database, None)

@@ -5,6 +5,8 @@ cdef class Leases(Owner):
     cdef readonly Place idle, active, tested, logging_in, canceled, draining      # of servers
     cdef readonly Place clients, waiting                                         # of lessees
     cdef public bint paused
+    cdef public bint shut                # its server's circuit breaker is not closed: no read is sent there
+    cdef public object trouble           # servers cannot be opened (policy.Trouble); None: they can, as far as is known
     cdef public bint newest_first
     cdef public bint full                # who joins the line cannot bring about anything: `on_waiting` is not asked
     cdef public bint reset_always

@@ -13,6 +13,7 @@ class Leases(Owner):
     clients: Place[Lessee]
     waiting: Place[Lessee]
     paused: bool
+    shut: bool
     newest_first: bool
     full: bool
     reset_always: bool

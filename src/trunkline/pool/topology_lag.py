@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from trunkline.config.replica_kinds import LagLimit
 from trunkline.pool.topology import Observation
 
 KEPT = 3600  # notes: an hour at one a second
@@ -23,6 +24,17 @@ class Lag:
 
     size_bytes: int
     time_s: float
+
+
+def is_beyond(lag: Lag | None, limit: LagLimit | None) -> bool:
+    """Whether a replica is further behind than is allowed, as one counts of which that cannot be told."""
+    if limit is None:
+        return False
+    if lag is None:
+        return True
+    if limit.size_bytes is not None:
+        return lag.size_bytes > limit.size_bytes
+    return limit.time_s is not None and lag.time_s > limit.time_s
 
 
 class Positions:

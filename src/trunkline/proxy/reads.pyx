@@ -48,24 +48,27 @@ cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char
 
 
 cdef bint go_to_replica(ClientLink client, Route own) except -1:
-    """Lease from a replica of the shard, if there is one that will do; True if that is waited for."""
-    cdef Leases pool, shunned = own.shunned
+    """Lease from a replica of the shard, if there is one that will do; True if that is waited for, or refused."""
+    cdef Leases pool = None, shunned = own.shunned
+    cdef bint waited = own.waited
     position = own.positions.get(own.shard) if own.positions is not None else None
-    own.shunned = None
-    if position == -1:
+    own.shunned, own.waited = None, False
+    if position != -1:
+        pool = own.readers.choice(own.shard, 0 if position is None else position, shunned)
+    if pool is not None:
+        own.on_replica = True
+        move_to(client, pool)
         return False
-    pool = own.readers.choice(own.shard, 0 if position is None else position)
-    if pool is None or pool is shunned:
-        if position is None or own.waited or shunned is not None:
-            own.waited = False
+    if own.readers.any(own.shard):
+        if position is None or position == -1 or waited or shunned is not None:
             return False
         client.blocked = own.waited = True
         own.readers.wait(own.shard, position, lambda: on_waited(client, own))
         return True
-    own.waited = False
-    own.on_replica = True
-    move_to(client, pool)
-    return False
+    error = own.readers.refusal(own.shard)
+    if error is not None:
+        own.router._refuse(error)
+    return error is not None
 
 
 def on_waited(ClientLink client, Route own):

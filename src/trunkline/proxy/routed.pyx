@@ -113,7 +113,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     own.on_replica = False
     own.shard = decision if decision >= 0 else reachable(own.pools, own.router.home)
     if reads and go_to_replica(client, own):
-        return WAIT
+        return WAIT if own.waited else refuse(client, own, frame)
     if not own.on_replica:
         move_to(client, <Leases>own.pools[own.shard])
     own.history = []

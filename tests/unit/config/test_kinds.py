@@ -89,9 +89,6 @@ def test_a_text_is_read(kind: Kind, written: str, value: object) -> None:
         (kinds.NAMES, ["a", ""], "empty name"),
         (kinds.NAMES, "a,,b", "empty name"),
         (kinds.LISTEN, 9127, "must be a string"),
-        (kinds.ADDRESSES, "postgres://h/a", "must be an array of URLs"),
-        (kinds.ADDRESSES, ["postgres://h,i/a"], "one host"),
-        (kinds.ADDRESSES, ["http://h"], "not a PostgreSQL URL"),
     ],
 )
 def test_a_wrong_toml_value_is_refused_with_words(kind: Kind, written: object, says: str) -> None:
@@ -138,11 +135,6 @@ def test_several_choices_stay_as_written() -> None:
     assert kinds.CHOICES.from_toml("tlsv1.2, tlsv1.3", limits) == "tlsv1.2, tlsv1.3"
     with pytest.raises(BadValue, match=r"unknown value `tlsv1.4`"):
         kinds.CHOICES.from_toml("tlsv1.2, tlsv1.4", limits)
-
-
-def test_a_replica_is_an_address() -> None:
-    (address,) = kinds.ADDRESSES.from_toml(["postgres://u:p@h:6000/app"], ANY)
-    assert (address.host, address.port, address.dbname, address.user, address.password) == ("h", 6000, "app", "u", "p")
 
 
 JUNK = st.recursive(

@@ -144,6 +144,26 @@ def test_reads_go_to_the_primary_or_a_replica(write) -> None:
     assert (diagnostic.line, "replica" in f"{diagnostic.message} {diagnostic.hint}") == (4, True)
 
 
+@pytest.mark.parametrize(
+    ("written", "caret", "says"),
+    [
+        ("{ url = 'postgres://a', wieght = 3 }", "3 }", "a replica has no `wieght`"),
+        ("{ url = 'postgres://a', weight = -1 }", "-1", "a whole number from 0 to 1000"),
+        ("{ url = 'postgres://a', weight = true }", "true", "a whole number from 0 to 1000"),
+        ("{ url = 'postgres://a', zone = 1 }", "1 }", "a zone is a string"),
+        ("{ url = 'postgres://a:port/app' }", "port/", "port"),
+        ("{ weight = 3 }", "{ weight", "needs its `url`"),
+        ("5", "5]", "a URL in quotes, or a table"),
+        ("'postgres://h,i/a'", "'postgres://h,i", "one host"),
+    ],
+)
+def test_what_is_wrong_with_a_replica_is_marked_where_it_stands(write, written: str, caret: str, says: str) -> None:
+    line = f"replicas = ['postgres://first/app', {written}]"
+    diagnostic = the_one(write("auth_type = 'trust'\n" + DATABASE + line))
+    assert says in diagnostic.message
+    assert (diagnostic.line, line[diagnostic.column - 1 :].startswith(caret)) == (4, True)
+
+
 def test_a_setting_in_the_wrong_section_is_sent_to_the_right_one(write) -> None:
     diagnostic = the_one(write("auth_type = 'trust'\n" + DATABASE + "listen_port = 1\n"))
     assert diagnostic.hint == "it belongs to the top of the file"

@@ -72,8 +72,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    made = Relay(config(databases={"app": APP}, health_check_interval=3600.0, read_after_write_wait=0.0))
+async def stage(database: DatabaseSettings = APP) -> AsyncIterator[Stage]:
+    made = Relay(config(databases={"app": database}, health_check_interval=3600.0, read_after_write_wait=0.0))
     watches = ReplicaWatches(made.pools)
     watches.reconfigure()
     try:
@@ -302,6 +302,24 @@ async def test_a_request_for_which_the_replica_has_no_server_goes_to_the_primary
         await on.made.settle()
         assert on.primary.frames() == [("Q", READ + b"\0")]
         assert on.client.kinds() == ""
+
+
+async def test_a_read_that_is_not_to_fall_back_is_refused_and_the_client_goes_on() -> None:
+    async with stage(replace(APP, replica_fallback="error")) as on:
+        pool = on.made.pools.pool("app/replica1", "u")
+        pool.shut = True
+        on.say(query(READ), parse(b"", READ) + bind(b"") + execute() + SYNC, query(WRITE))
+        first, ready, second, end = on.client.frames()
+        assert (first[0], ready[0], second[0], end[0]) == ("E", "Z", "E", "Z")
+        assert b"C57P03\0" in first[1] and b"circuit breaker" in first[1] and first == second
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
+        on.answer(on.primary, command_complete("INSERT 0 1"), READY)
+        on.primary.bytes()
+        on.answer(on.primary, located(1000), READY)
+        pool.shut = False
+        on.say(query(READ))
+        await on.made.settle()  # its own write is all that it waits for
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
 
 
 def located(position: int) -> bytes:
