@@ -110,7 +110,7 @@ def _install_signals(instance: Instance) -> None:
         signal.SIGINT: lambda: instance.drain(Drain.SERVERS),
         signal.SIGQUIT: instance.stop,
         signal.SIGUSR1: lambda: instance.tasks.spawn(instance.pause(), "pause"),
-        signal.SIGUSR2: instance.resume,
+        signal.SIGUSR2: lambda: instance.tasks.spawn(instance.resume(), "resume"),
     }
     for number, action in actions.items():
         loop.add_signal_handler(number, action)

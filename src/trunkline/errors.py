@@ -327,6 +327,14 @@ class DatabasePaused(TrunklineError):
     sqlstate = "57P03"
 
 
+class NoPrimary(TrunklineError):
+    """Nobody is believed to be the primary of a database with replicas, and none came in time."""
+
+    code = "TL0502"
+    sqlstate = "57P03"
+    hint = "SHOW REPLICAS in the console says what has been found."
+
+
 class AdminNotAllowed(TrunklineError):
     code = "TL0600"
     sqlstate = "42501"

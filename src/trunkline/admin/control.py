@@ -23,7 +23,7 @@ async def pause(request: Request) -> None:
 
 @action("RESUME", argument="[db]")
 async def resume(request: Request) -> None:
-    request.instance.resume(request.argument)
+    await request.instance.resume(request.argument)
 
 
 @action("SHUTDOWN", argument="[WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]")

@@ -101,6 +101,9 @@ class Settings:
     health_check_interval: float = setting(
         1.0, SECONDS, "Time between two looks at each server of a database with replicas; 0 is never."
     )
+    failover_wait: float = setting(
+        30.0, SECONDS, "How long statements wait for a primary, in a database with replicas; 0 is no limit."
+    )
     max_prepared_statements: int = setting(
         200, INT, "Prepared statements kept on each server in transaction mode; 0 passes them through."
     )

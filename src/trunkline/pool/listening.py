@@ -25,10 +25,11 @@ import asyncio
 import logging
 import secrets
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from trunkline.config.address import ServerAddress
 from trunkline.errors import ListenerLost, TrunklineError
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.place import Place
@@ -235,6 +236,12 @@ class Listeners:
         finally:
             self.shared.pop(key, None)
             shared.close(error)
+
+    def leave_servers(self, addresses: Collection[ServerAddress]) -> None:
+        """These are not the primary any more: what is notified elsewhere would not be heard."""
+        for shared in list(self.shared.values()):
+            if shared.link.address in addresses:
+                shared.link.close()
 
     def tick(self, now: float) -> None:
         """Close the connections that nobody has used for a while."""

@@ -20,11 +20,10 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.failpoints import failpoint
-from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
 from trunkline.pool import policy
+from trunkline.pool.following import Following
 from trunkline.pool.profile import Profiles
-from trunkline.pool.returns import Returns
 from trunkline.pool.server import ServerLink
 from trunkline.pool.session_state import SessionKeeper
 from trunkline.pool.upkeep import close_what_has_passed
@@ -38,7 +37,7 @@ log = logging.getLogger("trunkline.pool")
 Fields = dict[str, str]
 
 
-class Pool(Returns):
+class Pool(Following):
     """One (database, user); `targets` says where its servers are."""
 
     def __init__(self, pools: Pools, database: str, user: str) -> None:
@@ -57,7 +56,7 @@ class Pool(Returns):
         self.closed = False
         self.vacant_until = 0.0  # until then no server is opened in advance
         self.reserved = 0  # servers that are being opened for one client alone
-        self._next_host = 0
+        self.next_host = 0
         self.settings: PoolSettings
         self.reconfigure()
 
@@ -79,10 +78,6 @@ class Pool(Returns):
         )
 
     # --- counting -----------------------------------------------------------------------------------------------
-
-    @property
-    def places(self) -> tuple[Place[ServerLink], ...]:
-        return (self.idle, self.active, self.tested, self.logging_in, self.canceled, self.draining)
 
     @property
     def connected(self) -> int:
@@ -123,6 +118,9 @@ class Pool(Returns):
     # --- opening ------------------------------------------------------------------------------------------------
 
     def on_waiting(self) -> None:
+        if self.held_since is not None:
+            self.wait_for_primary()
+            return
         now = self.pools.now
         self.trouble = policy.asked_anew(self.trouble, now, forced=self.pools.forces_user(self))
         self.open_more()
@@ -154,9 +152,10 @@ class Pool(Returns):
     async def _open_one(self) -> None:
         where = "no server"
         try:
-            target = self.pools.target_of(self, self.pools.address_of(self, self._next_host))
+            target = self.pools.target_of(self, self.pools.address_of(self, self.next_host))
             where = str(target.address)
             server = await self.pools.opener.open(self, target, self._place_new)
+            self.check_role(server)
         except TrunklineError as error:
             self._on_open_failed(where, error)
         else:
@@ -171,7 +170,7 @@ class Pool(Returns):
             log.info("%s/%s: servers can be reached again", self.database, self.user)
         self.trouble = self.refusal = None
         if self.settings.load_balance_hosts == "round-robin":
-            self._next_host += 1
+            self.next_host += 1
         if self.pools.answers_reads(self.database):  # which of them does is no business of the client's
             server.params = server.params.with_reported(b"in_hot_standby", b"off")
         self.profiles.rebase(server.params)
@@ -184,7 +183,7 @@ class Pool(Returns):
 
     def _on_open_failed(self, where: str, error: TrunklineError) -> None:
         failpoint("open_failed")
-        self._next_host += 1
+        self.next_host += 1
         now = self.pools.now
         before, pause = self.trouble, self.settings.server_login_retry
         self.trouble = policy.after_failure(before, error.sqlstate, now, pause, random.random())
@@ -238,7 +237,9 @@ class Pool(Returns):
         limit = self.settings.query_wait_timeout
         for lessee in self.waiting:
             waited = now - lessee.waiting_since
-            if limit and waited >= limit:
+            if self.failover_took_too_long(lessee.waiting_since, now):
+                self.refuse(lessee, self.no_primary())
+            elif limit and waited >= limit:
                 self.refuse(lessee, self._wait_over(limit))
             elif self.settings.query_wait_notify and waited >= self.settings.query_wait_notify:
                 self.pools.notify_waiting(lessee)
@@ -246,33 +247,13 @@ class Pool(Returns):
                 return  # the line is in order of arrival
 
     def _wait_over(self, limit_s: float) -> TrunklineError:
+        if self.held_since is not None:
+            return self.no_primary()
         if self.paused:
             return DatabasePaused(f"the database was paused for longer than query_wait_timeout ({limit_s:g} s)")
         return PoolTimeout(f"no server became free within query_wait_timeout ({limit_s:g} s)")
 
     # --- operation ----------------------------------------------------------------------------------------------
-
-    def pause(self) -> None:
-        """Give out no server any more, and close those that are free."""
-        self.paused = True
-        failpoint("pool_paused")
-        self.close_idle("pool is paused")
-
-    def resume(self) -> None:
-        self.paused = False
-        failpoint("pool_resumed")
-        while self.waiting and self.idle:
-            self.settle(next(iter(self.idle)))
-        self.open_more()
-
-    @property
-    def quiet(self) -> bool:
-        """Paused and without a single server."""
-        return self.paused and not self.servers
-
-    def close_idle(self, reason: str) -> None:
-        for server in self.idle:
-            server.drop(reason)
 
     def renew(self) -> None:
         """Every server of today is closed as soon as its lease ends."""

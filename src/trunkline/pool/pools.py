@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from trunkline.auth.secret import Secret
 from trunkline.config.address import ServerAddress
@@ -21,6 +22,10 @@ from trunkline.pool.listening import Listeners
 from trunkline.pool.opening import Credentials, Opener, Target
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.standing import Standing
+
+if TYPE_CHECKING:
+    from trunkline.pool.replica_watch import ReplicaWatch
 
 _SERVER_PARAMETERS = ("application_name", "client_encoding", "datestyle", "timezone")
 
@@ -36,6 +41,7 @@ class Pools:
         self.listeners = Listeners(self)
         self.control: Place[ServerLink] = Place("control")  # connections of our own, apart from all pools
         self.paused: set[str] = set()
+        self.watches: Mapping[str, ReplicaWatch] = {}  # by the names of the databases, or shards, that have replicas
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
         self.schema_changed: Callable[[str], None] = lambda database: None  # DDL has run there
@@ -66,8 +72,27 @@ class Pools:
         found = self._pools.get(key)
         if found is None:
             found = self._pools[key] = Pool(self, *key)
-            found.paused = not self.paused.isdisjoint((database, found.family, ""))
+            if not self.paused.isdisjoint((database, found.family, "")):
+                found.pause()
+            self._tell_where(found)
         return found
+
+    def _tell_where(self, pool: Pool) -> None:
+        """A new pool: its user may be the first as whom its servers can be asked."""
+        watch = self.watch_of(pool.database)
+        if watch is not None:
+            watch.stand()
+            watch.hurry()
+        pool.follow(self.standing_for(pool.database))
+
+    def watch_of(self, name: str) -> ReplicaWatch | None:
+        """Who finds out where the primary of this database, or shard, is; None if its settings say it."""
+        settings = self.config.database(name)
+        return self.watches.get(settings.name) if settings is not None and not settings.answers_reads else None
+
+    def standing_for(self, name: str) -> Standing | None:
+        watch = self.watch_of(name)
+        return watch.standing if watch is not None else None
 
     def database(self, name: str) -> DatabaseSettings:
         settings = self.config.database(name)
@@ -101,7 +126,13 @@ class Pools:
         self._proved.clear()
 
     def address_of(self, pool: Pool, turn: int) -> ServerAddress:
+        """Where its next server is opened; NoPrimary while nobody is known to be the primary."""
         addresses = self.database(pool.database).addresses
+        watch = self.watch_of(pool.database)
+        if watch is not None:
+            addresses = tuple(watch.addresses[name] for name in watch.standing.at)
+            if not addresses:
+                raise pool.no_primary()
         if not addresses:
             raise ServerUnavailable("this database has no server")
         return addresses[turn % len(addresses)]

@@ -1,17 +1,14 @@
 """The servers of databases with replicas, each asked for its role and its position every `health_check_interval`.
 
-A control connection for each address is kept open for that, apart from all pools: no client waits for it, PAUSE does
-not close it, and it counts against no limit. What the servers say is judged by `topology`.
-
-It is logged in to as the servers of pools are, not through a driver: where a client's SCRAM keys are all that is known
-of its password, a driver, which wants the password, could not log in.
+A control connection for each address is kept open for that (`health_check`), apart from all pools: no client waits for
+it, PAUSE does not close it, and it counts against no limit. What the servers say is judged by `topology`; what follows
+for the pools of the primary (`standing`) they are told whenever it changes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import WILDCARD, DatabaseSettings
-from trunkline.errors import ServerLost, ServerRefused, TrunklineError
 from trunkline.net.tasks import Tasks
-from trunkline.pool.leases import Leases
+from trunkline.pool.health_check import HealthCheck
 from trunkline.pool.opening import Credentials, Target
-from trunkline.pool.server import ServerLink
-from trunkline.pool.topology import Memory, Observation, Role, Sight, State, Topology, judge
+from trunkline.pool.standing import Standing, standing_of
+from trunkline.pool.topology import Memory, Role, Sight, State, Topology, judge
 from trunkline.pool.topology_lag import Lag, Positions
-from trunkline.pool.topology_query import PARAMETERS, QUERY, read
+from trunkline.pool.topology_query import PARAMETERS
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool
@@ -34,11 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.pool")
 
-ANSWER_S = 3.0  # for a check, with its login if there has to be one
-LONGEST_PAUSE_S = 5.0  # between tries at a server that does not answer
-SHORTEST_PAUSE_S = 0.1  # before a connection that was lost is opened anew
-SEARCH_S = 0.2  # between two looks as long as there is no primary
-JITTER = 0.2
 ANY_DATABASE = "postgres"  # where to log in for a database whose name is a pattern
 
 _LEVELS = {
@@ -52,8 +43,6 @@ _LEVELS = {
     (Role.REPLICA, State.OTHER_SYSTEM): logging.ERROR,
 }
 """How loud a change is told; all others are news."""
-
-Fields = dict[str, str]
 
 
 class ReplicaWatches:
@@ -81,6 +70,9 @@ class ReplicaWatches:
                 self._watches[key].reconfigure(settings)
             else:
                 self._watches[key] = ReplicaWatch(self.pools, self.tasks, *key, settings)
+        self.pools.watches = {watch.settings.name: watch for watch in self._watches.values()}
+        for pool in self.pools:
+            pool.follow(self.pools.standing_for(pool.database))
 
     def _wanted(self) -> Iterator[tuple[tuple[str, str], DatabaseSettings]]:
         config = self.pools.config
@@ -102,9 +94,12 @@ class ReplicaWatch:
         self.shard = shard
         self.settings = settings
         self.topology = Topology()
+        self.standing = Standing()
+        self._believed = ""  # to be the primary, last
+        self.failovers = 0  # how often the primary has been another one than before
         self._positions = Positions()
         self._sights: dict[str, Sight] = {}
-        self._checks: dict[str, _Check] = {}
+        self._checks: dict[str, HealthCheck] = {}
         self._sighted = asyncio.Event()
         self._begin(Memory())
 
@@ -132,7 +127,8 @@ class ReplicaWatch:
     def _begin(self, memory: Memory) -> None:
         self._sights = dict.fromkeys(self.addresses, Sight())
         self.topology = judge(self._sights, self._named, memory)
-        self._checks = {name: _Check(self, name, address) for name, address in self.addresses.items()}
+        self._checks = {name: HealthCheck(self, name, address) for name, address in self.addresses.items()}
+        self.stand()
         for check in self._checks.values():
             check.task = self.tasks.spawn(check.run(), f"health check of {check.name}")
 
@@ -150,6 +146,15 @@ class ReplicaWatch:
         is_known = not self._sights.keys().isdisjoint(self.addresses)
         self._begin(self.topology.memory if is_known else Memory())
 
+    def hurry(self) -> None:
+        """Somebody waits for what the servers have to say."""
+        for check in self._checks.values():
+            check.hurry()
+
+    async def look_anew(self) -> None:
+        """Return once every server has been asked, or tried, after now."""
+        await asyncio.gather(*(check.look_anew() for check in self._checks.values()))
+
     @property
     def _named(self) -> set[str]:
         return {str(address) for address in self.settings.addresses}
@@ -160,8 +165,7 @@ class ReplicaWatch:
             async with asyncio.timeout(limit_s):
                 while not any(((one.last and one.last.replayed) or 0) >= position for one in self.topology.replicas):
                     self._sighted.clear()
-                    for check in self._checks.values():
-                        check.hurry()
+                    self.hurry()
                     await self._sighted.wait()
 
     # --- what comes of the checks ---------------------------------------------------------------------------------
@@ -173,6 +177,7 @@ class ReplicaWatch:
         self._sighted.set()
         self.topology = after = judge(self._sights, self._named, before.memory)
         self._tell(before, after)
+        self.stand()
         primary = after.primary
         if after.memory.system != before.memory.system or after.memory.timeline != before.memory.timeline:
             self._positions.clear()
@@ -182,12 +187,47 @@ class ReplicaWatch:
     def _tell(self, before: Topology, after: Topology) -> None:
         for name, now in after.members.items():
             was = before.members[name]
-            if (was.role, was.state) == (now.role, now.state):
+            if (was.role, was.state, bool(was.why)) == (now.role, now.state, bool(now.why)):
                 continue
-            level = _LEVELS.get((now.role, now.state), logging.INFO)
+            level = _LEVELS.get((now.role, now.state), logging.WARNING if now.why else logging.INFO)
             timeline = f", timeline {now.last.timeline}" if now.last is not None and now.state is State.UP else ""
             why = f": {now.why}" if now.why else ""
             log.log(level, "%s: %s is %s, %s%s%s", self, name, now.role or "unknown", now.state, timeline, why)
+
+    # --- what follows for the pools of the primary ------------------------------------------------------------------
+
+    def stand(self) -> None:
+        """Tell the pools where the primary is now, if that is another place than before."""
+        asking = any(self.target(address, 0) is not None for address in self.addresses.values())
+        before, now = self.standing, standing_of(self.topology, self._named, asking=asking)
+        if now == before:
+            return
+        self.standing = now
+        self._tell_standing(before, now)
+        for pool in self.pools:
+            if self.pools.watch_of(pool.database) is self:
+                pool.follow(now)
+        self.pools.listeners.leave_servers([self.addresses[name] for name in now.deposed])
+        if not now.at:
+            self.hurry()
+
+    def _tell_standing(self, before: Standing, now: Standing) -> None:
+        holder, believed = self.topology.memory.holder, self._believed
+        if now.disputed:
+            log.error("%s: no primary is believed, and statements that need one are refused: %s", self, now.disputed)
+        elif holder and before.at and not now.at:
+            limit_s = self.pools.config.settings.failover_wait
+            log.warning("%s: there is no primary: statements wait for one (failover_wait, %g s)", self, limit_s)
+        elif believed and now.at and now.at != before.at:
+            self.failovers += holder != believed
+            log.warning("%s: statements go on at %s", self, now.at[0])
+        self._believed = holder or believed
+
+    def has_answered_clients(self, name: str, since: float) -> bool:
+        """Whether the primary of this name has ended a transaction of a client's since then."""
+        pools = [pool for pool in self.pools if self.pools.watch_of(pool.database) is self]
+        servers = (server for pool in pools for place in (pool.idle, pool.active) for server in place)
+        return any(str(server.address) == name and server.idle_since >= since for server in servers)
 
     # --- as whom --------------------------------------------------------------------------------------------------
 
@@ -216,131 +256,3 @@ class ReplicaWatch:
                 return None
             known = self.pools.credentials_of(users[attempt % len(users)])
         return Target(replace(address, dbname=database), database, known, PARAMETERS, quiet=True)
-
-
-class _Owner(Leases):
-    """Of a control connection: nobody leases it."""
-
-    def __init__(self, lost: asyncio.Event) -> None:
-        super().__init__()
-        self._lost = lost
-
-    def on_lost(self, server: ServerLink, reason: str) -> None:
-        self._lost.set()
-
-
-class _Check:
-    """The control connection to one server: asks, tells its watch, pauses, and again."""
-
-    def __init__(self, watch: ReplicaWatch, name: str, address: ServerAddress) -> None:
-        self.watch = watch
-        self.name = name
-        self.address = address
-        self.task: asyncio.Task[None] | None = None
-        self._pools = watch.pools
-        self._target: Target | None = None
-        self._link: ServerLink | None = None
-        self._lost = asyncio.Event()
-        self._hurried = asyncio.Event()
-        self._owner = _Owner(self._lost)
-        self._last: Observation | None = None
-        self._failures = 0
-
-    def stop(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
-
-    def hurry(self) -> None:
-        """Look at once, unless the server does not answer anyway."""
-        if not self._failures:
-            self._hurried.set()
-            self._lost.set()
-
-    async def run(self) -> None:
-        try:
-            while True:
-                self._target = self.watch.target(self.address, self._failures) or self._target
-                if self._target is not None:
-                    self.watch.heard(self.name, await self._look(self._target))
-                await self._pause()
-        finally:
-            self._drop("the health check has ended")
-
-    async def _look(self, target: Target) -> Sight:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                self._last = await self._observe(target)
-        except TimeoutError:
-            return self._failed(f"no answer within {ANSWER_S:g} s")
-        except TrunklineError as error:
-            cause = error.__cause__
-            words = getattr(cause, "strerror", None) or str(cause or "")
-            return self._failed(f"{error.message}: {words}" if words else error.message)
-        except Exception:
-            log.exception("internal error in the health check of %s", self.name)
-            return self._failed("internal error")
-        self._failures = 0
-        return Sight(self._last)
-
-    def _failed(self, words: str) -> Sight:
-        self._drop(words)
-        self._lost.clear()  # that was ourselves
-        self._failures += 1
-        return Sight(self._last, words)
-
-    async def _observe(self, target: Target) -> Observation:
-        """Ask; a connection that is lost meanwhile is no lost server yet, so that a new one is tried."""
-        while True:
-            was_open = self._link is not None and self._link.opened
-            try:
-                return await self._ask(target)
-            except ServerLost:
-                if not was_open:
-                    raise
-
-    async def _ask(self, target: Target) -> Observation:
-        if self._link is None or not self._link.opened:
-            self._link = await self._pools.opener.open(
-                self._owner, target, lambda link: link.move_to(self._pools.control)
-            )
-        link, loop = self._link, asyncio.get_running_loop()
-        answer: asyncio.Future[list[bytes]] = loop.create_future()
-
-        def on_answer(error: Fields | None) -> None:
-            if answer.done():  # whoever asked has given up
-                return
-            if error is None:
-                answer.set_result(list(link.answer or ()))
-            elif link.opened:
-                answer.set_exception(ServerRefused(error["C"], error["M"]))
-            else:
-                answer.set_exception(ServerLost(error["M"]))
-
-        link.ask(QUERY, on_answer, True)
-        return read(await answer, self._pools.now)
-
-    async def _pause(self) -> None:
-        """Until the next check: an interval, longer and longer while it fails; a loss of the connection ends it."""
-        interval = self._pools.config.settings.health_check_interval
-        if self.watch.topology.primary is None:
-            interval = min(interval, SEARCH_S)
-        longest = max(interval, LONGEST_PAUSE_S)
-        pause = min(interval * 2 ** min(max(self._failures - 1, 0), 16), longest)
-        pause *= random.uniform(1 - JITTER, 1 + JITTER)
-        try:
-            async with asyncio.timeout(min(pause, SHORTEST_PAUSE_S)):
-                await self._hurried.wait()
-        except TimeoutError:
-            pass
-        try:
-            async with asyncio.timeout(max(pause - SHORTEST_PAUSE_S, 0)):
-                await self._lost.wait()
-        except TimeoutError:
-            pass
-        self._lost.clear()
-        self._hurried.clear()
-
-    def _drop(self, reason: str) -> None:
-        link, self._link = self._link, None
-        if link is not None and link.opened:
-            link.drop(reason)

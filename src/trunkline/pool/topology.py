@@ -63,14 +63,18 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is known of one server: its last answer, and why there is none now."""
+    """What is known of one server: its last answer, and why there is none now.
+
+    One that is `alive` has not answered, but shows otherwise that it runs as it did: its last answer still counts.
+    """
 
     last: Observation | None = None
     error: str = ""
+    alive: bool = False
 
     @property
     def answered(self) -> Observation | None:
-        return None if self.error else self.last
+        return self.last if self.alive or not self.error else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One server and what is made of it; `why` says so in words unless it is UP."""
+    """One server and what is made of it; `why` says so in words, if it is UP why its last answer is not a new one."""
 
     name: str
     role: Role
@@ -216,7 +220,7 @@ _RULES: tuple[tuple[State, Callable[[_Case, str, Observation], str]], ...] = (
 def _member(case: _Case, name: str, sight: Sight) -> Member:
     last = sight.last
     role = last.role if last is not None else Role.UNKNOWN
-    if sight.error:
+    if sight.error and sight.answered is None:
         return Member(name, role, State.UNREACHABLE, sight.error, last)
     if last is None:
         return Member(name, role, State.UNSEEN, "", None)
@@ -224,7 +228,7 @@ def _member(case: _Case, name: str, sight: Sight) -> Member:
         why = rule(case, name, last)
         if why:
             return Member(name, role, state, why, last)
-    return Member(name, role, State.UP, "", last)
+    return Member(name, role, State.UP, sight.error, last)
 
 
 def _remember(case: _Case, primary: Member | None, *, is_ours: bool) -> Memory:

@@ -213,11 +213,16 @@ class Instance:
         self.pools.paused.add(database)
         for pool in pools:
             pool.pause()
-        while not all(pool.quiet for pool in pools if pool.paused):  # noqa: ASYNC110 (every pool would have to tell)
+        while not all(pool.quiet for pool in pools if pool.stopped):  # noqa: ASYNC110 (every pool would have to tell)
             await asyncio.sleep(TICK_S / 2)
 
-    def resume(self, database: str = "") -> None:
-        """Undo `pause`."""
+    async def resume(self, database: str = "") -> None:
+        """Undo `pause`; where the primary is now, after what may have been a switchover, is asked before."""
+        pools = self._pools_of(database)
+        watches = {
+            watch for pool in pools if pool.stopped and (watch := self.pools.watch_of(pool.database)) is not None
+        }
+        await asyncio.gather(*(watch.look_anew() for watch in watches))
         if database and "" in self.pools.paused:  # all but this one stay paused
             self.pools.paused = {name for name in self.config.databases if name != database}
         elif database:

@@ -182,7 +182,7 @@ async def test_whether_clients_may_come_is_told_with_a_word(instance: Instance, 
         assert unready(instance) == ""
         await instance.pause()
         assert (await caller.ask("/readyz"))[::2] == (503, b"paused\n")
-        instance.resume()
+        await instance.resume()
         assert unready(instance) == ""
     finally:
         instance.listener = None

@@ -16,8 +16,6 @@ from tests.unit.relay import READY, FarEnd, Relay, config, error, relay
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings
-from trunkline.errors import ServerUnavailable
-from trunkline.pool import replica_watch
 from trunkline.pool.replica_watch import ReplicaWatch, ReplicaWatches
 from trunkline.pool.topology import Observation, Sight
 from trunkline.pool.topology_lag import Lag
@@ -69,8 +67,10 @@ async def asked(made: Relay, number: int) -> FarEnd:
 async def say(made: Relay, number: int, said: bytes) -> None:
     far = await asked(made, number)
     assert b"pg_is_in_recovery" in far.bytes()
+    server = made.opener.opened[number][0]
+    question = server.setup
     far.send(said)
-    await until(made, lambda: made.opener.opened[number][0].setup is None)
+    await until(made, lambda: server.setup is not question)
 
 
 def states(watch: ReplicaWatch) -> dict[str, tuple[str, str]]:
@@ -139,31 +139,6 @@ async def test_a_database_named_by_a_pattern_is_watched_by_way_of_one_that_every
         assert target is not None and target.database == "postgres"
 
 
-async def test_a_connection_that_is_lost_is_opened_anew_before_its_server_counts_as_lost(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with watching() as (made, watches):
-        (watch,) = watches
-        await say(made, 0, IS_PRIMARY)
-        await say(made, 1, IS_REPLICA)
-        made.opener.opened[1][1].close()  # between two checks, or in one
-        await say(made, 2, IS_REPLICA)
-        (await asked(made, 2)).close()
-        await say(made, 3, IS_REPLICA)
-        await until(made, lambda: states(watch) == BOTH)
-        assert "unreachable" not in caplog.text
-
-
-async def test_a_server_that_fails_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_watch, "SHORTEST_PAUSE_S", 0.0)
-    async with watching(health_check_interval=60.0) as (made, watches):
-        (watch,) = watches
-        await say(made, 1, error("42501", "not for you") + READY)
-        await until(made, lambda: states(watch)[REPLICA] == ("", "unreachable"))
-        await made.settle(50)
-        assert len(made.opener.calls) == 2
-
-
 async def test_a_server_that_says_an_error_is_unreachable_with_its_words(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "trunkline.pool"):
         async with watching() as (made, watches):
@@ -181,48 +156,6 @@ async def test_a_server_that_says_an_error_is_unreachable_with_its_words(caplog:
         ("WARNING", "app: h2:5432 is unknown, unreachable: not for you"),
         ("INFO", "app: h2:5432 is replica, up, timeline 1"),
     ]
-
-
-async def test_a_primary_is_looked_for_more_often_than_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_watch, "SEARCH_S", SOON)
-    async with watching(health_check_interval=3600.0) as (made, watches):
-        (watch,) = watches
-        await say(made, 0, answer(recovers=True, started=1))
-        await say(made, 1, IS_REPLICA)
-        await say(made, 1, answer(recovers=False, started=2, timeline=2))
-        await until(made, lambda: watch.topology.primary is not None)
-
-
-async def test_what_the_system_says_of_an_address_is_told() -> None:
-    async with watching() as (made, watches):
-        (watch,) = watches
-        made.opener.refusal = ServerUnavailable("cannot connect to the server")
-        made.opener.refusal.__cause__ = OSError(111, "Connection refused")
-        await until(made, lambda: states(watch)[REPLICA] == ("", "unreachable"))
-        assert watch.topology.members[REPLICA].why == "cannot connect to the server: Connection refused"
-        assert all(target.quiet for target in made.opener.calls)
-
-
-async def test_a_server_that_does_not_answer_in_time_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica_watch, "ANSWER_S", 0.02)
-    async with watching() as (made, watches):
-        (watch,) = watches
-        await asked(made, 1)
-        await until(made, lambda: states(watch)[REPLICA] == ("", "unreachable"))
-        assert watch.topology.members[REPLICA].why == "no answer within 0.02 s"
-        assert not made.opener.opened[1][0].opened
-
-
-async def test_an_error_that_nobody_has_foreseen_does_not_end_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with watching() as (made, watches):
-        (watch,) = watches
-        with monkeypatch.context() as patched:
-            patched.setattr(replica_watch, "read", lambda bodies, at: 1 // 0)
-            await say(made, 0, IS_PRIMARY)
-            await until(made, lambda: states(watch)[PRIMARY] == ("", "unreachable"))
-        assert watch.topology.members[PRIMARY].why == "internal error"
-        await say(made, 2, IS_PRIMARY)
-        await until(made, lambda: states(watch)[PRIMARY] == ("primary", "up"))
 
 
 async def test_lag_is_told_by_what_the_primary_had_written() -> None:

@@ -109,7 +109,7 @@ async def test_pause_returns_when_no_server_is_left() -> None:
         client.send(query(b"select 1"))
         await made.settle()
         assert client.bytes() == b""
-        made.instance.resume("app")
+        await made.instance.resume("app")
         await made.settle()
         assert made.opener.opened[-1][1].bytes() == query(b"select 1")
 
@@ -118,7 +118,7 @@ async def test_a_pool_made_during_a_pause_is_paused() -> None:
     async with door() as made:
         await made.instance.pause()
         assert made.instance.pools.pool("app", "newcomer").paused
-        made.instance.resume()
+        await made.instance.resume()
         assert not made.instance.pools.pool("app", "newcomer").paused
 
 
@@ -127,7 +127,7 @@ async def test_pausing_a_database_that_is_none() -> None:
         with pytest.raises(UnknownDatabase):
             await made.instance.pause("none")
         with pytest.raises(UnknownDatabase):
-            made.instance.resume("none")
+            await made.instance.resume("none")
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,10 @@ class Stage:
         server.send(*messages)
         self.made.turn()
 
+    def stop_checks(self) -> None:
+        (watch,) = self.watches
+        watch.stop()
+
     def replayed(self, position: int) -> None:
         (watch,) = self.watches
         watch.heard("h1:5432", Sight(Observation(0.0, False, 1, 7, 1, 1000)))
@@ -297,6 +301,7 @@ async def test_a_request_for_which_the_replica_has_no_server_goes_to_the_primary
     async with stage() as on:
         for server in list(on.made.pools.pool("app/replica1", "u").idle):
             server.drop("test")
+        on.stop_checks()  # to them too no server would open
         on.made.opener.refusal = ServerUnavailable("cannot connect to the server")
         on.say(query(READ))
         await on.made.settle()
