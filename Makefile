@@ -57,6 +57,7 @@ equality: $(VENV)/dev.stamp
 
 lab: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m tests.faults.lab.failover --rounds 20 --write)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)

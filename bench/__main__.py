@@ -13,7 +13,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from bench import bars, decisions, idle, logins, machine, micro_routing, options, prepared, storm, throughput, tls, wide
+from bench import (
+    bars,
+    commits,
+    decisions,
+    idle,
+    logins,
+    machine,
+    micro_routing,
+    options,
+    prepared,
+    storm,
+    throughput,
+    tls,
+    wide,
+)
 from bench.contenders import Stage
 from bench.options import MODES, POOL_SIZE, Options
 from bench.postgres import SCALE, Backend
@@ -28,6 +42,7 @@ RUNNERS: tuple[tuple[Runner, tuple[str, ...]], ...] = (
     (prepared.run, ("prepared",)),
     (decisions.SHARDED.run, ("sharded",)),
     (decisions.READING.run, ("reading",)),
+    (commits.run, ("commits",)),
     (micro_routing.run, ("routing",)),
     (wide.run, ("wide",)),
     (idle.run, ("idle",)),

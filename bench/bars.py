@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import idle, logins, micro_routing, prepared, tls, wide
+from bench import commits, idle, logins, micro_routing, prepared, tls, wide
 from bench.decisions import READING, SHARDED
 from bench.report import Figures, spread, table
 from bench.throughput import CPU, ERRORS, TPS, figure
@@ -45,6 +45,8 @@ BARS = (
     *(Bar(SHARDED.figure(mode), limit) for mode, limit in (("simple", 1.15), ("prepared", 1.10))),
     *(Bar(READING.figure(mode), 1.05) for mode in ("simple", "prepared")),
     *(Bar(one.errors, 0) for one in (SHARDED, READING)),
+    *(Bar(commits.figure(mode), 0.9, at_most=False) for mode in commits.CONTESTED),
+    Bar(commits.ERRORS, 0),
     *(Bar(f"{name}, ns", limit) for name, limit in micro_routing.BARS_NS.items()),
     Bar(micro_routing.HIT_RATE, 99.9, at_most=False),
     Bar(micro_routing.KEPT, 10_000, at_most=False),

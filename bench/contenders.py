@@ -152,12 +152,17 @@ def _sharded(stage: Stage, setup: Setup, directory: Path) -> Running:
     return replace(_trunkline(stage, setup, directory, _shards(stage)), name="sharded")
 
 
-def _reading(stage: Stage, setup: Setup, directory: Path) -> Running:
+def _reading(stage: Stage, setup: Setup, directory: Path, more: str = "") -> Running:
     """Reads go to a replica of the same server."""
     url = f"postgres://{wire.USER}@127.0.0.1:{{}}/{wire.DATABASE}".format
-    replicas = f'replicas = ["{url(stage.server.replica())}"]\nreads = "replica"\n'
+    replicas = f'replicas = ["{url(stage.server.replica())}"]\nreads = "replica"\n{more}'
     database = f'[databases.{wire.DATABASE}]\nprimary = "{url(stage.server.port)}"\n{replicas}'
     return replace(_trunkline(stage, setup, directory, database), name="reading")
+
+
+def _forgetful(stage: Stage, setup: Setup, directory: Path) -> Running:
+    """The same, without care for what a client has written."""
+    return replace(_reading(stage, setup, directory, 'read_after_write = "off"\n'), name="forgetful")
 
 
 def _trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
@@ -212,6 +217,7 @@ STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
     "trunkline": _trunkline,
     "sharded": _sharded,
     "reading": _reading,
+    "forgetful": _forgetful,
     "floor": _floor,
 }
 

@@ -32,10 +32,11 @@ class Load:
     seconds: float = 4
     reconnect: bool = False
     tls: bool = False
+    script: str = "select-only"  # one of pgbench's own
 
 
 def command(stage: Stage, port: int, load: Load, log: Path) -> list[str | Path]:
-    words: list[str | Path] = [stage.server.pgbench, "-n", "-S", "-M", load.mode, "-j", "1"]
+    words: list[str | Path] = [stage.server.pgbench, "-n", "-b", load.script, "-M", load.mode, "-j", "1"]
     words += ["-c", str(load.clients), "-T", str(max(1, round(load.seconds))), "-l", "--log-prefix", log]
     words += ["-h", "127.0.0.1", "-p", str(port), "-U", wire.USER, wire.DATABASE]
     return [*words[:1], "-C", *words[1:]] if load.reconnect else words

@@ -53,6 +53,9 @@ FormName = Annotated[
 SearchPath = Annotated[str, typer.Option("--search-path", help="Schemas of names without one, as in a,b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a statement, and one for the summary.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Run the printed lines, check their answers, and stop.")]
+Failover = Annotated[
+    bool, typer.Option("--failover", help="Kill a primary under load, promote its replica, and tell what clients saw.")
+]
 Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Trunkline; 0 for any free one.")]
 PgBin = Annotated[Path | None, typer.Option(help="Directory of PostgreSQL's programs (or TRUNKLINE_PG_BIN).")]
@@ -158,12 +161,26 @@ def route(
 
 
 @app.command()
-def demo(smoke: Smoke = False, keep: Keep = None, port: Port = DEFAULT_DEMO_PORT, pg_bin: PgBin = None) -> None:
+def demo(
+    smoke: Smoke = False,
+    failover: Failover = False,
+    keep: Keep = None,
+    port: Port = DEFAULT_DEMO_PORT,
+    pg_bin: PgBin = None,
+) -> None:
     """Start two shards with data, each a real PostgreSQL with a replica, and Trunkline in front of them."""
     from trunkline.demo.demo import run_demo
+    from trunkline.demo.failover import run_failover
 
+    if failover and (smoke or keep is not None):
+        raise typer.BadParameter("it has servers of its own, and ends by itself", param_hint="--failover")
+    running = (
+        run_failover(port=port, pg_bin=pg_bin)
+        if failover
+        else run_demo(port=port, keep=keep, smoke=smoke, pg_bin=pg_bin)
+    )
     try:
-        code = asyncio.run(run_demo(port=port, keep=keep, smoke=smoke, pg_bin=pg_bin))
+        code = asyncio.run(running)
     except TrunklineError as error:
         _fail(error)
     raise typer.Exit(code)

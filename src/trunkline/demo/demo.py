@@ -75,7 +75,7 @@ async def run_demo(
     say: Say = print,
 ) -> int:
     """Run until a signal comes, or with ``smoke`` until the examples are checked; the exit code."""
-    _end_on_signals()
+    end_on_signals()
     demo = Demo(find_binaries(pg_bin), say)
     try:
         async with AsyncExitStack() as stack:
@@ -90,7 +90,7 @@ async def run_demo(
         return 130 if smoke or not demo.is_ready else 0
 
 
-def _end_on_signals() -> None:
+def end_on_signals() -> None:
     """The first signal ends the demo; later ones are ignored, so that they cannot interrupt the tidying up."""
     task = asyncio.current_task()
     assert task is not None

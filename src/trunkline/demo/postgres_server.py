@@ -280,13 +280,18 @@ class PostgresServer:
     async def basebackup_replica(self, directory: Path) -> Self:
         """A copy of this server in ``directory``, not started, that streams from here once it is."""
         replica = self.replica_in(directory)
-        replica._make_directories()
-        source = f"host={HOST} port={self.port} user={self.user}"
-        await self.run(
-            "pg_basebackup", "-d", source, "-D", replica.data_directory, "-c", "fast", "-X", "stream", "--no-sync"
-        )
-        replica.write_file(Path("standby.signal"), b"")
+        await replica.copy_from(self)
         return replica
+
+    async def copy_from(self, primary: PostgresServer) -> None:
+        """Become a replica of a running server that streams from it once started; what was here is thrown away."""
+        await asyncio.to_thread(shutil.rmtree, self.data_directory, ignore_errors=True)
+        self._make_directories()
+        source = f"host={HOST} port={primary.port} user={primary.user}"
+        await primary.run(
+            "pg_basebackup", "-d", source, "-D", self.data_directory, "-c", "fast", "-X", "stream", "--no-sync"
+        )
+        self.write_file(Path("standby.signal"), b"")
 
     def replica_in(self, directory: Path) -> Self:
         """The replica of this server that lives in ``directory``; each start writes anew where it streams from."""
@@ -320,4 +325,8 @@ def _kill(pid: int) -> None:
 
 
 def _exists(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether it still runs; one that only waits to be reaped holds nothing any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

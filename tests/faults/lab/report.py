@@ -128,6 +128,7 @@ def _varied(findings: list[Finding]) -> list[Finding]:
 # --- RESULTS.md -----------------------------------------------------------------------------------------------------
 
 TITLES = {"trunkline": "Trunkline", "pgbouncer": "PgBouncer"}
+FAILOVER = "failover"
 _DATA = re.compile(r"<!-- (\w+) (\{.*?\}) -->")
 
 
@@ -137,6 +138,11 @@ def write(path: Path, report: Report) -> None:
     columns[report.options.target] = report.facts() | {"command": report.options.command}
     columns[report.options.target]["kinds"] = json.dumps(report.faults, sort_keys=True)
     path.write_text(_page(columns))
+
+
+def write_failover(path: Path, facts: Mapping[str, str]) -> None:
+    """Put what came of the failovers into the file."""
+    path.write_text(_page(dict(_read(path)) | {FAILOVER: dict(facts)}))
 
 
 def _read(path: Path) -> list[tuple[str, dict[str, str]]]:
@@ -156,7 +162,8 @@ def _page(columns: Mapping[str, Mapping[str, str]]) -> str:
     for name, column in present.items():
         lines += ["", f"{TITLES[name]}: `{column['command']}`"]
     lines += ["", *_kinds(present), ""]
-    lines += [f"<!-- {name} {json.dumps(column)} -->" for name, column in present.items()]
+    lines += _failover(columns[FAILOVER]) if FAILOVER in columns else []
+    lines += [f"<!-- {name} {json.dumps(column)} -->" for name, column in columns.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -170,6 +177,19 @@ def _kinds(present: Mapping[str, Mapping[str, str]]) -> list[str]:
     ]
 
 
+def _failover(facts: Mapping[str, str]) -> list[str]:
+    rows = [f"| {name} | {value} |" for name, value in facts.items() if name != "command"]
+    return [FAILOVER_INTRODUCTION, "| | |", "|---|---|", *rows, "", f"`{facts['command']}`", ""]
+
+
+FAILOVER_INTRODUCTION = """## Failovers
+
+Written by `python -m tests.faults.lab.failover --write` (`make lab`). In each round, under pgbench's TPC-B with 16
+clients, 8 writers that look for what they have written and 4 readers, the primary is killed with SIGKILL, its
+synchronous replica is promoted within a second, the third server follows, and the old primary comes back as a replica.
+Every commit that was acknowledged is looked for on the new primary. What is in bold must be 0; a transaction that was
+under way when the primary was killed may fail, with one error.
+"""
 INTRODUCTION = """# The lab's results
 
 Written by `python -m tests.faults.lab --write` (`make lab`); not by hand. Clients that know every answer they must get
