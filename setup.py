@@ -47,6 +47,7 @@ COMPILED = (
     "trunkline.proxy.blocks",
     "trunkline.proxy.long_texts",
     "trunkline.proxy.reads",
+    "trunkline.proxy.repeats",
 )
 
 extensions = [

@@ -43,6 +43,7 @@ from trunkline.routing.plans.plan_cache cimport Known, PlanCache
 UTF8 = (b"UTF8", b"SQL_ASCII")
 PARAMETER = re.compile(rb"\$(\d+)")
 OUTCOME_NAMES = ("single", "home", "any", "session", "hinted", "several", "refused")  # in the order of Outcome
+REFUSED_THERE = "A replica has refused to answer it."
 cdef object ROUTED = Verdict.ROUTED
 cdef dict OUTCOME_OF = {Verdict.ROUTED: BY_KEY, Verdict.HOME: TO_HOME, Verdict.ANYWHERE: TO_ANY,
                         Verdict.SESSION: IN_SESSION, Verdict.EVERY: TO_HOME, Verdict.REFUSED: OTHERWISE_REFUSED}
@@ -228,6 +229,7 @@ cdef class Router:
             return None
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
         literals, call, usual = Fingerprint(inner), Call(inner), self._call
+        plan = replace(plan, primary=self._why_primary(plan, inner, context))
         known = Known(ReadyPlan(plan, literals, inner), read(inner, plan), literals, inner)
         self._call = call
         decision = self._decide(known, hint, not parameters)
@@ -246,6 +248,11 @@ cdef class Router:
             mask = None if code == KEY_UNKNOWN and parameters else self._mask(known.ready, call, code)
             said = lines(plan, mask, self.sharding, inner)
         return as_query(said, parameters if self._parsing else 0)
+
+    def _why_primary(self, plan, bytes sql, Context context):
+        """Why no replica may answer this: by its plan, or because one has refused to."""
+        known = self.cache.get(Fingerprint(sql, context.standard), sql, context.number)
+        return plan.primary or (REFUSED_THERE if known is not None and not known.readable else "")
 
     def _mask(self, ReadyPlan ready, Call call, code):
         """An answer of `evaluate` as a mask."""

@@ -57,7 +57,7 @@ cdef class WholeRouter(Router):
             return as_query(iter(("Route: answered by the proxy itself",)))
         too_long = "It is above 64 kB, and not looked at."
         plan = make_plan(inner, self.catalog, self.sharding, context.path) if len(inner) <= MAX_BYTES else None
-        why = too_long if plan is None else plan.primary
+        why = too_long if plan is None else self._why_primary(plan, inner, context)
         said = (f"Route: {'the primary' if why else 'a replica'}", f"  Reason: {why or 'It only reads.'}")
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
         return as_query(iter(said), parameters if self._parsing else 0)

@@ -4,12 +4,12 @@ The other replies only pass. Each function is given one frame that the session h
 it pass, 1 to keep it from the client, or a negative number when the connection is finished.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcmp
 
 from trunkline.pool.undo import client_words, take_back
 from trunkline.protocol.messages import SYNC as SYNC_MESSAGE
-from trunkline.protocol.messages import parameter_status, parse_fields
+from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, parse_fields
 from trunkline.protocol.params import Params
 from trunkline.routing.session.session_effects import State
 from trunkline.protocol.statement import Statement, begin_generation, retire
@@ -18,7 +18,7 @@ from trunkline.failpoints cimport failpoint
 from trunkline.pool.row_types cimport on_description
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
-from trunkline.protocol.server_session cimport FORWARD, SYNC
+from trunkline.protocol.server_session cimport CLOSE, FORWARD, PARSE, SYNC
 
 
 cdef int ENDS_UNASKED = ~(State.SEQUENCES | State.LARGE | State.MEANING)   # by DISCARD ALL, though nobody can ask
@@ -44,9 +44,38 @@ cdef int look_into(ServerLink server, Frame *frame, object note, bint ours, unsi
     return 0
 
 
+cdef dict SAYS = {PARSE: PARSE_COMPLETE, CLOSE: CLOSE_COMPLETE}
+
+
+cdef bytes next_fake(ServerLink server):
+    """What is ours to say now, in place of the server, or None."""
+    return SAYS.get(server.session.pop_fake())
+
+
+cdef int say_fakes(ServerLink server) except -1:
+    """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
+    cdef bytes said = next_fake(server)
+    while said is not None and server.lessee is None:
+        said = next_fake(server)
+    while said is not None:
+        server.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
+        said = next_fake(server)
+    return 0
+
+
+cdef int say_fakes_now(ServerLink server) except -1:
+    """The same from the client's side: nothing is owed before them."""
+    cdef bytes said = None if server.left else next_fake(server)
+    while said is not None:
+        server.lessee.write(said)
+        said = next_fake(server)
+    return 0
+
+
 cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **run) except -1:
     cdef double now = server.engine.now
     server.units_done += 1
+    server.unit_at, server.begun = frame.data + frame.have, False
     failpoint(b"before_rfq_relay")
     if ours:
         return on_restored(server, frame, run) if server.restored is not None else 0
@@ -85,9 +114,11 @@ cdef int on_restored(ServerLink server, Frame *frame, unsigned char **run) excep
 cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsigned char **run) except -1:
     cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
     cdef long long finished
+    cdef bint last = server.session.tainted or b"\0VFATAL\0" in said or b"\0VPANIC\0" in said  # V is never translated
+    if server.lessee is not None and server.lessee.asks_again(server, said):
+        return let_ask_again(server, last, run)
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
-    cdef bint last = server.session.tainted or b"\0VFATAL\0" in said or b"\0VPANIC\0" in said  # V is never translated
     cdef bint its_own_fault = b"\0C08P01\0" in said  # the client has broken the protocol: this is its end, as it is there
     if last and not its_own_fault and server.lessee is not None and server.lessee.outlives():
         server.last_words = parse_fields(said)  # told as an ERROR: for the client it is not the end
@@ -117,12 +148,26 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
     return 0
 
 
+cdef int let_ask_again(ServerLink server, bint last, unsigned char **run) except -1:
+    """What came before is its lessee's. What is asked behind it here is repeated too, so nobody may answer that."""
+    if run[0] < server.unit_at:
+        server.give_run(server.unit_at, run)
+    server.lessee.flush()
+    if last or server.session.units > 1:
+        server._break_off("its lessee asks elsewhere")
+        return -2
+    take_back(server, server.lessee)
+    server.lessee.ask_again(server)
+    return 0 if server.fd >= 0 else -2
+
+
 cdef int on_notice(ServerLink server, Frame *frame) except -1:
     """A server that is stopped at once, or whose sibling has crashed, says so in a WARNING (postgres.c, quickdie)."""
     cdef bytes said = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.have - HEADER_BYTES)
     if b"\0C57P0" in said:
         server.last_words = parse_fields(said)
         server.words_unit = server.units_done
+        return server.lessee is not None and server.lessee.asks_again(server, said)  # then it is nothing to the client
     return 0
 
 

@@ -22,6 +22,7 @@ from trunkline.protocol.statement import intern
 from trunkline.routing.session.session_effects import State
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.answers cimport say_fakes_now
 from trunkline.pool.doubts cimport bind_statement, prepare_doubtful, run_doubtful
 from trunkline.pool.large cimport REMEMBERED_BYTES, assemble_unnamed, is_partial, parse_partial, parse_too_large
 from trunkline.pool.names cimport NAME_BYTES, Name, as_said, names_statement, of_statement, read_name, to_bytes
@@ -136,7 +137,7 @@ cdef int parse_known(ServerLink server, Frame *frame, Py_ssize_t start, bytes na
     server.prepared.move_to_end(statement)
     if server.session.count == 0 and server.session.status != c'E':
         server.session.expect(PARSE, FAKE, (name, None, statement, "known"))
-        return server.say_fakes_now()
+        return say_fakes_now(server)
     server.names_change = server.unnamed_change = current_unit(server)
     # not known whether PostgreSQL would take a Parse now (a transaction may have failed): have it say so itself
     server.session.expect(PARSE, FORWARD, (name, None, statement, "known"))
@@ -185,7 +186,7 @@ cdef int close(Lessee client, Frame *frame) except -1:
         if server.session.count:
             server.names_change = current_unit(server)
         server.session.expect(CLOSE, FAKE, (to_bytes(name), statement))
-        return server.say_fakes_now()
+        return say_fakes_now(server)
     return extended(client, frame, CLOSE, None)
 
 

@@ -38,6 +38,8 @@ cdef class Lessee(Link):
     cpdef refused(self, error)
     cpdef wrote_up_to(self, position)
     cpdef bint outlives(self)
+    cpdef bint asks_again(self, ServerLink server, bytes said)
+    cpdef ask_again(self, ServerLink server)
     cpdef server_lost(self, ServerLink server, error, bint goes_on)
 
 cdef class Owner:
@@ -50,6 +52,7 @@ cdef class Owner:
     cdef readonly bint exact              # what a session holds follows its client, or keeps it at its server
     cdef public unsigned long long xact_count, query_count, bytes_received, bytes_sent
     cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
+    cdef public unsigned long long repeated   # requests that were asked again elsewhere
     cdef public double xact_time, query_time, wait_time
     cdef bint schema_prepared             # DDL has run in a transaction that was prepared: whatever is committed may be it
     cdef int on_free(self, ServerLink server) except -1
@@ -73,6 +76,8 @@ cdef class ServerLink(Link):
     cdef public int doubt                 # what may have been left in this session (State) by its lessee
     cdef list restored                    # (unit, names) of our queries that set back what units before them reset, or None
     cdef bint batch_cut                   # by a simple query: until Sync, its implicit transaction stays open
+    cdef unsigned char *unit_at           # where the answer under way begins in the chunk that is being consumed
+    cdef readonly bint begun              # the lessee has been given some of it
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef readonly dict last_words         # the fields of what it said before it closed, or None
@@ -102,12 +107,9 @@ cdef class ServerLink(Link):
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1
     cdef int _after_chunk(self, bint boundary) except -1
     cdef int _let_go_on(self, Lessee lessee) except -1
-    cdef bytes _next_fake(self)
-    cdef int _say_fakes(self) except -1
     cdef int _after_frame(self, unsigned char *end, unsigned char **run) except -1
     cdef int _break_off(self, str reason) except -1
     cdef int give_run(self, unsigned char *end, unsigned char **run) except -1
-    cdef int say_fakes_now(self) except -1
 
     cdef inline bint matches(self, object params) noexcept:
         return self.params is params or params is None or not self.owner.tracks

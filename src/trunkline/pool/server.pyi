@@ -31,6 +31,8 @@ class Lessee(Link):
     def refused(self, error: TrunklineError) -> None: ...
     def wrote_up_to(self, position: int | None) -> None: ...
     def outlives(self) -> bool: ...
+    def asks_again(self, server: ServerLink, said: bytes) -> bool: ...
+    def ask_again(self, server: ServerLink) -> None: ...
     def server_lost(self, server: ServerLink | None, error: TrunklineError | None, goes_on: bool) -> None: ...
 
 class Owner:
@@ -48,6 +50,7 @@ class Owner:
     bind_count: int
     assignment_count: int
     login_count: int
+    repeated: int
     xact_time: float
     query_time: float
     wait_time: float
@@ -65,6 +68,7 @@ class ServerLink(Link):
     prepared: OrderedDict[Statement, None]
     unnamed: bytes | None
     setup: Callable[[dict[str, str] | None], None] | None
+    begun: bool
     said_fatal: bool
     last_words: dict[str, str] | None
     words_unit: int

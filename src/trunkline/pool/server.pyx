@@ -14,20 +14,20 @@ Rules:
 import logging
 from collections import OrderedDict
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memcpy, memset
 
 from trunkline.errors import CommitOutcomeUnknown, InternalError
 from trunkline.failpoints cimport failpoint
 from trunkline.net.link cimport Link
-from trunkline.protocol.messages import CLOSE_COMPLETE, PARSE_COMPLETE, parameter_status, query
+from trunkline.protocol.messages import parameter_status, query
 from trunkline.protocol.params import Params
-from trunkline.pool.answers cimport look_into
+from trunkline.pool.answers cimport look_into, say_fakes
 from trunkline.protocol.scanner cimport (
     CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_NONE, WATCH_WHOLE, Cut, Frame, cut, read_u32,
 )
 from trunkline.protocol.server_session cimport (
-    BROKEN, CLOSE, COPY_NONE, FAKE, KEEP, PARSE, QUERY, SWALLOW, ServerSession, Verdict,
+    BROKEN, COPY_NONE, FAKE, KEEP, QUERY, SWALLOW, ServerSession, Verdict,
 )
 from trunkline.routing.text.lexer cimport Vocabulary
 
@@ -56,8 +56,6 @@ WATCH_ANSWER[c'D'] = WATCH_WHOLE
 
 cdef Vocabulary PLAIN_WORDS = Vocabulary()
 
-cdef dict SAYS = {PARSE: PARSE_COMPLETE, CLOSE: CLOSE_COMPLETE}
-
 cdef enum:
     OWED_LIMIT = 65536      # requests in flight for one client before it is no longer read
     SHORT_BYTES = 30000
@@ -80,6 +78,13 @@ cdef class Lessee(Link):
     cpdef bint outlives(self):
         """Whether it goes on when its server is lost."""
         return False
+
+    cpdef bint asks_again(self, ServerLink server, bytes said):
+        """Whether it asks elsewhere, for the server has said this, or nothing (b""), and none of the answer yet."""
+        return False
+
+    cpdef ask_again(self, ServerLink server):
+        """The server has said so: it is not the lessee's any more."""
 
     cpdef server_lost(self, ServerLink server, error, bint goes_on):
         """The server that was leased is gone: for a reason of ours (`error`) or by itself; `outlives` was asked before.
@@ -129,6 +134,7 @@ cdef class ServerLink(Link):
         self.address = address
         self.prepared = OrderedDict()
         self.names_change = self.unnamed_change = -1
+        self.cancel_unit = <unsigned long long>-1
         self.params = Params.of({}, {})
         self.opened_at = self.idle_since = self.connected_at
 
@@ -207,6 +213,7 @@ cdef class ServerLink(Link):
         cdef Cut verdict
         cdef Py_ssize_t at = min(self.left, n)
         cdef unsigned char *run = data     # beginning of the bytes that go to the lessee
+        self.unit_at = data
         if self.left:
             if self.dropping or self.lessee is None:
                 run = data + at
@@ -228,7 +235,7 @@ cdef class ServerLink(Link):
         if self.lessee is not None:
             self.owner.bytes_sent += at
             if run < data + at:
-                self.lessee.gather(run, data + at - run)
+                self.give_run(data + at, &run)
             self.lessee.flush()
         if self.said_fatal:
             self._break_off("the server has ended the session")  # not at its end of the connection: nobody may use it
@@ -307,8 +314,9 @@ cdef class ServerLink(Link):
 
     cdef int give_run(self, unsigned char *end, unsigned char **run) except -1:
         """The lessee gets what is its own up to here."""
-        if self.lessee is not None:
+        if self.lessee is not None and run[0] < end:
             self.lessee.gather(run[0], end - run[0])
+            self.begun |= end > self.unit_at
         run[0] = end
         return 0
 
@@ -318,29 +326,8 @@ cdef class ServerLink(Link):
             return 0
         if self.session.ring[self.session.head].action == FAKE:
             self.give_run(end, run)
-            self._say_fakes()
-        return 0
-
-    cdef bytes _next_fake(self):
-        """What is ours to say now, in place of the server, or None."""
-        return SAYS.get(self.session.pop_fake())
-
-    cdef int _say_fakes(self) except -1:
-        """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
-        cdef bytes said = self._next_fake()
-        while said is not None and self.lessee is None:
-            said = self._next_fake()
-        while said is not None:
-            self.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
-            said = self._next_fake()
-        return 0
-
-    cdef int say_fakes_now(self) except -1:
-        """The same from the client's side: nothing is owed before them."""
-        cdef bytes said = None if self.left else self._next_fake()
-        while said is not None:
-            self.lessee.write(said)
-            said = self._next_fake()
+            self.begun = True
+            say_fakes(self)
         return 0
 
     # --- the end ------------------------------------------------------------------------------------------------

@@ -84,8 +84,8 @@ class Cancels:
             pool.refuse(link, QueryCanceled("canceling statement due to user request"))
         elif server is not None and server.setup is not None and link.kept is not None:
             link.cancel_wanted = True  # its server is being made ready: what it asked for has not been sent yet
-        elif link.route is not None and (link.route.awaited is not None or link.route.waited) and link.kept is not None:
-            link.cancel_wanted = link.blocked  # a long text is being planned, or a replica waited for
+        elif link.route is not None and link.route.waits and link.kept is not None:
+            link.cancel_wanted = link.blocked  # nothing has been sent, and it is sent before it is stopped
         else:
             return self.stop_running(link)
         return None

@@ -18,6 +18,7 @@ from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHO
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
 from trunkline.proxy.blocks cimport give_up_block
 from trunkline.proxy.reads cimport leave_replica, note_position
+from trunkline.proxy.repeats cimport ask_elsewhere, may_ask_again, repeat_lost, unit_passed
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
 STATES = ("ready", "copying", "refused", "lost")
@@ -202,6 +203,8 @@ cdef class ClientLink(Lessee):
 
     def _drop_first_kept(self):
         """The refused Query itself, which may not all have arrived."""
+        if self.route is not None:
+            unit_passed(self.route)
         cdef Py_ssize_t size = 1 + <Py_ssize_t>int.from_bytes(self.kept[1:5], "big")
         cdef Py_ssize_t here = min(size, len(self.kept))
         self.left = size - here
@@ -211,6 +214,16 @@ cdef class ClientLink(Lessee):
     cpdef bint outlives(self):
         """Not if its session has something that only this server knew."""
         return not (self.sticky or self.eof or self.closing or self.server.doubt)
+
+    cpdef bint asks_again(self, ServerLink server, bytes said):
+        return self.route is not None and may_ask_again(self, self.route, server, said)
+
+    cpdef ask_again(self, ServerLink server):
+        ask_elsewhere(self, self.route, server)
+
+    def repeats(self, ServerLink server):
+        """What it is owed by a server that is lost is asked elsewhere; False if that has to be told."""
+        return self.route is not None and repeat_lost(self, self.route, server)
 
     cpdef server_lost(self, ServerLink server, error, bint goes_on):
         self.session.on_server_lost(self, server, error, goes_on)

@@ -211,6 +211,8 @@ class Clients:
             told = server is not None and (server.said_fatal or server.torn)
             self.end(link, None if told else error or final_loss(lost_of(link, server) if server else None))
             return
+        if link.repeats(server):
+            return
         lost = lost_of(link, server)
         if lost.in_setup and not server.units_done:  # it dies of our own question: asking the next one is no way out
             assert link.pool is not None

@@ -14,6 +14,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport ClientLink
 from trunkline.proxy.routed cimport GO, Route, choose, decide, fail, move_to
+from trunkline.proxy.repeats cimport keep
 from trunkline.proxy.steps cimport WAIT
 
 KEPT = "this client keeps its server, which is a replica"
@@ -30,11 +31,14 @@ cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char
             bodies = {}
         if ahead.type in b"QPB":
             decision = decide(client, own, &ahead, bodies)
-            if not own.router.readable or decision < ANYWHERE or (found >= 0 and 0 <= decision != found):
+            if own.barred and own.router.known is not None:
+                own.router.known.readable = False  # whichever of them it was
+            elif not own.router.readable or decision < ANYWHERE or (found >= 0 and 0 <= decision != found):
                 return NOT_A_READ
             found = max(found, decision)
             if ahead.type == c'Q':
-                return found
+                own.read_end, own.bodies = ahead.data + ahead.size, None
+                return found if not own.barred else NOT_A_READ
             binds |= ahead.type == c'B'
         ahead.data += ahead.size
         if end - ahead.data < HEADER_BYTES:
@@ -44,7 +48,8 @@ cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char
         ahead.have = min(ahead.size, end - ahead.data)
         if ahead.size < HEADER_BYTES or ahead.type == c'Q':
             return NOT_A_READ
-    return found if binds and ahead.type == c'S' else NOT_A_READ
+    own.read_end, own.bodies = ahead.data + ahead.size, bodies
+    return found if binds and ahead.type == c'S' and ahead.have == ahead.size and not own.barred else NOT_A_READ
 
 
 cdef bint go_to_replica(ClientLink client, Route own) except -1:
@@ -123,6 +128,7 @@ cdef int stay_at_replica(ClientLink client, Route own, Frame *frame, const unsig
     found = read_at(client, own, frame, end)
     if found == ANYWHERE or found == own.shard:
         own.known, own.outcome, own.frame_readable = own.router.known, own.router.outcome, True
+        keep(client, own, frame.data)
         return GO
     if session.count:
         return client._await_answers()

@@ -30,6 +30,18 @@ cdef class Route:
     cdef bint frame_readable       # a replica may answer the frame that is being routed
     cdef Leases shunned            # the replica that could not be had for the request, or None
     cdef readonly bint waited               # for a replica that has replayed what it wrote
+    cdef const unsigned char *read_end      # where the request ends that was found to be a read last
+    cdef dict bodies               # of the statements that it defines, by name, or None
+    cdef list asked                # the requests in flight at a replica, one for each ReadyForQuery (repeats.pyx)
+    cdef Py_ssize_t asked_bytes
+    cdef long long asked_unit      # of the first of them, as the server counts; -1: they cannot be repeated
+    cdef int answered              # messages at its beginning that were answered at once
+    cdef list names_before         # (unit, name, what it meant before) of the names that they give, or None
+    cdef bytes said                # what the server has said by which they are repeated; None: nothing, it is gone
+    cdef int spent                 # requests to come that have been asked before
+    cdef bint barred               # the first of them is one that a standby does not answer
+    cdef bint repeating            # they are about to be consumed
+    cdef bint is_serializable_by_default    # as a replica has said
     cdef dict positions            # by shard: the position behind its last write (-1: not known), or None
     cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
     cdef readonly object awaited   # what is being planned for it now: an Apart, or None
@@ -39,5 +51,6 @@ cdef int move_to(ClientLink client, Leases pool) except -1
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99
 cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1
+cdef int end_batch(Route own) except -1
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

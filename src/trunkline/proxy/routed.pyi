@@ -11,7 +11,7 @@ class Route:
     pools: Sequence[Leases]
     shard: int
     awaited: Apart | AskedKey | None
-    waited: bool
+    waits: bool
     def __init__(
         self, router: Router, find_pools: Callable[[], Sequence[Leases]], readers: Readers | None = ...
     ) -> None: ...

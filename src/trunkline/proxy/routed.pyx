@@ -33,6 +33,7 @@ from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSessi
 from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
+from trunkline.proxy.repeats cimport keep, unit_passed
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
@@ -52,6 +53,13 @@ cdef class Route:
         self.router = router
         self.find_pools = find_pools
         self.readers = readers
+        self.asked = []
+        self.asked_unit = -1
+
+    @property
+    def waits(self):
+        """Its client is kept waiting by us, and not in a line for a server."""
+        return self.awaited is not None or self.waited or self.repeating
 
 
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1:
@@ -84,7 +92,7 @@ cdef int read_params(ClientLink client, Route own) except -1:
     own.params = client.params
     own.context, own.hint = own.router.session_of(client.params, client.pool.user)
     isolation = client.params.extra.get(b"default_transaction_isolation")
-    own.serializable = isolation is not None and isolation.lower() == b"serializable"
+    own.serializable = own.is_serializable_by_default if isolation is None else isolation.lower() == b"serializable"
     return 0
 
 
@@ -121,6 +129,8 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return WAIT
     if own.held is not None:
         return begin_block(client, own)
+    if own.on_replica:
+        keep(client, own, frame.data)
     return go(client, own, frame, decision)
 
 
@@ -160,15 +170,30 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
     """Behind a step, whose answer it returns: a statement that runs counts, and the first of a unit has its time."""
     cdef Route own = client.route
+    if own.on_replica and taken == DONE and not client.server.session.count:
+        own.answered += 1  # in its place, by us
     if taken != DONE or frame.type not in b"QBF":
         return taken
+    if own.spent and frame.type == c'Q':
+        unit_passed(own)
     if own.known is not None:
         own.router.count(own.known, own.outcome, own.shard)
         if client.server is not None and client.server.timed is None:
             client.server.timed = own.known
-    if own.readers is not None and not own.frame_readable and client.server is not None:
+    if own.readers is not None and not own.frame_readable and client.server is not None and may_write(own):
         note_write(client, own)
     return taken
+
+
+cdef bint may_write(Route own):
+    """A statement that is the primary's only because replicas have refused it does not."""
+    return own.known is None or bool(own.known.ready.plan.primary)
+
+
+cdef int end_batch(Route own) except -1:
+    """Its Sync is here."""
+    own.planned = None
+    return unit_passed(own) if own.spent else 0
 
 
 cdef int collect(ClientLink client, Frame *frame, const unsigned char *end, Py_ssize_t needed) except? -99:

@@ -29,7 +29,7 @@ from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWAR
 from trunkline.routing.text.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
 from trunkline.proxy.blocks cimport ready_without_server
-from trunkline.proxy.routed cimport GO, INSTEAD, Route, note_sent, route
+from trunkline.proxy.routed cimport GO, INSTEAD, Route, end_batch, note_sent, route
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -64,8 +64,6 @@ cdef enum:
     N_STATES = 4
     RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
 
-cdef int ANY_STATE = PROBED
-
 ctypedef int (*Step)(ClientLink client, Frame *frame) except -1
 
 cdef Step FUNCTIONS[32]   # room for every name below; 0 is none
@@ -91,7 +89,7 @@ cdef int step_query(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_function(ClientLink client, Frame *frame) except -1:
-    client.server.doubt |= ANY_STATE if client.server.owner.exact else 0
+    client.server.doubt |= PROBED if client.server.owner.exact else 0
     enter(client, FUNCTION, None, WRITES)
     return client._pass(frame)
 
@@ -173,7 +171,7 @@ cdef int sight_of_bound(ClientLink client, Frame *frame) except -1:
 
 cdef int step_sync(ClientLink client, Frame *frame) except -1:
     if client.route is not None:
-        (<Route>client.route).planned = None
+        end_batch(client.route)
     if client.server is None and frame.size == HEADER_BYTES:
         client.write(IDLE_READY if client.route is None else ready_without_server(client.route))  # nothing is open
         return DONE
@@ -265,6 +263,8 @@ cdef int step_sync_in_copy(ClientLink client, Frame *frame) except -1:
 
 
 cdef int step_end_refusal(ClientLink client, Frame *frame) except -1:
+    if client.route is not None:
+        end_batch(client.route)
     client.state = READY if client.lost is None else LOST
     client.write(IDLE_READY if client.lost is None else ready_for_query(client.lost.status))
     return DONE
