@@ -335,6 +335,34 @@ class NoPrimary(TrunklineError):
     hint = "SHOW REPLICAS in the console says what has been found."
 
 
+class SwitchRefused(TrunklineError):
+    """SWITCH DATABASE has given up, and everything is as it was; the target or the moment is not right for it."""
+
+    code = "TL0510"
+    sqlstate = "55000"
+
+
+class SwitchTooLong(TrunklineError):
+    """SWITCH DATABASE has given up, and everything is as it was: what it waited for did not happen in time."""
+
+    code = "TL0511"
+    sqlstate = "57014"
+
+
+class SwitchUnderWay(TrunklineError):
+    """One SWITCH of a database at a time."""
+
+    code = "TL0512"
+    sqlstate = "55006"
+
+
+class SwitchOutcomeUnknown(TrunklineError):
+    """The target was told to be the primary, and has not said that it is."""
+
+    code = "TL0513"
+    sqlstate = "58000"
+
+
 class AdminNotAllowed(TrunklineError):
     code = "TL0600"
     sqlstate = "42501"

@@ -19,6 +19,7 @@ from typing import TypeAlias
 from trunkline.admin.columns import Columns
 from trunkline.admin.grammar import Statement
 from trunkline.admin.result import Row
+from trunkline.config.diagnostics import redact
 from trunkline.errors import AdminNotAllowed, AdminSyntaxError
 from trunkline.proxy.identity import Identity
 from trunkline.proxy.instance import Instance
@@ -71,7 +72,7 @@ def register(command: Command) -> None:
 
 
 RowsOf: TypeAlias = Callable[[Instance], Iterable[Row]]
-Act: TypeAlias = Callable[[Request], Awaitable[Callable[[], None] | None]]
+Act: TypeAlias = Callable[[Request], Awaitable[Answer | Callable[[], None] | None]]
 
 
 def show(name: str, columns: Columns) -> Callable[[RowsOf], RowsOf]:
@@ -92,9 +93,10 @@ def action(name: str, *, argument: str = "") -> Callable[[Act], Act]:
 
     def add(act: Act) -> Act:
         async def run(request: Request) -> Answer:
-            return Answer(afterwards=await act(request))
+            done = await act(request)
+            return done if isinstance(done, Answer) else Answer(afterwards=done)
 
-        register(Command((name,), run, name, argument=argument, admin=True))
+        register(Command(tuple(name.split()), run, name, argument=argument, admin=True))
         return act
 
     return add
@@ -106,11 +108,11 @@ def find(statement: Statement) -> tuple[Command, tuple[str, ...]]:
         command = COMMANDS.get(statement.keywords(count))
         if command is not None and _fits(command, len(statement.words) - count):
             return command, statement.words[count:]
-    raise AdminSyntaxError(f"invalid command '{statement.text[:_SHOWN]}', use SHOW HELP;")
+    raise AdminSyntaxError(f"invalid command '{redact(statement.text)[:_SHOWN]}', use SHOW HELP;")
 
 
 def _fits(command: Command, given: int) -> bool:
-    return command.argument is None or given <= (1 if command.argument else 0)
+    return command.argument is None or given <= len(command.argument.split())
 
 
 def check_rights(command: Command, request: Request) -> None:

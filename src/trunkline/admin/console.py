@@ -29,6 +29,7 @@ from trunkline.admin import (  # noqa: F401
     show_routes,
     show_shards,
     show_stats,
+    switch,
 )
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import Answer, Request, run

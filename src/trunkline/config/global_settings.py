@@ -104,6 +104,12 @@ class Settings:
     failover_wait: float = setting(
         30.0, SECONDS, "How long statements wait for a primary, in a database with replicas; 0 is no limit."
     )
+    switch_timeout: float = setting(
+        30.0,
+        SECONDS,
+        "How long SWITCH DATABASE waits for transactions to end and its target to have everything.",
+        low=1,
+    )
     max_prepared_statements: int = setting(
         200, INT, "Prepared statements kept on each server in transaction mode; 0 passes them through."
     )

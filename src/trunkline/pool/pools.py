@@ -40,8 +40,9 @@ class Pools:
         self.tasks = Tasks()
         self.listeners = Listeners(self)
         self.control: Place[ServerLink] = Place("control")  # connections of our own, apart from all pools
-        self.paused: set[str] = set()
         self.watches: Mapping[str, ReplicaWatch] = {}  # by the names of the databases, or shards, that have replicas
+        self.paused: set[str] = set()  # by operators; "" is all
+        self.switching: set[str] = set()  # databases and shards that are on their way to another server
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
         self.schema_changed: Callable[[str], None] = lambda database: None  # DDL has run there
@@ -72,7 +73,7 @@ class Pools:
         found = self._pools.get(key)
         if found is None:
             found = self._pools[key] = Pool(self, *key)
-            if not self.paused.isdisjoint((database, found.family, "")):
+            if self.holds(found):
                 found.pause()
             self._tell_where(found)
         return found
@@ -109,6 +110,15 @@ class Pools:
         if name not in self._code:
             self._code[name] = CodeWatch(lambda: iter(self.of_database(name)))
         return self._code[name]
+
+    def holds(self, pool: Pool) -> bool:
+        """Whether a pool is to give out no servers now: it was paused, or its database is being switched."""
+        return self.name_of(pool) in self.switching or not self.paused.isdisjoint((pool.database, pool.family, ""))
+
+    def name_of(self, pool: Pool) -> str:
+        """What the settings call its database: a pattern, where they have no name for it."""
+        settings = self.config.database(pool.database)
+        return settings.name if settings is not None else pool.database
 
     def of_database(self, name: str) -> list[Pool]:
         """Its pools, those of its shards among them."""
@@ -217,7 +227,6 @@ class Pools:
     def reconfigure(self, config: Config) -> None:
         """A reload: take over what changed; servers of what is no longer the same close when they are free."""
         old, self.config = self.config, config
-        self.forget_proofs()
         for pool in self:
             settings = config.database(pool.database)
             if settings is None:

@@ -35,6 +35,7 @@ from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.listener import Listener
 from trunkline.proxy.login import Door, log_in
 from trunkline.proxy.replication import Replication
+from trunkline.proxy.switching import Switches
 
 log = logging.getLogger("trunkline")
 
@@ -67,6 +68,7 @@ class Instance:
         self.routers = Routers(self.pools, self.replicas)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
+        self.switches = Switches(self)
         self.listener: Listener | None = None
         self._seed = secrets.token_bytes(32)
         self.opener.use(config.settings, server_tls(config.settings))
@@ -182,12 +184,18 @@ class Instance:
         except ConfigError as error:
             log.error("reload refused, the old settings stay: %s", error.message)
             raise
+        config = self.switches.reloaded(config)
         changes = diff(self.config, config)
         for change in changes:
             log.info("reload: %s", change)
+        self.pools.forget_proofs()
         self._use(config, tls, to_servers)
         log.info("reloaded %s: %d changes", config.source, len(changes))
         return changes
+
+    def readdress(self, config: Config) -> None:
+        """Use a configuration that says of some databases only that they are elsewhere."""
+        self._use(config, self.door.tls, self.opener.tls)
 
     def _use(self, config: Config, tls: Any, to_servers: Any) -> None:
         self.config = self.door.config = self.clients.config = config
@@ -230,7 +238,8 @@ class Instance:
         else:
             self.pools.paused.clear()
         for pool in self._pools_of(database):
-            pool.resume()
+            if not self.pools.holds(pool):
+                pool.resume()
 
 
 def login_seed(config: Config, seed: bytes) -> LoginSeed:

@@ -11,7 +11,7 @@ from trunkline.errors import AdminNotAllowed, AdminSyntaxError
 from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Instance
 
-CHANGING = {"RELOAD", "PAUSE", "RESUME", "SHUTDOWN"}
+CHANGING = {"RELOAD", "PAUSE", "RESUME", "SHUTDOWN", "SWITCH"}
 
 
 def found(sql: str) -> tuple[str, tuple[str, ...]]:

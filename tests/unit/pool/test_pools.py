@@ -65,12 +65,14 @@ async def test_the_password_of_a_forced_user_is_never_anothers() -> None:
         assert credentials.password == "p"
 
 
-async def test_what_a_client_proved_is_used_until_a_reload() -> None:
+async def test_what_a_client_proved_is_used_until_it_is_forgotten() -> None:
     async with relay() as made:
         made.pools.prove("u", b"mine", None)
         address = made.pools.address_of(made.pool, 0)
         assert made.pools.target_of(made.pool, address).credentials.password == b"mine"
         made.pools.reconfigure(made.pools.config)
+        assert made.pools.target_of(made.pool, address).credentials.password == b"mine"
+        made.pools.forget_proofs()
         assert made.pools.target_of(made.pool, address).credentials.password is None
 
 

@@ -53,6 +53,16 @@ async def test_a_reload_takes_everything_over_and_says_what_changed() -> None:
             assert holder.config is made.configuration
 
 
+async def test_what_clients_have_proved_is_forgotten_with_a_reload_and_not_with_a_switch() -> None:
+    async with door() as made:
+        pools = made.instance.pools
+        pools.prove("alice", None, (b"c", b"s"))
+        made.instance.readdress(made.instance.config)
+        assert pools.credentials_of("alice").scram_keys == (b"c", b"s")
+        made.instance.reload()
+        assert pools.credentials_of("alice").scram_keys is None
+
+
 async def test_a_reload_that_fails_changes_nothing() -> None:
     async with door() as made:
         before = made.instance.config
