@@ -1,4 +1,4 @@
-"""SHOW REPLICAS: the servers of databases that have replicas, what each has been found to be, and how far behind."""
+"""SHOW REPLICAS: the servers of databases that have replicas, what each has been found to be, and what it does."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from trunkline.admin import columns
 from trunkline.admin.commands import show
 from trunkline.admin.result import Row
+from trunkline.pool.read_counts import listed, reads_at
 from trunkline.pool.replica_watch import ReplicaWatch
 from trunkline.pool.topology import Member, State
 from trunkline.pool.topology_query import shown
@@ -26,6 +27,7 @@ def show_replicas(instance: Instance) -> Iterator[Row]:
 def _row(watch: ReplicaWatch, member: Member, now: float) -> Row:
     address, last = watch.addresses[member.name], member.last
     lag = watch.lag(member.name)
+    as_listed, reads = listed(watch, member.name), reads_at(watch, member.name)
     waits = member.state is State.UNSEEN and watch.target(address, 0) is None
     return (
         watch.database,
@@ -40,4 +42,10 @@ def _row(watch: ReplicaWatch, member: Member, now: float) -> Row:
         lag.size_bytes if lag is not None else None,
         round((now - last.at) * 1000) if last is not None else None,
         NOBODY if waits else member.why,
+        watch.pools.breakers.of(member.name).state,
+        watch.pools.breakers.failures(member.name),
+        as_listed.weight,
+        as_listed.zone,
+        reads.in_flight,
+        reads.answered,
     )

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trunkline.metrics import readings as read
-from trunkline.metrics.readings import POOL, Read, Reading, Source
+from trunkline.metrics.readings import POOL, SERVER, Read, Reading, Source
+from trunkline.pool.read_counts import reads_at
+from trunkline.pool.topology import State
 
 _UNITS = ("seconds", "bytes")
 
@@ -159,6 +161,41 @@ FAMILIES = (
         _DATABASE,
     ),
     _gauge("database_paused", "1 while a database is paused.", read.by_database(read.is_paused), _DATABASE),
+    # --- databases with replicas
+    _gauge(
+        "replica_up",
+        "1 for a server of SHOW REPLICAS that is believed to be what it says that it is.",
+        read.by_server(lambda watch, member: member.state is State.UP),
+        SERVER,
+    ),
+    _gauge(
+        "replica_is_primary",
+        "1 for the server that is believed to be the primary.",
+        read.by_server(lambda watch, member: member is watch.topology.primary),
+        SERVER,
+    ),
+    _gauge(
+        "replica_lag_seconds",
+        "How long a replica was behind the primary at its last check.",
+        read.by_server(read.lag_seconds),
+        SERVER,
+    ),
+    _gauge("replica_lag_bytes", "And by how much.", read.by_server(read.lag_bytes), SERVER),
+    _gauge(
+        "replica_breaker_state",
+        "A server's circuit breaker: 0 is closed, 1 half-open, 2 open.",
+        read.by_server(read.breaker_state),
+        SERVER,
+    ),
+    _counter(
+        "replica_reads",
+        "Queries that a server has answered as a replica, of all users.",
+        read.by_server(lambda watch, member: reads_at(watch, member.name).answered),
+        SERVER,
+    ),
+    _counter(
+        "failovers", "Times that another server than before was the primary.", read.failovers, ("database", "shard")
+    ),
     # --- databases with shards
     _counter(
         "routed_statements",

@@ -16,8 +16,12 @@ from trunkline import __version__
 from trunkline.config.settings import WILDCARD, PoolSettings
 from trunkline.execution.router import Router
 from trunkline.metrics.loop_lag import LoopLag
+from trunkline.pool.breaker import State
 from trunkline.pool.pool import Pool
+from trunkline.pool.replica_watch import ReplicaWatch
 from trunkline.pool.session_state import REASONS
+from trunkline.pool.topology import Member, Role
+from trunkline.pool.topology_lag import Lag
 from trunkline.proxy.instance import Instance
 
 MAX_POOLS = 1000
@@ -47,6 +51,7 @@ Read: TypeAlias = Callable[[Source], Iterable[Reading]]
 Of: TypeAlias = Callable[[Pool], float]
 
 POOL = ("database", "shard", "user")
+SERVER = ("database", "shard", "host", "port")
 
 
 def labels_of(pool: Pool) -> tuple[str, str, str]:
@@ -99,6 +104,19 @@ def by_router(value: Callable[[Router], float]) -> Read:
     return lambda source: [((router.database,), value(router)) for router in source.instance.routers]
 
 
+def by_server(value: Callable[[ReplicaWatch, Member], float | None]) -> Read:
+    """One number for each server of SHOW REPLICAS of which there is one to tell."""
+
+    def read(source: Source) -> Iterator[Reading]:
+        for watch in source.instance.replicas:
+            for name, member in watch.topology.members.items():
+                number, at = value(watch, member), watch.addresses[name]
+                if number is not None:
+                    yield (watch.database, watch.shard, at.host, str(at.port)), number
+
+    return read
+
+
 # --- what is not one attribute --------------------------------------------------------------------------------------
 
 CLIENT_STATES: Mapping[str, Of] = {
@@ -124,6 +142,32 @@ def pins(source: Source) -> Iterable[Reading]:
     for pool in source.pools:
         labels = labels_of(pool)
         yield from (((*labels, REASONS[state]), count) for state, count in pool.sessions.pin_counts.items())
+
+
+BREAKER_STATES = {State.CLOSED: 0, State.HALF_OPEN: 1, State.OPEN: 2}
+
+
+def breaker_state(watch: ReplicaWatch, member: Member) -> float:
+    return BREAKER_STATES[watch.pools.breakers.of(member.name).state]
+
+
+def lag_seconds(watch: ReplicaWatch, member: Member) -> float | None:
+    lag = _lag(watch, member)
+    return lag.time_s if lag is not None else None
+
+
+def lag_bytes(watch: ReplicaWatch, member: Member) -> float | None:
+    lag = _lag(watch, member)
+    return lag.size_bytes if lag is not None else None
+
+
+def _lag(watch: ReplicaWatch, member: Member) -> Lag | None:
+    return watch.lag(member.name) if member.role is Role.REPLICA else None
+
+
+def failovers(source: Source) -> Iterable[Reading]:
+    for watch in source.instance.replicas:
+        yield (watch.database, watch.shard), watch.failovers
 
 
 def is_paused(instance: Instance, name: str) -> float:

@@ -6,6 +6,7 @@ carries out: opening, refusing, checking, resetting, replaying parameters, closi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from trunkline.pool.upkeep import close_what_has_passed
 from trunkline.protocol.params import Params
 
 if TYPE_CHECKING:
+    from trunkline.pool.opening import Target
     from trunkline.pool.pools import Pools
 
 log = logging.getLogger("trunkline.pool")
@@ -154,12 +156,33 @@ class Pool(Following):
         try:
             target = self.pools.target_of(self, self.pools.address_of(self, self.next_host))
             where = str(target.address)
-            server = await self.pools.opener.open(self, target, self._place_new)
+            server = await self._open_at(target)
             self.check_role(server)
         except TrunklineError as error:
             self._on_open_failed(where, error)
         else:
             self._on_opened(server)
+
+    async def _open_at(self, target: Target) -> ServerLink:
+        name = str(target.address)
+        try:
+            server = await self.pools.opener.open(self, target, self._place_new)
+        except TrunklineError as error:
+            self.pools.breakers.not_opened(name, error)
+            raise
+        self.pools.breakers.opened(name)
+        return server
+
+    @property
+    def may_probe(self) -> bool:
+        """Whether one more server may be opened that nobody waits for."""
+        room = self.pools.room_for(self)
+        away = self.paused or self.closed or self.pools.now < self.vacant_until
+        return not (away or self._at_limit) and (room is None or room > 0)
+
+    def probe(self) -> asyncio.Task[None]:
+        """Open one, to see whether that can be done."""
+        return self.tasks.spawn(self._open_one(), f"probe {self.database}/{self.user}")
 
     def _place_new(self, server: ServerLink) -> None:
         self.place_server(server, self.logging_in)
@@ -211,6 +234,7 @@ class Pool(Following):
     # --- losses -----------------------------------------------------------------------------------------------
 
     def on_lost(self, server: ServerLink, reason: str) -> None:
+        self.pools.breakers.lost(server)
         self.pools.server_closed(self)
         self.open_more()
 

@@ -15,6 +15,7 @@ from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
+from trunkline.pool.breakers import Breakers
 from trunkline.pool.cancel import cancel_query
 from trunkline.pool.code_watch import CodeWatch
 from trunkline.pool.leases import Leases
@@ -43,6 +44,7 @@ class Pools:
         self.watches: Mapping[str, ReplicaWatch] = {}  # by the names of the databases, or shards, that have replicas
         self.paused: set[str] = set()  # by operators; "" is all
         self.switching: set[str] = set()  # databases and shards that are on their way to another server
+        self.breakers = Breakers(self)
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
         self.schema_changed: Callable[[str], None] = lambda database: None  # DDL has run there
@@ -75,6 +77,7 @@ class Pools:
             found = self._pools[key] = Pool(self, *key)
             if self.holds(found):
                 found.pause()
+            found.shut = self.breakers.shuts(self.reads_from(found))
             self._tell_where(found)
         return found
 
@@ -159,6 +162,11 @@ class Pools:
         """Whether this is a replica that answers for its primary."""
         settings = self.config.database(name)
         return settings is not None and settings.answers_reads
+
+    def reads_from(self, pool: Pool) -> str:
+        """The name of the one server that it is for as a part of its database; empty if it is no such pool."""
+        settings = self.config.database(pool.database)
+        return str(settings.addresses[0]) if settings is not None and settings.answers_reads else ""
 
     def forces_user(self, pool: Pool) -> bool:
         """Whether its servers are logged in to as a user that the operator chose, whoever the client is."""

@@ -173,6 +173,7 @@ class ReplicaWatch:
     def heard(self, name: str, sight: Sight) -> None:
         """A check has come to an end, well or not."""
         before = self.topology
+        self.pools.breakers.checked(name, sight)
         self._sights[name] = sight
         self._sighted.set()
         self.topology = after = judge(self._sights, self._named, before.memory)

@@ -82,6 +82,7 @@ cdef class ServerLink(Link):
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef readonly dict last_words         # the fields of what it said before it closed, or None
     cdef readonly unsigned long long words_unit   # in which unit, if it went on living
+    cdef readonly bint ended_asked        # it ended by itself while it owed an answer
     cdef readonly bint torn               # it was lost inside a frame whose beginning the lessee has
     cdef readonly bint in_setup           # it was lost while a query of our own ran
     cdef public object drain              # the Drain that takes care of it since its client has left, or None

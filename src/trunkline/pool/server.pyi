@@ -72,6 +72,7 @@ class ServerLink(Link):
     said_fatal: bool
     last_words: dict[str, str] | None
     words_unit: int
+    ended_asked: bool
     torn: bool
     in_setup: bool
     drain: Drain | None

@@ -202,8 +202,7 @@ cdef class ServerLink(Link):
     def forget_session(self):
         """DISCARD ALL has run: nothing of the last session is left."""
         self.prepared.clear()
-        self.unnamed = None
-        self.doubt = 0
+        self.unnamed, self.doubt = None, 0
         self.params = self.params.with_extra({})
 
     # --- replies ------------------------------------------------------------------------------------------------
@@ -338,6 +337,7 @@ cdef class ServerLink(Link):
         return 0
 
     cdef int on_end(self, object error) except -1:
+        self.ended_asked = self.session.count > 0
         return self._break_off(error or "server closed the connection")
 
     cdef int on_failure(self, object error) except -1:

@@ -110,6 +110,7 @@ class Instance:
                 self._on_time(pool.tick, now)
             self._on_time(self.clients.tick, now)
             self._on_time(self.pools.listeners.tick, now)
+            self._on_time(self.pools.breakers.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
                 self._on_time(self._turn_statistics, now)

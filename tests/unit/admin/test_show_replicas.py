@@ -11,6 +11,7 @@ import pytest
 from trunkline.admin import columns
 from trunkline.admin.show_replicas import NOBODY, show_replicas
 from trunkline.config.toml_file import load
+from trunkline.errors import ServerUnavailable
 from trunkline.pool.topology import Observation, Sight
 from trunkline.proxy.instance import Instance
 
@@ -18,7 +19,8 @@ CONFIG = """
 auth_type = "trust"
 [databases.app]
 primary = "postgres://h1/app"
-replicas = ["postgres://h2:5433"]
+replicas = [{ url = "postgres://h2:5433", weight = 3, zone = "eu-1" }]
+reads = "replica"
 [databases.alone]
 host = "h"
 [[databases.shop.shards]]
@@ -73,3 +75,13 @@ async def test_what_was_found_is_shown_with_its_age(watched: Instance) -> None:
     assert (replica["role"], replica["state"], replica["timeline"]) == ("replica", "unreachable", 2)
     assert (replica["lsn"], replica["lag_ms"], replica["lag_bytes"]) == ("1/80", 6000, 0x80)
     assert replica["error"] == "no answer within 3 s"
+
+
+async def test_what_reads_are_to_a_server_is_shown_of_all_users(watched: Instance) -> None:
+    for user in ("ann", "bob"):
+        watched.pools.pool("app/replica1", user).query_count += 2
+    watched.pools.pool("app", "ann").query_count += 100
+    for _ in range(watched.config.settings.breaker_failures):
+        watched.pools.breakers.not_opened("h2:5433", ServerUnavailable("cannot connect to the server"))
+    shown = [tuple(row.values())[-6:] for row in named(watched)]
+    assert shown[:2] == [("closed", 0, 1, "", 0, 0), ("open", 5, 3, "eu-1", 0, 4)]

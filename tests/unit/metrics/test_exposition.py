@@ -34,6 +34,7 @@ async def test_the_format_is_what_the_scraper_accepts(source: Source, accept: st
     assert exposition(source, accept)[0].startswith(content_type)
 
 
+@pytest.mark.usefixtures("watched")
 async def test_both_formats_say_the_same(instance: Instance, source: Source) -> None:
     instance.pools.pool("app", "ann").query_count = 0
     texts = (text_of(source), text_of(source, OPENMETRICS))

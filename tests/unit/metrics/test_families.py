@@ -10,7 +10,7 @@ from trunkline.metrics.families import FAMILIES, Family, Kind
 from trunkline.metrics.readings import Source
 from trunkline.proxy.instance import Instance
 
-LABELS = {"database", "shard", "user", "state", "outcome", "reason", "version", "python"}
+LABELS = {"database", "shard", "user", "state", "outcome", "reason", "version", "python", "host", "port"}
 
 
 def test_a_name_stands_in_the_table_once() -> None:
@@ -40,6 +40,7 @@ def test_the_unit_and_the_name_of_the_series_follow_from_the_name(name: str, uni
     assert (family.unit, family.shown_name) == (unit, shown)
 
 
+@pytest.mark.usefixtures("watched")
 async def test_every_family_reads_a_number_for_each_of_its_labels(instance: Instance, source: Source) -> None:
     instance.pools.pool("app", "ann")
     for family in FAMILIES:

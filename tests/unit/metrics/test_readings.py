@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from trunkline.errors import ServerUnavailable
 from trunkline.metrics import readings
-from trunkline.metrics.readings import Source, by_pool, is_paused, labels_of, limit_of, of_each, one, pins
+from trunkline.metrics.families import FAMILIES
+from trunkline.metrics.readings import Source, by_pool, failovers, is_paused, labels_of, limit_of, of_each, one, pins
+from trunkline.pool.replica_watch import ReplicaWatch
 from trunkline.pool.session_state import REASONS
 from trunkline.proxy.instance import Instance
 from trunkline.routing.session.session_effects import State
@@ -58,3 +61,23 @@ async def test_limits_are_those_in_force(source: Source) -> None:
 async def test_one_number_or_one_for_each_word(instance: Instance, source: Source) -> None:
     assert list(one(lambda source: 7)(source)) == [((), 7)]
     assert list(of_each(lambda source: {"a": 1, "b": 2})(source)) == [(("a",), 1), (("b",), 2)]
+
+
+async def test_servers_of_a_database_with_replicas_are_told_as_show_replicas_has_them(
+    instance: Instance, source: Source, watched: ReplicaWatch
+) -> None:
+    instance.pools.pool("split/replica1", "ann").query_count = 4
+    watched.failovers = 2
+    for _ in range(5):
+        instance.pools.breakers.not_opened("h2:5433", ServerUnavailable("gone"))
+    told = {f.name.removeprefix("trunkline_"): dict(f.read(source)) for f in FAMILIES if "port" in f.labels}
+    primary, replica = (("split", "", "h1", "5432"), ("split", "", "h2", "5433"))
+    assert told == {
+        "replica_up": {primary: 1, replica: 1},
+        "replica_is_primary": {primary: 1, replica: 0},
+        "replica_lag_seconds": {replica: 7},
+        "replica_lag_bytes": {replica: 100},
+        "replica_breaker_state": {primary: 0, replica: 2},
+        "replica_reads": {primary: 0, replica: 4},
+    }
+    assert list(failovers(source)) == [(("split", ""), 2)]
