@@ -183,10 +183,6 @@ ROWS: Mapping[str, Mapping[int, str]] = {
 }
 
 LATER = {
-    "26": "what the server says; the change of roles comes with replicas",
-    "27": "comes with replicas",
-    "28": "what the server says; routing by lag comes with replicas",
-    "29": "comes with replicas",
     "58": "a plain COMMIT; phase 2 comes with sharding",
     "auth_query": "comes with auth_query",
     "hba": "comes with HBA",

@@ -130,6 +130,23 @@ async def test_nothing_stands_in_the_way_of_its_shards(tmp_path: Path) -> None:
         assert [str(finding) for finding in await look(config, {"PGUSER": "demo"})] == []
 
 
+async def test_a_failover_loses_no_commit_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with demo(tmp_path, "--failover") as process:
+        assert await process.wait(90) == 0, process.log
+    told, found = re.findall(r"commits acknowledged: ([\d,]+), found on the new primary: ([\d,]+)", process.log)[0]
+    assert told == found != "0"
+    assert "writes go on" in process.log and "statements go on at" in process.log
+    assert "WRONG" not in process.log, process.log
+    assert postgres_processes(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_a_failover_has_servers_of_its_own(tmp_path: Path) -> None:
+    with demo(tmp_path, "--failover", "--smoke") as process:
+        assert await process.wait(30) == 2
+    assert "Traceback" not in process.log
+
+
 async def test_a_busy_port_is_a_clear_error_with_a_hint(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

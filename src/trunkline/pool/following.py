@@ -8,6 +8,8 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
+
 from trunkline.errors import NoPrimary, ServerUnavailable, TrunklineError
 from trunkline.failpoints import failpoint
 from trunkline.net.place import Place
@@ -32,6 +34,7 @@ class Following(Returns):
         self.standing: Standing | None = None  # where the primary is, in a database that has replicas
         self.stopped = False  # by the operator (PAUSE)
         self.held_since: float | None = None  # since when there has been no primary
+        self._moved = asyncio.Event()
 
     @property
     def places(self) -> tuple[Place[ServerLink], ...]:
@@ -97,6 +100,7 @@ class Following(Returns):
         if held and self.waiting:
             self.wait_for_primary()
         self._drop_deposed()
+        self._moved.set()
 
     def _look_elsewhere(self) -> None:
         """What was tried at another server, and came to nothing there, says nothing about this one."""
@@ -120,6 +124,19 @@ class Following(Returns):
             watch.hurry()
         if self.standing is not None and self.standing.disputed:
             self.pools.soon(self._refuse_disputed)
+
+    async def until_primary(self) -> None:
+        """The same, for who wants a server of its own and is not in line."""
+        try:
+            async with asyncio.timeout(self.pools.config.settings.failover_wait or None):
+                while self.standing is not None and not self.standing.at:
+                    if self.standing.disputed:
+                        raise self.no_primary()
+                    self._moved.clear()
+                    self.wait_for_primary()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise self.no_primary() from None
 
     def _refuse_disputed(self) -> None:
         for lessee in self.waiting if self.standing is not None and self.standing.disputed else ():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 async def open_own(pool: Pool, settings: Sequence[tuple[bytes, bytes]], *, spare: bool = False) -> ServerLink:
     """A logged-in server, placed among the active ones and leased to nobody yet; a spare one beyond the pool's size."""
+    await pool.until_primary()
     _make_room(pool, spare)
     pool.reserved += 1
     try:

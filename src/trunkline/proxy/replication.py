@@ -74,7 +74,7 @@ class Replication:
         self, link: ClientLink, inbox: Inbox, identity: Identity, startup: StartupMessage, accepted: bytes
     ) -> None:
         owner = Dedicated()
-        server = await self.opener.open(owner, self._target(identity, startup), lambda new: None)
+        server = await self.opener.open(owner, await self._target(identity, startup), lambda new: None)
         try:
             self._tie(link, server, owner, identity, startup, accepted)
         except BaseException:
@@ -103,8 +103,9 @@ class Replication:
         greeting = b"".join(parameter_status(n, v) for n, v in server.params.reported.items())
         link.write(accepted + greeting + backend_key_data(identity.pid, identity.key) + ready_for_query())
 
-    def _target(self, identity: Identity, startup: StartupMessage) -> Target:
+    async def _target(self, identity: Identity, startup: StartupMessage) -> Target:
         pool = self.pools.pool(identity.database, identity.user)
+        await pool.until_primary()
         target = self.pools.target_of(pool, self.pools.address_of(pool, 0))
         assert startup.replication is not None
         own = [(b"replication", startup.replication), *startup.parameters.items()]

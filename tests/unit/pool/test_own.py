@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from tests.unit.relay import relay
-from trunkline.errors import ServerRefused, TooManyConnections
+from tests.unit.relay import ADDRESS, relay
+from trunkline.errors import NoPrimary, ServerRefused, TooManyConnections
 from trunkline.pool.own import open_own
+from trunkline.pool.standing import Standing
 
 SETTINGS = ((b"ignore_system_indexes", b"on"),)
 
@@ -54,5 +57,24 @@ async def test_one_that_was_refused_is_no_longer_counted() -> None:
     async with relay() as made:
         made.opener.refusal = ServerRefused("42501", "permission denied to set parameter")
         with pytest.raises(ServerRefused):
+            await open_own(made.pool, SETTINGS)
+        assert made.pool.servers == 0
+
+
+async def test_it_is_opened_once_there_is_a_primary() -> None:
+    async with relay() as made:
+        made.pool.follow(Standing())
+        opening = asyncio.create_task(open_own(made.pool, SETTINGS))
+        await made.settle()
+        assert made.opener.calls == []
+        made.pool.follow(Standing((str(ADDRESS),)))
+        assert (await opening).opened
+
+
+@pytest.mark.parametrize("standing", [Standing(), Standing((), frozenset(), "two claim to be")])
+async def test_without_a_primary_it_is_refused_in_the_end(standing: Standing) -> None:
+    async with relay(failover_wait=0.01) as made:
+        made.pool.follow(standing)
+        with pytest.raises(NoPrimary):
             await open_own(made.pool, SETTINGS)
         assert made.pool.servers == 0
