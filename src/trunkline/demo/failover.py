@@ -117,10 +117,11 @@ class FailoverDemo:
         killed = time.monotonic()
         self._tell(f"kill -9: {_address(old)} is gone")
         await asyncio.sleep(NOTICED_S)
+        promoting = time.monotonic()
         await self._trio.promote()
         promoted = time.monotonic()
         self._tell(f"{_address(self._trio.primary)} is promoted")
-        if not await holds_within(lambda: self._load.acknowledged_since(promoted) > 0, GIVE_UP_S):
+        if not await holds_within(lambda: self._load.acknowledged_since(promoting) > 0, GIVE_UP_S):
             self._tell(f"no write in {GIVE_UP_S:g} s; the log of Trunkline:\n{self._trunkline.log[-4000:]}")
             return False
         self._tell("writes go on")
@@ -129,7 +130,7 @@ class FailoverDemo:
         await asyncio.sleep(AFTER_S)
         await self._load.stop()
         found = await self._trio.primary.sql(f"SELECT nonce FROM {TABLE}")
-        return self._report(Outage(self._load.attempts, Moments(killing, killed, promoted), found.split()))
+        return self._report(Outage(self._load.attempts, Moments(killing, killed, promoting, promoted), found.split()))
 
     def _report(self, outage: Outage) -> bool:
         self._say("\nwhat Trunkline logged:")

@@ -23,6 +23,7 @@ class Moments:
 
     killing: float
     killed: float  # every process of the primary is gone
+    promoting: float
     promoted: float  # the new primary takes writes
 
 
@@ -89,8 +90,8 @@ class Outage:
     @property
     def resumed_s(self) -> float:
         """From the promotion to the first commit that was acknowledged by the new primary."""
-        after = [one.ended for one in self.acknowledged if one.ended > self.moments.promoted]
-        return min(after, default=float("inf")) - self.moments.promoted
+        after = [one.ended for one in self.acknowledged if one.ended > self.moments.promoting]
+        return max(0.0, min(after, default=float("inf")) - self.moments.promoted)
 
     @property
     def silence_s(self) -> float:
@@ -101,13 +102,12 @@ class Outage:
     @property
     def held(self) -> list[Attempt]:
         """Writes that waited for the new primary, and were done."""
-        promoted = self.moments.promoted
-        return [one for one in self.acknowledged if one.began < promoted < one.ended]
+        return [one for one in self.acknowledged if one.began < self.moments.promoting < one.ended]
 
     @property
     def reads_meanwhile(self) -> list[Attempt]:
         """Reads that were answered while there was no primary."""
-        return [one for one in self.reads if self.moments.killed < one.ended < self.moments.promoted]
+        return [one for one in self.reads if self.moments.killed < one.ended < self.moments.promoting]
 
     def lines(self) -> list[str]:
         """For a person."""

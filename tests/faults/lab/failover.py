@@ -38,6 +38,7 @@ from trunkline.demo.trio import Trio
 DATABASE = "app"
 PGBENCH_CLIENTS, WRITERS, READERS = 16, 8, 4
 PGBENCH_S = 8
+HELD_TRANSACTIONS = "50"  # of each client of the pgbench that begins while there is no primary
 UNDER_LOAD_S = 2.0  # before each kill
 NOTICED_S = 1.0  # at the most, between a kill and the promotion
 GIVE_UP_S = 40.0  # above failover_wait
@@ -113,8 +114,8 @@ def _listed(counts: dict[str, int] | Counter[str]) -> str:
 class FailoverLab:
     """Everything that runs, and one failover after another."""
 
-    def __init__(self, trio: Trio[Postgres], proxy: Proxy, seed: int, say: Say) -> None:
-        self.trio, self.proxy, self.say = trio, proxy, say
+    def __init__(self, trio: Trio[Postgres], proxy: Proxy, seed: int, say: Say, pgbench_s: int) -> None:
+        self.trio, self.proxy, self.say, self.pgbench_s = trio, proxy, say, pgbench_s
         self.course = Course()
         self._random = random.Random(seed)
         self._load = Load(proxy.port, DATABASE, USER, PASSWORD, writers=WRITERS, readers=READERS)
@@ -140,22 +141,26 @@ class FailoverLab:
 
     async def _round(self, number: int) -> None:
         trio = self.trio
-        bench = await self._start_pgbench()
+        bench = await self._start_pgbench("-T", str(self.pgbench_s))
         await asyncio.sleep(UNDER_LOAD_S * (0.5 + self._random.random()))
         killing = time.monotonic()
         await trio.primary.kill()
         killed = time.monotonic()
+        held = await self._start_pgbench("-t", HELD_TRANSACTIONS)
         await asyncio.sleep(NOTICED_S * self._random.random())
+        promoting = time.monotonic()
         old = await trio.promote()
-        promoted = time.monotonic()
+        moments = Moments(killing, killed, promoting, time.monotonic())
         try:
-            await wait_until(lambda: self._load.acknowledged_since(promoted), GIVE_UP_S, what="writes go on")
+            await wait_until(lambda: self._load.acknowledged_since(promoting), GIVE_UP_S, what="writes go on")
         except AssertionError as error:
             self.find(f"round {number}: {error}; {self.proxy.log[-3000:]}")
         self.course.made_anew += not await trio.follow()
         await trio.take_back(old)
         await self._end_pgbench(number, bench)
-        await self._judge(number, Moments(killing, killed, promoted))
+        await self._end_pgbench(number, held, begun_without_primary=True)
+        await self._balance(number)
+        await self._judge(number, moments)
 
     async def _judge(self, number: int, moments: Moments) -> None:
         attempts = self._load.take()  # before the table is looked at
@@ -172,12 +177,12 @@ class FailoverLab:
 
     # --- pgbench ----------------------------------------------------------------------------------------------------
 
-    async def _start_pgbench(self) -> asyncio.subprocess.Process:
+    async def _start_pgbench(self, *limit: str) -> asyncio.subprocess.Process:
         launcher = self.trio.primary.launcher
         options = launcher.options()
         options["env"]["PGPASSWORD"] = PASSWORD
         mode = self._random.choice(("simple", "extended", "prepared"))
-        load = ("-n", "-b", "tpcb-like", "-M", mode, "-c", str(PGBENCH_CLIENTS), "-j", "1", "-T", str(PGBENCH_S))
+        load = ("-n", "-b", "tpcb-like", "-M", mode, "-c", str(PGBENCH_CLIENTS), "-j", "1", *limit)
         where = ("-h", HOST, "-p", str(self.proxy.port), "-U", USER, DATABASE)
         return await asyncio.create_subprocess_exec(
             *launcher.command("pgbench", *load, *where),
@@ -187,8 +192,10 @@ class FailoverLab:
             **options,
         )
 
-    async def _end_pgbench(self, number: int, bench: asyncio.subprocess.Process) -> None:
-        """What its clients were told, and whether its own books balance."""
+    async def _end_pgbench(
+        self, number: int, bench: asyncio.subprocess.Process, *, begun_without_primary: bool = False
+    ) -> None:
+        """What its clients were told; one that had nothing under way at the kill has nothing to complain of."""
         out, complaints = (text.decode() for text in await bench.communicate())
         counts = self.course.pgbench
         processed = PROCESSED.search(out)
@@ -196,8 +203,14 @@ class FailoverLab:
         for words in TOLD.findall(complaints):
             code = next((code for loss, code in LOSSES.items() if loss in words), "")
             counts[code or "other"] += 1
-            if not code:
+            if not code or begun_without_primary:
                 self.find(f"round {number}: pgbench was told: {words}")
+        if begun_without_primary and bench.returncode:
+            self.find(f"round {number}: a pgbench that was held failed: {complaints[-1000:]}")
+
+    async def _balance(self, number: int) -> None:
+        """Whether its own books are right, and have what it counted."""
+        counts = self.course.pgbench
         ((*sums, rows),) = await self.trio.primary.fetch(SUMS)
         if len(set(sums)) != 1:
             self.find(f"round {number}: pgbench's tables do not agree: {sums}")
@@ -210,6 +223,7 @@ class FailoverLab:
         """All connections to the primary stay open and nothing comes any more; its replica is promoted when that has
         been noticed, and who waited goes on there. The old primary itself is up, and must not get a write."""
         old, new = self.trio.primary, self.trio.synchronous
+        await old.fetch(f"TRUNCATE {TABLE}")
         async with FaultProxy(HOST, old.port) as faults:
             urls = [f"postgres://{HOST}:{port}/postgres" for port in (faults.port, new.port)]
             database = {"primary": urls[0], "replicas": urls[1:], "reads": "replica", "health_check_user": USER}
@@ -223,14 +237,15 @@ class FailoverLab:
                     struck = time.monotonic()
                     await wait_until(lambda: _is_missed(proxy, faults.port), GIVE_UP_S)
                     self.course.blackhole["a silent primary is noticed after"] = time.monotonic() - struck
+                    promoting = time.monotonic()
                     await self.trio.promote()
-                    promoted = time.monotonic()
-                    await wait_until(lambda: load.acknowledged_since(promoted), GIVE_UP_S, what="writes go on")
+                    moments = Moments(struck, struck, promoting, time.monotonic())
+                    await wait_until(lambda: load.acknowledged_since(promoting), GIVE_UP_S, what="writes go on")
                     await load.stop()
                 finally:
                     await load.abort()
                 found = {nonce for (nonce,) in await new.fetch(f"SELECT nonce FROM {TABLE}")}
-                outage = Outage(load.take(), Moments(struck, struck, promoted), found)
+                outage = Outage(load.take(), moments, found)
                 self.course.blackhole["from its replica's promotion to the first commit"] = outage.resumed_s
                 for what in ("acknowledged and lost", "failed and there", "missed its own write"):
                     if outage.faults[what]:
@@ -247,7 +262,7 @@ async def _is_missed(proxy: Proxy, port: int) -> bool:
     return (await shown(proxy))[port]["state"] == "unreachable"
 
 
-async def run(rounds: int, seed: int, say: Say = print) -> Course:
+async def run(rounds: int, seed: int, say: Say = print, *, pgbench_s: int = PGBENCH_S) -> Course:
     """So many failovers of one cluster."""
     with Workspace() as workspace:
         async with Trio(Farm(workspace).prepare("embedded")) as trio:
@@ -258,7 +273,7 @@ async def run(rounds: int, seed: int, say: Say = print) -> Course:
             urls = [f"postgres://{HOST}:{server.port}/postgres" for server in trio.servers]
             database = {"primary": urls[0], "replicas": urls[1:], "reads": "replica", "health_check_user": USER}
             async with Proxy(SETTINGS, databases={DATABASE: database}) as proxy:
-                return await FailoverLab(trio, proxy, seed, say).run(rounds)
+                return await FailoverLab(trio, proxy, seed, say, pgbench_s).run(rounds)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

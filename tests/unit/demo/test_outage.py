@@ -5,7 +5,7 @@ from __future__ import annotations
 from trunkline.demo.load import Attempt, Kind
 from trunkline.demo.outage import Moments, Outage
 
-MOMENTS = Moments(killing=10.0, killed=10.1, promoted=11.0)
+MOMENTS = Moments(killing=10.0, killed=10.1, promoting=10.9, promoted=11.0)
 
 
 def write(nonce: str, began: float, ended: float, *codes: str, stale: bool = False) -> Attempt:
