@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -216,6 +217,27 @@ async def test_a_promotion_is_seen_once_the_primary_is_gone(farm: Farm, flavour:
         await old.start()
         rows = await found(proxy, {old: ("primary", "old timeline"), new: PRIMARY})
         assert rows[old.port]["error"] == "its timeline is 1, the newest is 2"
+
+
+async def test_a_second_failover_leaves_the_replicas_that_follow_what_they_are(farm: Farm) -> None:
+    """Their files still have the timeline of before the first one, and their connections are lost with the primary."""
+    async with Replicated(farm, 2) as cluster, watching(cluster.database()) as proxy:
+        first, second, third = cluster.servers
+        await found(proxy, {first: PRIMARY, second: REPLICA, third: REPLICA})
+        await second.promote()
+        follow(third, second)
+        await first.kill()
+        await found(proxy, {second: PRIMARY, third: REPLICA})
+        await second.kill()
+        await found(proxy, {second: ("primary", "unreachable")})
+        ages: list[int] = []
+
+        async def was_asked_again() -> bool:
+            ages.append((await shown(proxy))[third.port]["seen_ms"])
+            return sum(later < earlier for earlier, later in pairwise(ages)) >= 2
+
+        await wait_until(was_asked_again)
+        await found(proxy, {third: REPLICA}, timeout_s=0)
 
 
 async def test_an_old_primary_is_not_believed_beside_a_promoted_one(farm: Farm) -> None:

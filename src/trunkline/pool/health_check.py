@@ -98,7 +98,7 @@ class HealthCheck:
         begun_at = self._pools.now
         try:
             async with asyncio.timeout(ANSWER_S):
-                self._last = await self._observe(target)
+                self._last = (await self._observe(target)).after(self._last)
         except TimeoutError:
             works = self.watch.has_answered_clients(self.name, begun_at)
             return self._failed(f"no answer within {ANSWER_S:g} s", alive=works)

@@ -13,7 +13,7 @@ Pure. Whatever is heard of a server is judged together with what is known of the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -51,6 +51,13 @@ class Observation:
     replayed: int | None = None
     replay_age_s: float | None = None  # since the commit of the last transaction that was replayed
     receiver_is_hidden: bool = False  # it streams, and its user may not see on which timeline
+
+    def after(self, earlier: Observation | None) -> Observation:
+        """With what is known of the same server from before: until it is started anew it goes to newer timelines only,
+        and a replica that has lost its primary shows no more than the one of its last restartpoint."""
+        if earlier is None or earlier.started != self.started or earlier.timeline <= self.timeline:
+            return self
+        return replace(self, timeline=earlier.timeline)
 
     @property
     def role(self) -> Role:

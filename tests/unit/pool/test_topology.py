@@ -41,6 +41,20 @@ def after(*moments: tuple[Observation | str | None, ...]) -> Topology:
     return topology
 
 
+# --- one server over time ---------------------------------------------------------------------------------------------
+
+
+def test_a_replica_that_has_lost_its_primary_is_still_on_its_timeline() -> None:
+    """It shows the one of its last restartpoint only."""
+    assert REPLICA.after(replace(REPLICA, timeline=3)) == replace(REPLICA, timeline=3)
+    assert replace(REPLICA, timeline=4).after(replace(REPLICA, timeline=3)).timeline == 4
+    assert REPLICA.after(None) == REPLICA
+
+
+def test_a_server_that_was_started_anew_is_what_it_says() -> None:
+    assert REPLICA.after(replace(REPLICA, timeline=3, started=1)) == REPLICA
+
+
 # --- who is who -------------------------------------------------------------------------------------------------------
 
 
