@@ -89,6 +89,7 @@ SEND = pytest.mark.parametrize("send", [send_simple, send_unnamed, send_named])
 
 @SEND
 async def test_a_conflict_with_recovery_is_not_seen(cluster: Replicated, proxy: Proxy, send: Send) -> None:
+    """[row 28]"""
     async with session(proxy, database="app") as wire:
         await cluster.primary.fetch("INSERT INTO notes VALUES (0, '')")
         await cluster.primary.wait_for_replicas(1)

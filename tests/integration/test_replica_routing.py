@@ -117,7 +117,7 @@ async def test_most_reads_are_the_replicas_while_they_are_prompt(proxy: Proxy) -
 
 
 async def test_a_replica_that_goes_away_costs_nobody_a_read(farm: Farm) -> None:
-    """But for those that it was answering."""
+    """Nor when all of them have gone. [row 29]"""
     async with Replicated(farm, 2) as made:
         await made.primary.fetch("CREATE TABLE notes (id int8 PRIMARY KEY, body int8)")
         await made.primary.wait_for_replicas(2)
