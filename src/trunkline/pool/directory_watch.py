@@ -96,6 +96,7 @@ class DirectoryWatch:
         """
         tables = list(dict.fromkeys(tables))
         self._where = (home, user)
+        await self._home().until_primary()
         if self._link is not None and self._link.server.address != self.pools.address_of(self._home(), 0):
             self._link.close("the home shard is elsewhere now")
         self.serve(tables)
@@ -133,6 +134,7 @@ class DirectoryWatch:
             return self._link
 
     async def _open(self) -> DirectoryLink:
+        await self._home().until_primary()
         target = self.pools.target_of(self._home(), self.pools.address_of(self._home(), 0))
         server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self._place))
         link = DirectoryLink(server, self._on_notification)

@@ -117,6 +117,22 @@ async def test_the_wait_for_a_primary_begins_with_its_loss_and_pause_does_not_co
         assert not made.pool.waiting
 
 
+async def test_who_opens_a_server_of_its_own_waits_for_a_primary_too() -> None:
+    async with relay(failover_wait=0.05) as made:
+        made.pool.follow(NOWHERE)
+        waiting = asyncio.create_task(made.pool.until_primary())
+        await made.settle()
+        assert not waiting.done()
+        made.pool.follow(THERE)
+        await waiting
+        made.pool.follow(NOWHERE)
+        with pytest.raises(NoPrimary):
+            await made.pool.until_primary()
+        made.pool.follow(DISPUTED)
+        with pytest.raises(NoPrimary, match="is believed"):
+            await made.pool.until_primary()
+
+
 async def test_a_server_in_recovery_is_no_primary() -> None:
     async with relay() as made:
         made.pool.follow(THERE)
