@@ -97,6 +97,9 @@ class Settings:
     load_balance_hosts: str = setting(
         "round-robin", CHOICE, "Order of a database's hosts; disable stays on one until it fails.", choices=BALANCE
     )
+    dns_max_ttl: float = setting(
+        15.0, SECONDS, "Time between two looks at the addresses of a name of servers in use; 0 is never."
+    )
     connect_query: str = setting("", TEXT, "Query run on every new server before its first use; empty is none.")
     health_check_interval: float = setting(
         1.0, SECONDS, "Time between two looks at each server of a database with replicas; 0 is never."

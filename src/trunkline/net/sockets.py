@@ -10,7 +10,9 @@ import ipaddress
 import os
 import socket
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from trunkline.config.address import ServerAddress
 from trunkline.config.global_settings import Settings
@@ -18,6 +20,11 @@ from trunkline.errors import ConfigError
 from trunkline.net.offload import Offload
 
 _resolver = Offload("resolver", threads=4)
+NEXT_S = 1.0  # after which the next address of a name is tried, if there is one
+
+Found = list[tuple[int, Any]]
+Resolver = Callable[[str, int], Awaitable[Found]]
+"""From a name and a port to (family, address) pairs; OSError if the name has none."""
 
 
 def _tcp_options(settings: Settings) -> list[tuple[int, int, int]]:
@@ -42,29 +49,44 @@ def tune(sock: socket.socket, settings: Settings) -> None:
         sock.setsockopt(level, option, value)
 
 
-async def connect(address: ServerAddress, settings: Settings) -> socket.socket:
-    """A connected, non-blocking socket to a server; OSError when there is none. Names are resolved off the loop."""
+async def resolve(host: str, port: int) -> Found:
+    """As the system does it, off the loop; an address that is written as one needs no resolver, and no thread."""
+    literal = literal_address(host)
+    if literal is not None:
+        return [(socket.AF_INET6 if literal.version == 6 else socket.AF_INET, (host, port))]
+    found = await _resolver.run(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    return [(family, target) for family, _, _, _, target in found]
+
+
+def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """What is written in digits; None if it is a name."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host)
+    return None
+
+
+def peer_of(descriptor: int) -> str:
+    """The address, in digits, at the other end; OSError if there is none yet, or no longer."""
+    with socket.socket(fileno=socket.dup(descriptor)) as duplicate:
+        return str(duplicate.getpeername()[0])
+
+
+async def connect(address: ServerAddress, settings: Settings, resolver: Resolver = resolve) -> socket.socket:
+    """A connected, non-blocking socket to a server; OSError when there is none. Of several addresses the first one is
+    taken that answers; only the last of them is waited for as long as the caller waits."""
     if address.is_unix:
         path = f"{address.host}/.s.PGSQL.{address.port}"
         name = "\0" + path[1:] if path.startswith("@") else path
         return await _connect_one(socket.AF_UNIX, name, settings)
-    found = await _resolve(address.host, address.port)
+    found = await resolver(address.host, address.port)
     failure: OSError | None = None
-    for family, target in found:
+    for number, (family, target) in enumerate(found, 1):
         try:
-            return await _connect_one(family, target, settings)
-        except OSError as error:
+            async with asyncio.timeout(NEXT_S if number < len(found) else None):
+                return await _connect_one(family, target, settings)
+        except OSError as error:  # TimeoutError is one too
             failure = error
     raise failure or OSError(errno.EHOSTUNREACH, "the name has no address")
-
-
-async def _resolve(host: str, port: int) -> list[tuple[int, object]]:
-    """(family, address) pairs; an address that is written as one needs no resolver, and no thread for it."""
-    with contextlib.suppress(ValueError):
-        literal = ipaddress.ip_address(host)
-        return [(socket.AF_INET6 if literal.version == 6 else socket.AF_INET, (host, port))]
-    found = await _resolver.run(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    return [(family, target) for family, _, _, _, target in found]
 
 
 async def _connect_one(family: int, target: object, settings: Settings) -> socket.socket:

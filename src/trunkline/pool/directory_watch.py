@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
 from trunkline.net.inbox import ConnectionEnded, MessageTooLong
-from trunkline.net.place import Place
 from trunkline.pool.directories import BEGIN_S, END, FETCH, SETUP, begin, concerns, gather, learn, question
 from trunkline.pool.directory_link import DirectoryLink
 from trunkline.pool.listening import Unleased
@@ -36,7 +35,6 @@ from trunkline.routing.keys.sharding_builder import DirectoryTable
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool
     from trunkline.pool.pools import Pools
-    from trunkline.pool.server import ServerLink
 
 log = logging.getLogger("trunkline.pool")
 
@@ -72,7 +70,6 @@ class DirectoryWatch:
         self.database = database
         self._followed: dict[DirectoryTable, _Followed] = {}
         self._due: set[DirectoryTable] = set()
-        self._place: Place[ServerLink] = Place("directories")
         self._link: DirectoryLink | None = None
         self._where: tuple[str, str] = ("", "")  # the home shard, and the user to ask as
         self._opening = asyncio.Lock()
@@ -136,7 +133,7 @@ class DirectoryWatch:
     async def _open(self) -> DirectoryLink:
         await self._home().until_primary()
         target = self.pools.target_of(self._home(), self.pools.address_of(self._home(), 0))
-        server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self._place))
+        server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self.pools.directories))
         link = DirectoryLink(server, self._on_notification)
         self.pools.tasks.spawn(self._keep(link), f"directories of {self.database}")
         try:

@@ -22,7 +22,7 @@ from trunkline.failpoints import failpoint
 from trunkline.net.contexts import end_point_hash
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
-from trunkline.net.sockets import connect
+from trunkline.net.sockets import Resolver, connect, resolve
 from trunkline.net.tls import TlsChannel
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.leases import Leases
@@ -70,6 +70,7 @@ class Opener:
         self.derivation = derivation
         self.settings = Settings()
         self.tls: ssl.SSLContext | None = None
+        self.resolver: Resolver = resolve
 
     def use(self, settings: Settings, tls: ssl.SSLContext | None) -> None:
         """After start and reload: what new connections are made with."""
@@ -120,7 +121,7 @@ class Opener:
 
     async def dial(self, owner: Leases, address: ServerAddress, *, secure: bool) -> tuple[ServerLink, Inbox]:
         """A connection, encrypted if that was asked for and agreed, with nothing said inside yet."""
-        sock = await connect(address, self.settings)
+        sock = await connect(address, self.settings, self.resolver)
         link = ServerLink(self.engine, owner, address)
         inbox = Inbox(link)
         try:

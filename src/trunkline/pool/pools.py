@@ -41,6 +41,7 @@ class Pools:
         self.tasks = Tasks()
         self.listeners = Listeners(self)
         self.control: Place[ServerLink] = Place("control")  # connections of our own, apart from all pools
+        self.directories: Place[ServerLink] = Place("directories")  # and those that listen for changes of directories
         self.watches: Mapping[str, ReplicaWatch] = {}  # by the names of the databases, or shards, that have replicas
         self.paused: set[str] = set()  # by operators; "" is all
         self.switching: set[str] = set()  # databases and shards that are on their way to another server

@@ -24,6 +24,7 @@ from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
 from trunkline.net.tasks import Tasks
 from trunkline.pool.derivation import KeyDerivation
+from trunkline.pool.name_watch import NameWatch
 from trunkline.pool.opening import Opener
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
@@ -68,6 +69,7 @@ class Instance:
         self.routers = Routers(self.pools, self.replicas)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
+        self.names = NameWatch(self.pools)
         self.switches = Switches(self)
         self.listener: Listener | None = None
         self._seed = secrets.token_bytes(32)
@@ -111,6 +113,7 @@ class Instance:
             self._on_time(self.clients.tick, now)
             self._on_time(self.pools.listeners.tick, now)
             self._on_time(self.pools.breakers.tick, now)
+            self._on_time(self.names.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
                 self._on_time(self._turn_statistics, now)
@@ -170,7 +173,7 @@ class Instance:
             self.clients.end(link, error)
         for pool in self.pools:
             await pool.close(error)
-        owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas)
+        owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names)
         await asyncio.gather(*(owner.tasks.cancel() for owner in owners))
         self.derivation.close()
         self.engine.close()

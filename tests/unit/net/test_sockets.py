@@ -13,6 +13,7 @@ import pytest
 from trunkline.config.address import ServerAddress
 from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
+from trunkline.net import sockets
 from trunkline.net.sockets import close_listener, connect, listen, tune
 
 LOOPBACK = replace(Settings(), listen_addr="127.0.0.1", listen_port=0, unix_socket_dir="")
@@ -154,3 +155,45 @@ def test_a_unix_socket_is_left_as_it_is() -> None:
     sock = socket.socket(socket.AF_UNIX)
     tune(sock, replace(Settings(), tcp_keepidle=17))
     sock.close()
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+async def test_every_address_of_a_name_is_tried_and_one_that_says_nothing_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sockets, "NEXT_S", 0.01)
+    [listener] = listen(LOOPBACK)
+    port = listener.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        filling = [socket.socket() for _ in range(3)]  # the backlog is full: no answer comes to the next one
+        for one in filling:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+
+        async def resolver(host: str, port: int) -> sockets.Found:
+            at = [("127.0.0.99", port), full.getsockname(), ("127.0.0.1", port)]
+            return [(socket.AF_INET, one) for one in at]
+
+        sock = await connect(ServerAddress("db.test", port), LOOPBACK, resolver)
+        assert sock.getpeername() == ("127.0.0.1", port)
+        assert sockets.peer_of(sock.fileno()) == "127.0.0.1"
+        for one in (sock, *filling):
+            one.close()
+    close_listener(listener)
+
+
+async def test_a_name_without_an_address_is_an_error() -> None:
+    async def resolver(host: str, port: int) -> sockets.Found:
+        return []
+
+    with pytest.raises(OSError, match="has no address"):
+        await connect(ServerAddress("db.test", 1), LOOPBACK, resolver)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_literal"), [("10.0.0.5", True), ("::1", True), ("db.test", False), ("10.0.0", False)]
+)
+def test_an_address_in_digits_is_no_name(host: str, is_literal: bool) -> None:
+    assert (sockets.literal_address(host) is not None) is is_literal
