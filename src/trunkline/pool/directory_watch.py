@@ -93,9 +93,10 @@ class DirectoryWatch:
         """
         tables = list(dict.fromkeys(tables))
         self._where = (home, user)
-        await self._home().until_primary()
-        if self._link is not None and self._link.server.address != self.pools.address_of(self._home(), 0):
-            self._link.close("the home shard is elsewhere now")
+        if self._link is not None:
+            await self._home().until_primary()
+            if self._link.server.address != self.pools.address_of(self._home(), 0):
+                self._link.close("the home shard is elsewhere now")
         self.serve(tables)
         self._due = set(tables)
         if tables:
