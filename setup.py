@@ -48,6 +48,7 @@ COMPILED = (
     "trunkline.proxy.long_texts",
     "trunkline.proxy.reads",
     "trunkline.proxy.repeats",
+    "trunkline.proxy.words",
 )
 
 extensions = [

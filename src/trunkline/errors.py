@@ -313,6 +313,13 @@ class UnknownShard(TrunklineError):
     sqlstate = "42704"
 
 
+class InvalidPosition(TrunklineError):
+    """A token of what has been written that is none of this database."""
+
+    code = "TL0703"
+    sqlstate = "22023"
+
+
 # --- operation --------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from trunkline.execution.positions import is_set, is_shown
 from trunkline.routing.plans.plan import RoutePlan, Verdict
 
 _BLANK = rb"(?:\s|--[^\r\n]*|/\*(?:[^*/]|\*(?!/)|/(?!\*))*\*/)"
@@ -43,11 +44,15 @@ class Reading:
     inserts: bool = False  # it may put rows where there were none
     two_phases: bool = False  # it ends a transaction, or prepares that: no schema changes what it means
     temporary: bool = False  # it makes a table that only its own session sees
+    shows_position: bool = False  # its answer is the token of what its client has written (positions.py)
+    takes_position: bool = False  # it says such a token
     is_catalog: bool = False  # it only reads the system's catalogs, which every shard has
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
     """What a text with this plan is for its session."""
+    if is_shown(sql) or is_set(sql):
+        return Reading(plan, repeatable=True, shows_position=is_shown(sql), takes_position=is_set(sql))
     if _TWO_PHASES.fullmatch(sql):
         return Reading(plan, two_phases=True)
     if plan.verdict is Verdict.ANYWHERE:

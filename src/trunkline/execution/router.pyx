@@ -195,6 +195,7 @@ cdef class Router:
         return known
 
     def _learn(self, bytes sql, Context context, hint):
+        cdef Known known
         inner = explained_by(sql)
         if inner is not None:
             self.instead = self._explain(inner, context, hint)
@@ -203,7 +204,12 @@ cdef class Router:
             self._refuse(StatementRefused(AMBIGUOUS, hint="Write E'...' where a backslash is meant as an escape."))
             return None
         plan = self._plan_of(sql, context)
-        return self.cache.put(self._literals, sql, plan, context.number, read(sql, plan)) if plan is not None else None
+        if plan is None:
+            return None
+        known = self.cache.put(self._literals, sql, plan, context.number, read(sql, plan))
+        known.special = known.note.shows_position or known.note.takes_position
+        known.readable &= not known.special
+        return known
 
     def _plan_of(self, bytes sql, Context context):
         """None for a long text that has not been planned apart."""

@@ -20,6 +20,8 @@ from trunkline.auth.secret import LoginSeed, Secret
 from trunkline.config.choices import PoolMode
 from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
+    InvalidPosition,
+    InvalidStartupValue,
     LoginTimeout,
     NotAuthorized,
     ProtocolViolation,
@@ -27,6 +29,7 @@ from trunkline.errors import (
     TrunklineError,
     UnknownDatabase,
 )
+from trunkline.execution.positions import without_token
 from trunkline.execution.routers import Routers
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
@@ -253,6 +256,9 @@ class _Login:
         door.clients.enroll(self.link, identity, "client", key_bytes)
         failpoint("client_registered")
         route = await self._route()
+        if route is not None and route.readers is not None:
+            settings, token = without_token(settings)
+            self._read_behind(route, token)
         pool = door.pools.pool(self._home(), identity.user)
         profile = await Arrival(pool, door.config.settings, self.link, self.inbox, self._limit, route).enter(settings)
         if self.link.server is not None:  # in session pooling: it keeps it, so it goes by that server's process id
@@ -279,6 +285,13 @@ class _Login:
         router = await door.routers.router_of(identity.database, identity.user)
         readers = door.routers.readers_of(identity.database, identity.user)
         return Route(router, partial(door.routers.pools_of, identity.database, identity.user), readers)
+
+    def _read_behind(self, route: Route, token: str) -> None:
+        """What the client's reads must have been replayed, by a token of another connection's."""
+        try:
+            route.read_behind(token)
+        except InvalidPosition as error:
+            raise InvalidStartupValue(error.message, hint=error.hint) from None
 
     def _settings(self) -> tuple[tuple[bytes, bytes], ...]:
         """The settings that the startup packet asks for, `options` taken apart, in PostgreSQL's order."""

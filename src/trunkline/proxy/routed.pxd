@@ -18,13 +18,14 @@ cdef class Route:
     cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead
+    cdef bytes unnamed_instead     # the unnamed Parse that comes with it, if it is a Bind; or None
     cdef Known known               # of the frame that is being routed, or None; and what was decided
     cdef Outcome outcome
     cdef int generation            # of the router, as `pools` and all below were made by
     cdef object params             # of the client, as the next two were made from
     cdef Context context
     cdef object hint               # the shard that its settings say, or None, or an error
-    cdef Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
+    cdef readonly Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
     cdef bint serializable         # which replicas cannot be
     cdef bint on_replica           # its lease is, or was last, of a replica's pool
     cdef bint frame_readable       # a replica may answer the frame that is being routed
@@ -50,6 +51,7 @@ cdef class Route:
 cdef int move_to(ClientLink client, Leases pool) except -1
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99
+cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1
 cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1
 cdef int end_batch(Route own) except -1
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1

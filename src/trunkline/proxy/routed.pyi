@@ -10,8 +10,10 @@ class Route:
     router: Router
     pools: Sequence[Leases]
     shard: int
+    readers: Readers | None
     awaited: Apart | AskedKey | None
     waits: bool
     def __init__(
         self, router: Router, find_pools: Callable[[], Sequence[Leases]], readers: Readers | None = ...
     ) -> None: ...
+    def read_behind(self, token: str) -> None: ...

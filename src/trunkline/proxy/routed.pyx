@@ -34,10 +34,12 @@ from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.repeats cimport keep, unit_passed
+from trunkline.proxy.words cimport behind_position, in_place, is_located, raise_to, say_own, take_settings
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
+    SHORT_BIND = 8192        # one that is longer has parameters
     MORE = -10               # the frames that are here do not say yet
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
@@ -55,6 +57,10 @@ cdef class Route:
         self.readers = readers
         self.asked = []
         self.asked_unit = -1
+
+    def read_behind(self, str token):
+        """What is read from now on must have been replayed, by a token of some client's; InvalidPosition."""
+        raise_to(self, token)
 
     @property
     def waits(self):
@@ -91,6 +97,8 @@ cdef int read_shards(ClientLink client, Route own) except -1:
 cdef int read_params(ClientLink client, Route own) except -1:
     own.params = client.params
     own.context, own.hint = own.router.session_of(client.params, client.pool.user)
+    if own.readers is not None:
+        take_settings(client, own)
     isolation = client.params.extra.get(b"default_transaction_isolation")
     own.serializable = own.is_serializable_by_default if isolation is None else isolation.lower() == b"serializable"
     return 0
@@ -142,7 +150,7 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
     if own.planned is not None:
         begin_again(own)
     while ahead.type in b"PBDEC" or ahead.data == frame.data:
-        if ahead.have < ahead.size and own.router.whole:
+        if ahead.have < ahead.size and own.router.whole and (ahead.type != c'B' or ahead.size > SHORT_BIND):
             return 0  # it need not be read to know where it goes
         if ahead.have < ahead.size:
             return collect(client, frame, end, ahead.data + ahead.size - frame.data)
@@ -187,7 +195,7 @@ cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
 
 cdef bint may_write(Route own):
     """A statement that is the primary's only because replicas have refused it does not."""
-    return own.known is None or bool(own.known.ready.plan.primary)
+    return own.known is None or (not own.known.special and bool(own.known.ready.plan.primary))
 
 
 cdef int end_batch(Route own) except -1:
@@ -290,10 +298,12 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     """The step may be taken; what has to be told another server, if the block should begin anew there, is kept."""
     cdef bint alone
     own.instead = None
+    if own.known is not None and own.known.special and own.readers is not None:
+        return say_own(client, own, frame)
     if frame.type == c'Q':
         own.planned = None
     if decision == EXPLAINED:
-        own.instead = explained(own, frame)
+        own.instead = in_place(frame, own.router.instead)
         return INSTEAD
     if frame.type == c'B' and (decision < 0 or own.router.reading.is_catalog):
         decision = decide(client, own, frame, None)  # what was decided last is what comes behind it in its batch
@@ -307,17 +317,6 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
         alone = not client.server.session.units and not client.batch & BOUND
         client.defines_own = alone and own.router.reading.temporary
     return GO
-
-
-cdef bytes explained(Route own, Frame *frame):
-    """The frame with the explanation in the place of the statement."""
-    cdef Name name
-    cdef bytes rest
-    if frame.type == c'Q':
-        return query(own.router.instead)
-    name = read_name(frame, HEADER_BYTES)
-    rest = bytes(frame.data[name.end:frame.size]).split(b"\0", 1)[1]
-    return message(b"P", bytes(frame.data[HEADER_BYTES:name.end]) + own.router.instead + b"\0" + rest)
 
 
 # --- with a server ----------------------------------------------------------------------------------------------------
@@ -342,6 +341,8 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return leave_to_plan(client, own)
     if decision == REFUSED:
         return fail(client, frame, own.router.refusal, own.outcome)
+    if own.known is not None and own.known.special and own.readers is not None and not is_located(client):
+        return behind_position(client, own, frame, end)
     if decision < 0 or decision == own.shard or (own.router.reading.is_catalog and (client.sticky or session.status == c'T')):
         return go(client, own, frame, decision)
     if session.count:

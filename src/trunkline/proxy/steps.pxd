@@ -7,4 +7,5 @@ cdef enum:           # what a step answers
     WAIT             # keep this frame and all behind it
     OVER             # this client is finished
 
+cdef int take_leased(ClientLink client, Frame *frame, int step) except -1
 cdef int take_step(ClientLink client, Frame *frame) except -1

@@ -29,7 +29,8 @@ from trunkline.protocol.server_session cimport CLOSE, COPY_NONE, EXECUTE, FORWAR
 from trunkline.routing.text.lexer cimport COMMITS, DOUBTFUL, ENDS_NAMES, WRITES
 from trunkline.proxy.client cimport BOUND, COPYING, LOST, READY, REFUSED, ClientLink
 from trunkline.proxy.blocks cimport ready_without_server
-from trunkline.proxy.routed cimport GO, INSTEAD, Route, end_batch, note_sent, route
+from trunkline.proxy.routed cimport GO, INSTEAD, end_batch, note_sent, route
+from trunkline.proxy.words cimport take_instead
 
 # --- the table ------------------------------------------------------------------------------------------------------
 
@@ -354,19 +355,12 @@ cdef int unknown_type(ClientLink client, Frame *frame, int state) except -1:
 
 cdef int take_routed(ClientLink client, Frame *frame, int step) except -1:
     """The same for a database with shards: first it is decided where the frame goes."""
-    cdef Frame other
-    cdef bytes instead
     cdef int answer
     if client.server is not None and client.server.session.skipping:
         return DONE
     answer = route(client, frame, client.chunk_end)
     if answer == INSTEAD:
-        instead = (<Route>client.route).instead
-        client.server.retain(instead)
-        other.type = frame.type
-        other.data = <unsigned char *>PyBytes_AS_STRING(instead)
-        other.size = other.have = PyBytes_GET_SIZE(instead)
-        return take_leased(client, &other, step)
+        return take_instead(client, frame, step)
     return note_sent(client, frame, take_leased(client, frame, step)) if answer == GO else answer
 
 

@@ -4,6 +4,7 @@ from trunkline.routing.text.fingerprint import Fingerprint
 
 class Known:
     ready: ReadyPlan
+    special: bool
     note: object
     calls: int
     time_s: float

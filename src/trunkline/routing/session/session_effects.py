@@ -121,6 +121,8 @@ def _variable_set(node: Node, text: bytes) -> Effects:
         return Effects(State.SETTINGS, resets=frozenset((b"*",)), other_settings=True)
     if kind == "VAR_SET_MULTI":  # SESSION CHARACTERISTICS
         return Effects(State.SETTINGS, other_settings=True)
+    if kind == "VAR_SET_DEFAULT" and name == b"trunkline.min_lsn":  # ours, in the place of a token
+        return NOTHING
     resets = frozenset((name,)) if kind in ("VAR_RESET", "VAR_SET_DEFAULT") else frozenset()
     return Effects(State.SETTINGS, settings=frozenset((name,)), resets=resets)
 
