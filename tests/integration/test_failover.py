@@ -15,6 +15,7 @@ import pytest
 from tests.integration.postgres import Farm, Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.replicas import SETTINGS, Replicated, follow, forget_to_recover, found
+from tests.integration.sharded import keys_of
 from tests.integration.waiting import wait_until
 
 PRIMARY, REPLICA = ("primary", "up"), ("replica", "up")
@@ -240,3 +241,35 @@ async def test_a_server_in_recovery_is_not_taken_for_the_primary(farm: Farm) -> 
         await primary.promote()
         await found(proxy, {primary: PRIMARY})
         await proxy.fetch("CREATE TABLE somewhere ()", database="app")
+
+
+async def test_the_failover_of_one_shard_concerns_that_shard_alone(farm: Farm) -> None:
+    async with Replicated(farm) as first, Replicated(farm) as second:
+        clusters = {"s0": first, "s1": second}
+        for cluster in clusters.values():
+            await cluster.primary.fetch("CREATE TABLE carts (id int8 PRIMARY KEY)")
+        urls = {
+            name: [f"postgres://127.0.0.1:{one.port}/postgres" for one in of.servers] for name, of in clusters.items()
+        }
+        shards = [{"name": name, "primary": url, "replicas": others} for name, (url, *others) in urls.items()]
+        shop = {
+            "home": "s0",
+            "health_check_user": "postgres",
+            "shards": shards,
+            "tables": {"carts": {"shard_by": "id"}},
+        }
+        (here,), (there,) = keys_of(0, 1), keys_of(1, 1)
+        async with Proxy(SETTINGS, databases={"shop": shop}) as proxy:
+            roles = {cluster.primary: PRIMARY for cluster in clusters.values()}
+            await found(proxy, roles | {cluster.replicas[0]: REPLICA for cluster in clusters.values()})
+            client, other = [await proxy.connect("shop") for _ in range(2)]
+            await first.primary.kill()
+            await found(proxy, {first.primary: GONE})
+            held = asyncio.create_task(client.execute(f"INSERT INTO carts VALUES ({here})"))
+            await other.execute(f"INSERT INTO carts VALUES ({there})")
+            assert not held.done()
+            await first.replicas[0].promote()
+            await held
+            assert await first.replicas[0].fetch("SELECT id FROM carts") == [(here,)]
+            for connection in (client, other):
+                await connection.close()
