@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from tests.faults.lab import failover
 from tests.faults.lab.options import Options
 from tests.faults.lab.run import run
 
@@ -24,3 +25,12 @@ async def test_the_lab_finds_nothing_in_its_short_form() -> None:
     assert sum(report.faults.values()) >= SHORT.faults, Counter(report.faults)
     assert len(report.faults) >= 30
     assert report.tally["replies"] >= SHORT.replies
+
+
+@pytest.mark.timeout(240)
+async def test_a_primary_that_is_killed_or_silent_costs_nothing_that_was_acknowledged() -> None:
+    """[row 27] Nor anything of those who had nothing under way."""
+    course = await failover.run(1, seed=20, pgbench_s=3)
+    print(course.text())
+    assert not course.findings, "\n".join(course.findings[:5])
+    assert course.pgbench["transactions"] > 0

@@ -25,6 +25,7 @@ class Trio(Generic[Server]):
     def __init__(self, primary: Server) -> None:
         self.primary = primary
         self.replicas: list[Server] = []
+        self._old: Server | None = None  # a primary that was replaced and has not been taken back
 
     async def __aenter__(self) -> Self:
         try:
@@ -50,7 +51,7 @@ class Trio(Generic[Server]):
         await replica.start()
 
     async def stop(self) -> None:
-        for server in (*self.replicas, self.primary):
+        for server in (*self.servers, *filter(None, [self._old])):
             await server.stop("immediate")
             server.remove()
 
@@ -74,7 +75,7 @@ class Trio(Generic[Server]):
 
     async def promote(self) -> Server:
         """Make the synchronous replica the primary; returns the old one when the new one takes writes."""
-        old = self.primary
+        old = self._old = self.primary
         await self.synchronous.promote()
         self.primary = self.replicas.pop(0)
         return old
@@ -93,6 +94,7 @@ class Trio(Generic[Server]):
     async def take_back(self, old: Server) -> None:
         """The old primary, which is down, comes back as a replica; then commits wait for the other one again."""
         old.settings.pop("synchronous_standby_names", None)
+        self._old = None
         self.replicas.append(old)
         await self._copy(old)
         await self.synchronise()

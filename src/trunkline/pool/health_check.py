@@ -95,12 +95,11 @@ class HealthCheck:
             self._drop("the health check has ended")
 
     async def _look(self, target: Target) -> Sight:
-        begun_at = self._pools.now
         try:
             async with asyncio.timeout(ANSWER_S):
                 self._last = (await self._observe(target)).after(self._last)
         except TimeoutError:
-            works = self.watch.has_answered_clients(self.name, begun_at)
+            works = self.watch.has_answered_clients(self.name, self._pools.now - ANSWER_S / 2)
             return self._failed(f"no answer within {ANSWER_S:g} s", alive=works)
         except ServerRefused as error:  # it runs, but for when it is starting or going down
             return self._failed(error.message, alive=not error.sqlstate.startswith("57"))

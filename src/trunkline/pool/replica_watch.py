@@ -41,6 +41,8 @@ _LEVELS = {
     (Role.UNKNOWN, State.UNREACHABLE): logging.WARNING,
     (Role.PRIMARY, State.OTHER_SYSTEM): logging.ERROR,
     (Role.REPLICA, State.OTHER_SYSTEM): logging.ERROR,
+    (Role.PRIMARY, State.UNSEEN): logging.INFO,
+    (Role.REPLICA, State.UNSEEN): logging.INFO,
 }
 """How loud a change is told; all others are news."""
 

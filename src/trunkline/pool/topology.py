@@ -150,8 +150,11 @@ def _system(sights: Sights, named: Collection[str], memory: Memory) -> int | Non
         return agreed if is_new else memory.system
     if any(name in answers for name in named):
         return next(system for name, system in answers.items() if name in named)
-    all_tried = all(sight.last is not None or sight.error for sight in sights.values())
-    return agreed if all_tried else None
+    return agreed if _all_tried(sights) else None
+
+
+def _all_tried(sights: Sights) -> bool:
+    return all(sight.last is not None or sight.error for sight in sights.values())
 
 
 def _without_twins(ours: Mapping[str, Observation]) -> dict[str, Observation]:
@@ -183,9 +186,15 @@ class _Case:
     memory: Memory
 
 
+def _is_early(case: _Case, name: str, seen: Observation) -> str:
+    if case.system is not None or _all_tried(case.sights):
+        return ""
+    return "it is not known yet which cluster is meant: what is called primary has not been asked"
+
+
 def _is_foreign(case: _Case, name: str, seen: Observation) -> str:
     if case.system is None:
-        return "it is not known yet which cluster is meant: what is called primary has not been seen"
+        return "it is not known which cluster is meant: what is called primary has not been seen"
     return "" if seen.system == case.system else f"its system identifier is {seen.system}, not {case.system}"
 
 
@@ -216,6 +225,7 @@ def _has_rival(case: _Case, name: str, seen: Observation) -> str:
 
 
 _RULES: tuple[tuple[State, Callable[[_Case, str, Observation], str]], ...] = (
+    (State.UNSEEN, _is_early),
     (State.OTHER_SYSTEM, _is_foreign),
     (State.SAME_SERVER, _is_twin),
     (State.OLD_TIMELINE, _is_behind),

@@ -31,7 +31,7 @@ from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.replicas import shown
 from tests.integration.waiting import wait_until
 from trunkline.demo.cluster import Workspace
-from trunkline.demo.load import CREATE_TABLE, TABLE, Load
+from trunkline.demo.load import CREATE_TABLE, TABLE, Attempt, Load
 from trunkline.demo.outage import Moments, Outage
 from trunkline.demo.trio import Trio
 
@@ -40,6 +40,7 @@ PGBENCH_CLIENTS, WRITERS, READERS = 16, 8, 4
 PGBENCH_S = 8
 HELD_TRANSACTIONS = "50"  # of each client of the pgbench that begins while there is no primary
 UNDER_LOAD_S = 2.0  # before each kill
+FIRST_COMMIT_BAR_S, BLACKHOLE_BAR_S = 2.0, 5.0
 NOTICED_S = 1.0  # at the most, between a kill and the promotion
 GIVE_UP_S = 40.0  # above failover_wait
 SETTINGS = {"pool_mode": "transaction", "default_pool_size": 20}
@@ -55,6 +56,8 @@ LOSSES = {  # what pgbench, which shows no SQLSTATE, prints of an error; a lost 
     "ERROR:  server closed the connection unexpectedly": "08006",
     "ERROR:  terminating connection due to unexpected postmaster exit": "57P01",
 }
+
+NOTICED_AFTER = "a silent primary is noticed after"
 
 Say = Callable[[str], None]
 
@@ -94,8 +97,17 @@ class Course:
             **{what: f"{seconds:.2f} s" for what, seconds in self.blackhole.items()},
         }
 
+    @property
+    def shortfalls(self) -> list[str]:
+        """What took longer than it should."""
+        late = [one.resumed_s for one in self.outages if one.resumed_s > FIRST_COMMIT_BAR_S]
+        found = [f"{len(late)} first commits came later than {FIRST_COMMIT_BAR_S:g} s"] if late else []
+        noticed = self.blackhole.get(NOTICED_AFTER, 0.0)
+        return found + ([f"a silent primary was noticed after {noticed:.1f} s"] if noticed > BLACKHOLE_BAR_S else [])
+
     def text(self) -> str:
         lines = [f"{name:<50} {value}" for name, value in self.facts().items()] if self.outages else []
+        lines += [f"fell short: {one}" for one in self.shortfalls]
         return "\n".join(lines + [f"FINDING {finding}" for finding in self.findings])
 
 
@@ -103,8 +115,8 @@ def _spread(seconds: Sequence[float]) -> str:
     return f"{median(seconds):.2f} s, at most {max(seconds):.2f} s"
 
 
-def _longest(attempts: Sequence[object]) -> float:
-    return max((one.ended - one.began for one in attempts), default=0.0)  # type: ignore[attr-defined]
+def _longest(attempts: Sequence[Attempt]) -> float:
+    return max((one.ended - one.began for one in attempts), default=0.0)
 
 
 def _listed(counts: dict[str, int] | Counter[str]) -> str:
@@ -236,7 +248,7 @@ class FailoverLab:
                     await faults.strike(Blackhole())
                     struck = time.monotonic()
                     await wait_until(lambda: _is_missed(proxy, faults.port), GIVE_UP_S)
-                    self.course.blackhole["a silent primary is noticed after"] = time.monotonic() - struck
+                    self.course.blackhole[NOTICED_AFTER] = time.monotonic() - struck
                     promoting = time.monotonic()
                     await self.trio.promote()
                     moments = Moments(struck, struck, promoting, time.monotonic())
@@ -288,7 +300,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.write:
         command = f"python -m tests.faults.lab.failover --rounds {given.rounds} --seed {seed}"
         write_failover(RESULTS, course.facts() | {"command": command})
-    return 1 if course.findings else 0
+    if course.findings:
+        return 1
+    return 2 if course.shortfalls else 0
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def test_a_server_of_another_cluster_is_not_ours() -> None:
 
 
 def test_nobody_is_believed_while_it_cannot_be_told_whose_servers_they_are() -> None:
-    assert found(look(None, STRANGER)) == [("", "unseen"), ("primary", "other system")]
+    assert found(look(None, STRANGER)) == [("", "unseen"), ("primary", "unseen")]
     assert found(look(GONE, STRANGER, REPLICA))[1:] == [("primary", "other system"), ("replica", "other system")]
 
 
