@@ -67,6 +67,7 @@ async def test_statements_wait_for_the_next_primary_and_what_was_under_way_is_to
         await new.promote()
         assert [await one for one in held] == [new.port, new.port]
         arrived = await newcomer
+        assert {row["port"] for row in await proxy.admin("SHOW DATABASES") if row["name"] == "app"} == {new.port}
         await arrived.execute("INSERT INTO kept VALUES (3)")
         # The old one comes back as if nothing had been, and gets nothing.
         await old.start()

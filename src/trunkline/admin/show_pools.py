@@ -73,8 +73,7 @@ def _database_row(instance: Instance, name: str, database: DatabaseSettings) -> 
     settings = instance.config.pool_settings(name, database.user or "")
     return (
         name,
-        ",".join(database.hosts) or None,
-        database.ports[0] if database.ports else database.port,
+        *_where(instance, name, database),
         database.dbname or name,
         database.user,
         settings.pool_size,
@@ -90,6 +89,15 @@ def _database_row(instance: Instance, name: str, database: DatabaseSettings) -> 
         int(bool({name, ""} & instance.pools.paused)),
         int(database.disabled),
     )
+
+
+def _where(instance: Instance, name: str, database: DatabaseSettings) -> tuple[str | None, int]:
+    """Host and port of its primary, as it is known now."""
+    watch = instance.pools.watch_of(name)
+    if watch is not None and watch.standing.at:
+        primary = watch.addresses[watch.standing.at[0]]
+        return primary.host, primary.port
+    return ",".join(database.hosts) or None, database.ports[0] if database.ports else database.port
 
 
 def _console_row(instance: Instance) -> Row:
