@@ -15,7 +15,7 @@ from tests.integration.proxy import Proxy
 from tests.integration.replicas import SETTINGS, Replicated
 from tests.integration.transcript import errors, session
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, bind, describe, execute, parse, rows
+from tests.integration.wire import SYNC, Wire, bind, describe, execute, parse, query, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -60,10 +60,15 @@ async def test_reads_are_spread_over_replicas_and_all_else_is_the_primarys(proxy
         assert counts == {"app": 0, "replica1": 10, "replica2": 10}
 
 
-async def write_and_read(proxy: Proxy, number: int, pairs: int) -> int:
-    """Each reads what it has just written, in one way or another; returns how often that was wrong."""
+CARRIED = pytest.mark.parametrize("carried", [False, True], ids=["one connection", "two connections"])
+
+
+async def write_and_read(proxy: Proxy, number: int, pairs: int, *, carried: bool) -> int:
+    """Each reads what it has just written, in one way or another; returns how often that was wrong. If it is carried,
+    another connection reads, which gets no more than the token."""
     choice, stale = random.Random(number), 0
-    async with session(proxy, database="app") as wire:
+    async with session(proxy, database="app") as wire, session(proxy, database="app") as other:
+        reader = other if carried else wire
         await wire.query(f"INSERT INTO notes VALUES ({number}, 0) ON CONFLICT (id) DO UPDATE SET body = 0")
         for value in range(1, pairs + 1):
             update = f"UPDATE notes SET body = {value} WHERE id = {number}"
@@ -76,14 +81,25 @@ async def write_and_read(proxy: Proxy, number: int, pairs: int) -> int:
             else:
                 await wire.send(parse(update) + bind() + execute() + SYNC)
                 await wire.read_until("Z")
+            if carried:
+                await carry(wire, reader, extended=choice.random() < 0.5)
             if choice.random() < 0.5:
-                found = rows(await wire.query(f"SELECT body FROM notes WHERE id = {number}"))
+                found = rows(await reader.query(f"SELECT body FROM notes WHERE id = {number}"))
             else:
                 asked = parse("SELECT body FROM notes WHERE id = $1::int8") + bind("", [b"%d" % number])
-                await wire.send(asked + describe("P") + execute() + SYNC)
-                found = rows(await wire.read_until("Z"))
+                await reader.send(asked + describe("P") + execute() + SYNC)
+                found = rows(await reader.read_until("Z"))
             stale += found != [[b"%d" % value]]
     return stale
+
+
+async def carry(writer: Wire, reader: Wire, *, extended: bool) -> None:
+    """What the one has written, the other is told to read behind."""
+    ((token,),) = rows(await writer.query("SHOW trunkline.lsn"))
+    assert token
+    taking = f"SET trunkline.min_lsn = '{token.decode()}'"
+    await reader.send(parse(taking) + bind() + execute() + SYNC if extended else query(taking))
+    assert not errors(await reader.read_until("Z"))
 
 
 async def disturb(replica: Postgres, seed: int) -> None:
@@ -96,10 +112,16 @@ async def disturb(replica: Postgres, seed: int) -> None:
         await asyncio.sleep(choice.random() * 0.3)
 
 
-async def test_no_client_misses_what_it_has_written(proxy: Proxy, cluster: Replicated) -> None:
+async def every_client(proxy: Proxy, carried: bool) -> list[int]:
+    pairs = PAIRS // CLIENTS
+    return await asyncio.gather(*(write_and_read(proxy, n, pairs, carried=carried) for n in range(CLIENTS)))
+
+
+@CARRIED
+async def test_no_client_misses_what_it_has_written(proxy: Proxy, cluster: Replicated, carried: bool) -> None:
     trouble = [asyncio.create_task(disturb(replica, seed)) for seed, replica in enumerate(cluster.replicas)]
     try:
-        stale = await asyncio.gather(*(write_and_read(proxy, n, PAIRS // CLIENTS) for n in range(CLIENTS)))
+        stale = await every_client(proxy, carried)
     finally:
         for task in trouble:
             task.cancel()
@@ -109,9 +131,11 @@ async def test_no_client_misses_what_it_has_written(proxy: Proxy, cluster: Repli
     assert "Traceback" not in proxy.log, proxy.log[-3000:]
 
 
-async def test_most_reads_are_the_replicas_while_they_are_prompt(proxy: Proxy) -> None:
-    stale = await asyncio.gather(*(write_and_read(proxy, n, PAIRS // CLIENTS) for n in range(CLIENTS)))
+@CARRIED
+async def test_most_reads_are_the_replicas_while_they_are_prompt(proxy: Proxy, carried: bool) -> None:
+    stale = await every_client(proxy, carried)
     counts = await queries(proxy)
+    print(f"{counts['replica1'] + counts['replica2']} of {PAIRS} reads were the replicas'")
     assert stale == [0] * CLIENTS
     assert counts["replica1"] + counts["replica2"] > 0.8 * PAIRS
 
