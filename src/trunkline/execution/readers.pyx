@@ -2,8 +2,8 @@
 
 Theory of operation. Of those that will do, the best rank is looked at: the proxy's own zone before others, weight 0 last.
 Among these each read makes its replica's next turn come later by 1 / weight (start-time fair queueing), so that turns are
-spread by the weights at any load. With `least`, a replica is passed over if another would have less in flight for its
-weight even with one read more. Rules:
+spread by the weights at any load. With `least`, a replica is passed over if it has clearly more in flight for its weight
+than another would have with one read more. Rules:
 
 1. Who was away, or could not be asked, does not make up for what it has missed: it begins at the turn of the others.
 2. A choice is made for each read, so what it needs of a topology is put into form once for each that there is.
@@ -21,7 +21,8 @@ from trunkline.pool.topology_lag import is_beyond
 
 from trunkline.pool.leases cimport Leases
 
-cdef double MISSED = 4.0      # reads that a replica may be behind its turn, and makes up for
+cdef double MISSED = 50.0     # reads that a replica may be behind its turn, and makes up for
+cdef double ALIKE = 1.25      # loads within this ratio: what is fast for a moment must not outweigh the weights
 cdef dict BALANCES = {"least": LEAST, "round-robin": IN_TURN, "random": AT_RANDOM}
 
 
@@ -108,7 +109,7 @@ cdef class ShardReaders:
             return SPARE
         if not self.zoned:
             return NEAR
-        taken = pool.full and pool.idle.count == 0
+        taken = pool.idle.count == 0 and (pool.full or 0 < pool.size <= pool.active.count)
         if one.near:
             return NEAR_TAKEN if taken else NEAR
         return FAR_TAKEN if taken else FAR
@@ -120,7 +121,7 @@ cdef class ShardReaders:
         cdef double due, least = INFINITY
         for i in range(len(self.up)):
             one = <Reader>self.up[i]
-            if one.rank != rank or (self.balance == LEAST and one.load >= bound):
+            if one.rank != rank or (self.balance == LEAST and one.load >= bound * ALIKE):
                 continue
             due = max(one.due, self.turn - MISSED / one.weight)
             if due < least:

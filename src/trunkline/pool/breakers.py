@@ -31,6 +31,7 @@ class Breakers:
         self.pools = pools
         self._breakers: dict[str, Breaker] = {}
         self._probes: set[str] = set()
+        self._silent: dict[str, float] = {}  # since when
 
     def of(self, name: str) -> Breaker:
         return self._breakers.get(name, Breaker())
@@ -60,8 +61,12 @@ class Breakers:
         """A health check has its answer, or none."""
         if sight.error and not sight.alive:
             self._leave(name)
+            if sight.silent:
+                self._give_up(name)
             self._on(name, Event.FAILURE, sight.error)
-        elif next(self._probing(name), None) is None:  # a connection that is kept open says little of new ones
+            return
+        self._silent.pop(name, None)
+        if next(self._probing(name), None) is None:  # a connection that is kept open says little of new ones
             self._on(name, Event.ANSWER)
 
     def tick(self, now: float) -> None:
@@ -104,6 +109,16 @@ class Breakers:
         for pool in self._readers(name):
             if pool.waiting:
                 self.pools.soon(pool.refuse_waiting)  # not now: whoever has found out is in the middle of something
+
+    def _give_up(self, name: str) -> None:
+        """Once two checks in a row have heard nothing, connections that nothing came from meanwhile are lost."""
+        if name not in self._silent:
+            self._silent[name] = self.pools.now
+            return
+        for pool in self._readers(name):
+            for server in (*pool.idle, *pool.active):
+                if max(server.request_at, server.idle_since) < self._silent[name]:
+                    server.drop("the server does not answer")
 
     def _probe(self, name: str) -> None:
         for pool in self._probing(name):

@@ -100,7 +100,7 @@ class HealthCheck:
                 self._last = (await self._observe(target)).after(self._last)
         except TimeoutError:
             works = self.watch.has_answered_clients(self.name, self._pools.now - ANSWER_S / 2)
-            return self._failed(f"no answer within {ANSWER_S:g} s", alive=works)
+            return self._failed(f"no answer within {ANSWER_S:g} s", alive=works, silent=True)
         except ServerRefused as error:  # it runs, but for when it is starting or going down
             return self._failed(error.message, alive=not error.sqlstate.startswith("57"))
         except TrunklineError as error:
@@ -113,11 +113,11 @@ class HealthCheck:
         self._failures = 0
         return Sight(self._last)
 
-    def _failed(self, words: str, *, alive: bool = False) -> Sight:
+    def _failed(self, words: str, *, alive: bool = False, silent: bool = False) -> Sight:
         self._drop(words)
         self._lost.clear()  # that was ourselves
         self._failures += 1
-        return Sight(self._last, words, alive)
+        return Sight(self._last, words, alive, silent)
 
     async def _observe(self, target: Target) -> Observation:
         """Ask; a connection that is lost meanwhile is no lost server yet, so that a new one is tried."""

@@ -5,6 +5,7 @@ cdef class Leases(Owner):
     cdef readonly Place idle, active, tested, logging_in, canceled, draining      # of servers
     cdef readonly Place clients, waiting                                         # of lessees
     cdef public bint paused
+    cdef public Py_ssize_t size          # pool_size; 0 is no limit
     cdef public bint shut                # its server's circuit breaker is not closed: no read is sent there
     cdef public object trouble           # servers cannot be opened (policy.Trouble); None: they can, as far as is known
     cdef public bint newest_first

@@ -13,6 +13,7 @@ class Leases(Owner):
     clients: Place[Lessee]
     waiting: Place[Lessee]
     paused: bool
+    size: int
     shut: bool
     newest_first: bool
     full: bool

@@ -68,6 +68,7 @@ class Pool(Following):
     def reconfigure(self) -> None:
         """Take over the settings in force."""
         self.settings = settings = self.pools.config.pool_settings(self.database, self.user)
+        self.size = settings.pool_size
         self.configure(
             tracks=settings.pool_mode is not PoolMode.SESSION,
             exact=_keeps_state(settings),

@@ -227,9 +227,8 @@ class ReplicaWatch:
         self._believed = holder or believed
 
     def has_answered_clients(self, name: str, since: float) -> bool:
-        """Whether the primary of this name has ended a transaction of a client's since then."""
-        pools = [pool for pool in self.pools if self.pools.watch_of(pool.database) is self]
-        servers = (server for pool in pools for place in (pool.idle, pool.active) for server in place)
+        """Whether the server of this name has ended a transaction of a client's since then."""
+        servers = (server for pool in self.pools for place in (pool.idle, pool.active) for server in place)
         return any(str(server.address) == name and server.idle_since >= since for server in servers)
 
     # --- as whom --------------------------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ class Sight:
     last: Observation | None = None
     error: str = ""
     alive: bool = False
+    silent: bool = False  # there was nothing, not even a refusal, for as long as a check waits
 
     @property
     def answered(self) -> Observation | None:

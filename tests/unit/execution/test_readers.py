@@ -116,7 +116,7 @@ async def test_a_replica_that_does_not_get_on_is_asked_less() -> None:
             load.begin()
             if load.under_way[-1].place is not stuck.waiting:
                 load.end(-1)
-        assert load.asked == {"app/replica1": 1, "app/replica2": 19}
+        assert load.asked == {"app/replica1": 2, "app/replica2": 18}
 
 
 async def test_a_replica_that_has_come_up_does_not_make_up_for_what_it_missed() -> None:
@@ -135,8 +135,8 @@ async def test_a_replica_that_could_not_be_asked_makes_up_for_little() -> None:
         behind.shut = True
         assert {chosen(readers, None) for _ in range(1000)} == {"app/replica1"}
         behind.shut = False
-        counts = Counter(chosen(readers, None) for _ in range(100))
-        assert counts["app/replica2"] <= 55
+        counts = Counter(chosen(readers, None) for _ in range(1000))
+        assert counts["app/replica2"] <= 530
 
 
 async def test_weight_0_is_only_where_there_is_no_other() -> None:

@@ -24,7 +24,8 @@ APP = DatabaseSettings(
     "app", hosts=("h1",), replicas=(ADDRESS, ServerAddress("h3")), reads="replica", health_check_user="watcher"
 )
 GONE = ServerUnavailable("cannot connect to the server")
-SILENT = Sight(None, "no answer within 3 s")
+SILENT = Sight(None, "no answer within 3 s", silent=True)
+REFUSED = Sight(None, "the database system is shutting down")
 ALIVE = Sight(Observation(0.0, True, 1, 7, 2, None, 1, 1))
 
 
@@ -78,6 +79,32 @@ async def test_a_health_check_without_an_answer_sends_them_elsewhere_too() -> No
         breakers.checked(NAME, SILENT)
         await made.settle()
         assert (len(pool.waiting), breakers.failures(NAME), pool.shut) == (0, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("sights", "lost"),
+    [
+        ((SILENT,), False),
+        ((SILENT, SILENT), True),
+        ((SILENT, ALIVE, SILENT), False),
+        ((REFUSED, REFUSED), False),  # who shuts down lets others finish
+    ],
+)
+async def test_what_was_asked_of_a_server_that_has_fallen_silent_is_given_up(
+    sights: tuple[Sight, ...], lost: bool
+) -> None:
+    async with server() as (made, breakers, pool):
+        busy, _ = made.opener.connect(pool)
+        pool.profiles.rebase(busy.params)
+        pool.settle(busy)
+        client, _ = made.client()
+        pool.place_client(client, pool.clients)
+        assert pool.request(client) is busy
+        busy.ask(b"select 1", lambda _: None)
+        for sight in sights:
+            made.engine.dispatch()
+            breakers.checked(NAME, sight)
+        assert busy.opened is not lost
 
 
 async def test_one_probe_at_a_time_is_made_and_closes_it() -> None:
