@@ -66,7 +66,7 @@ class Breakers:
             self._on(name, Event.FAILURE, sight.error)
             return
         self._silent.pop(name, None)
-        if next(self._probing(name), None) is None:  # a connection that is kept open says little of new ones
+        if self.shuts(name) and next(self._probing(name), None) is None:  # a kept connection says little of new ones
             self._on(name, Event.ANSWER)
 
     def tick(self, now: float) -> None:
@@ -131,4 +131,4 @@ class Breakers:
         return (pool for pool in self._readers(name) if pool.may_probe)
 
     def _readers(self, name: str) -> Iterator[Pool]:
-        return (pool for pool in self.pools if self.pools.reads_from(pool) == name)
+        return (pool for pool in self.pools if pool.reads_from == name)

@@ -69,6 +69,8 @@ class Pool(Following):
         """Take over the settings in force."""
         self.settings = settings = self.pools.config.pool_settings(self.database, self.user)
         self.size = settings.pool_size
+        self.reads_from = self.pools.reads_from(self.database)
+        self.shut = self.pools.breakers.shuts(self.reads_from)
         self.configure(
             tracks=settings.pool_mode is not PoolMode.SESSION,
             exact=_keeps_state(settings),
@@ -195,7 +197,7 @@ class Pool(Following):
         self.trouble = self.refusal = None
         if self.settings.load_balance_hosts == "round-robin":
             self.next_host += 1
-        if self.pools.answers_reads(self.database):  # which of them does is no business of the client's
+        if self.reads_from:  # which of them does is no business of the client's
             server.params = server.params.with_reported(b"in_hot_standby", b"off")
         self.profiles.rebase(server.params)
         if self.closed or self.paused:
@@ -220,7 +222,7 @@ class Pool(Following):
         self.pools.soon(self._after_open_failed)
 
     def _after_open_failed(self) -> None:
-        gives_way = self.pools.answers_reads(self.database) and not self.connected  # others can answer at once
+        gives_way = self.reads_from and not self.connected  # others can answer at once
         if gives_way or policy.refuses(self.trouble, self.connected, self.pools.now, self.settings.server_login_retry):
             self.refuse_waiting()
         elif self.waiting:

@@ -78,7 +78,6 @@ class Pools:
             found = self._pools[key] = Pool(self, *key)
             if self.holds(found):
                 found.pause()
-            found.shut = self.breakers.shuts(self.reads_from(found))
             self._tell_where(found)
         return found
 
@@ -159,14 +158,9 @@ class Pools:
         credentials = self._credentials(settings, pool.user)
         return Target(address, database, credentials, parameters, pool.settings.connect_query)
 
-    def answers_reads(self, name: str) -> bool:
-        """Whether this is a replica that answers for its primary."""
+    def reads_from(self, name: str) -> str:
+        """The one server that this part of a database is for, by its name; empty if it is no such part."""
         settings = self.config.database(name)
-        return settings is not None and settings.answers_reads
-
-    def reads_from(self, pool: Pool) -> str:
-        """The name of the one server that it is for as a part of its database; empty if it is no such pool."""
-        settings = self.config.database(pool.database)
         return str(settings.addresses[0]) if settings is not None and settings.answers_reads else ""
 
     def forces_user(self, pool: Pool) -> bool:

@@ -17,7 +17,7 @@ class Reads:
 
 
 def reads_at(watch: ReplicaWatch, name: str) -> Reads:
-    pools = [pool for pool in watch.pools if watch.pools.reads_from(pool) == name]
+    pools = [pool for pool in watch.pools if pool.reads_from == name]
     ours = [pool for pool in pools if pool.database.startswith(f"{watch.settings.name}/")]
     return Reads(sum(len(p.active) + len(p.waiting) for p in ours), sum(p.query_count for p in ours))
 
