@@ -21,6 +21,7 @@ from trunkline.config.choices import BALANCE, MODES, SESSION_STATES, PoolMode
 from trunkline.config.global_settings import Settings
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
 from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
+from trunkline.config.rest_kinds import REST_URLS
 from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
 from trunkline.config.table import setting
 
@@ -41,6 +42,11 @@ class DatabaseSettings:
     replicas: tuple[ServerAddress, ...] = setting(
         (), REPLICAS, 'URLs of streaming replicas, or tables as in { url = URL, weight = 3, zone = "eu-1" }.'
     )
+    patroni: tuple[str, ...] = setting(
+        (), REST_URLS, "URLs of Patroni's REST API, with commas: who it lists is looked at too, besides `replicas`."
+    )
+    unread: tuple[str, ...] = ()
+    """Servers that Patroni wants nobody to read from, as host:port."""
     health_check_user: str | None = setting(
         None, TEXT, "User of health checks, if `user` is not set; by default the first one who logs in."
     )
@@ -117,7 +123,7 @@ class DatabaseSettings:
 
     @property
     def splits_reads(self) -> bool:
-        return self.reads == "replica" and bool(self.replicas)
+        return self.reads == "replica" and bool(self.replicas or self.patroni)
 
 
 @dataclass(frozen=True, slots=True)

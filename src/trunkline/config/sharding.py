@@ -15,6 +15,7 @@ from trunkline.config.address import ServerAddress, ServerUrl
 from trunkline.config.key_kinds import BUCKETS, LISTS, LOOKUP, RANGES, SERVER, KeyList, KeyRange, Lookup
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, TEXT
 from trunkline.config.replica_kinds import REPLICAS
+from trunkline.config.rest_kinds import REST_URLS
 from trunkline.config.table import setting, specs
 
 MAX_SHARDS = 64
@@ -33,6 +34,7 @@ class ShardSettings:
     replicas: tuple[ServerAddress, ...] = setting(
         (), REPLICAS, "URLs of its streaming replicas, or tables as those of a database."
     )
+    patroni: tuple[str, ...] = setting((), REST_URLS, "URLs of Patroni's REST API, with commas, as of a database.")
     buckets: tuple[tuple[int, int], ...] = setting(
         (), BUCKETS, 'Its buckets, as in ["0-511", "600"]; evenly spread in the order of the shards if none says any.'
     )

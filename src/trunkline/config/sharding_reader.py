@@ -17,7 +17,7 @@ from trunkline.config.table_rules import TableRules
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 _NEEDS_SHARDS = ("home", "buckets", "shard_by", "tables", "schemas", "functions", "names")
-_NOT_WITH_SHARDS = ("primary", "host", "port", "replicas")
+_NOT_WITH_SHARDS = ("primary", "host", "port", "replicas", "patroni")
 _ONLY_BY_TABLE = ("home", "tables", "schemas", "functions")
 
 
@@ -182,4 +182,4 @@ def _server(database: DatabaseSettings, shard: ShardSettings) -> DatabaseSetting
         fallback |= {"user": database.user, "password": database.password}
     fields |= {key: value for key, value in fallback.items() if fields[key] is None}
     name = database.name if database.shard_by else f"{database.name}/{shard.name}"
-    return replace(database, name=name, replicas=shard.replicas, **fields)
+    return replace(database, name=name, replicas=shard.replicas, patroni=shard.patroni, **fields)

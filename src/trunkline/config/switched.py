@@ -6,14 +6,16 @@ operator has decided anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import Config, DatabaseSettings
 
 Place = tuple[str, int]
+Change = Callable[[DatabaseSettings], DatabaseSettings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +54,22 @@ def still_holding(config: Config, switches: Mapping[str, Switched]) -> dict[str,
 
 def with_switches(config: Config, switches: Mapping[str, Switched]) -> Config:
     """The configuration with each of these databases and shards at the server that it was switched to."""
-    if not switches:
+    return with_changes(config, {name: partial(_moved, switch=one) for name, one in switches.items()})
+
+
+def with_changes(config: Config, changes: Mapping[str, Change]) -> Config:
+    """The configuration with these databases and shards changed; the home shard's servers are its database's too."""
+    if not changes:
         return config
-    databases = {name: _switched(database, switches) for name, database in config.databases.items()}
+    databases = {name: _changed(database, changes) for name, database in config.databases.items()}
     return replace(config, databases=databases)
 
 
-def _switched(database: DatabaseSettings, switches: Mapping[str, Switched]) -> DatabaseSettings:
+def _changed(database: DatabaseSettings, changes: Mapping[str, Change]) -> DatabaseSettings:
     sharding = database.sharding
     if sharding is None or database.shard_by:
-        return _moved(database, switches[database.name]) if database.name in switches else database
-    shards = tuple(_moved(one, switches[one.name]) if one.name in switches else one for one in database.shards)
+        return changes[database.name](database) if database.name in changes else database
+    shards = tuple(changes[one.name](one) if one.name in changes else one for one in database.shards)
     home = shards[sharding.shard_names().index(sharding.home)]
     return replace(home, name=database.name, sharding=sharding, shards=shards)
 
@@ -75,7 +82,8 @@ def _moved(database: DatabaseSettings, switch: Switched) -> DatabaseSettings:
         where["dbname"] = target.dbname
     if target.password is not None and target.user == database.user:
         where["password"] = target.password
-    return replace(database, **where, replicas=_replicas(database, switch))
+    patroni = database.patroni if switch.former is not None else ()  # it knows nothing of another cluster
+    return replace(database, **where, replicas=_replicas(database, switch), patroni=patroni)
 
 
 def _replicas(database: DatabaseSettings, switch: Switched) -> tuple[ServerAddress, ...]:

@@ -36,6 +36,8 @@ def _said(watch: ReplicaWatch, settings: DatabaseSettings, pools: Mapping[str, P
 
 
 def _why(watch: ReplicaWatch, settings: DatabaseSettings, member: Member, pool: Pool | None) -> str:
+    if member.name in settings.unread:
+        return "is not to be read from, by what Patroni says"
     limit, lag = settings.max_replica_lag, watch.lag(member.name)
     if member.state is not State.UP:
         return f"is {member.role or 'unknown'}, {member.state}"

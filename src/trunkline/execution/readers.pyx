@@ -55,7 +55,7 @@ cdef class ShardReaders:
         self.topology, self.up = topology, []
         for member in topology.replicas:
             one = self.readers.get(member.name)
-            if one is None or is_beyond(self.watch.lag(member.name), self.settings.max_replica_lag):
+            if one is None or member.name in self.settings.unread or is_beyond(self.watch.lag(member.name), self.settings.max_replica_lag):
                 continue
             one.replayed = member.last.replayed or 0
             if one.pool is None:

@@ -28,6 +28,7 @@ from trunkline.routing.schema.catalog_reader import COLUMNS, QUERY, SETUP, build
 from trunkline.routing.schema.drift import Difference, differences
 
 if TYPE_CHECKING:
+    from trunkline.pool.pool import Pool
     from trunkline.pool.pools import Pools
 
 log = logging.getLogger("trunkline.pool")
@@ -144,8 +145,12 @@ class CatalogWatch:
 
     def _again(self) -> None:
         with suppress(UnknownDatabase):  # it has gone from the configuration
-            if not self.pools.pool(f"{self.database}/{self._sharding().home}", self._user).closed:
+            if not self._pool(self._sharding().home, self._user).closed:
                 self.stale()
+
+    def _pool(self, shard: str, user: str) -> Pool:
+        """Of a shard, or of a database that has none."""
+        return self.pools.pool(f"{self.database}/{shard}" if shard else self.database, user)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -200,7 +205,7 @@ class CatalogWatch:
 
     async def _ask(self, shard: str, user: str, sql: str) -> list[bytes]:
         """The rows of one query on a connection of its own, as bodies of DataRow messages."""
-        pool = self.pools.pool(f"{self.database}/{shard}" if shard else self.database, user)
+        pool = self._pool(shard, user)
         server = await open_own(pool, (), spare=True)
         try:
             outcome: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()

@@ -15,6 +15,7 @@ from typing import Any
 from trunkline.auth.keys import KeyCache
 from trunkline.auth.secret import LoginSeed, Secret, SecretKind
 from trunkline.config.diff import Change, diff
+from trunkline.config.members import with_members
 from trunkline.config.settings import Config
 from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
 from trunkline.execution.routers import Routers
@@ -26,6 +27,7 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.name_watch import NameWatch
 from trunkline.pool.opening import Opener
+from trunkline.pool.patroni import PatroniWatches
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.replica_watch import ReplicaWatches
@@ -71,6 +73,8 @@ class Instance:
         self.statistics = Statistics(self.pools)
         self.names = NameWatch(self.pools)
         self.switches = Switches(self)
+        self.patroni = PatroniWatches(self.pools)
+        self.patroni.on_change = self.readdress
         self.listener: Listener | None = None
         self._seed = secrets.token_bytes(32)
         self.opener.use(config.settings, server_tls(config.settings))
@@ -94,6 +98,7 @@ class Instance:
         self.started_at = self.engine.time()
         self.tasks.spawn(self._keep_time(), "timer")
         self.replicas.reconfigure()
+        self.patroni.reconfigure()
         return self.listener.port
 
     def _welcome(self, link: ClientLink, peer: Peer) -> None:
@@ -173,7 +178,7 @@ class Instance:
             self.clients.end(link, error)
         for pool in self.pools:
             await pool.close(error)
-        owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names)
+        owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
         await asyncio.gather(*(owner.tasks.cancel() for owner in owners))
         self.derivation.close()
         self.engine.close()
@@ -188,7 +193,8 @@ class Instance:
         except ConfigError as error:
             log.error("reload refused, the old settings stay: %s", error.message)
             raise
-        config = self.switches.reloaded(config)
+        self.switches.reload(config)
+        config = self._composed()
         changes = diff(self.config, config)
         for change in changes:
             log.info("reload: %s", change)
@@ -197,9 +203,13 @@ class Instance:
         log.info("reloaded %s: %d changes", config.source, len(changes))
         return changes
 
-    def readdress(self, config: Config) -> None:
-        """Use a configuration that says of some databases only that they are elsewhere."""
-        self._use(config, self.door.tls, self.opener.tls)
+    def _composed(self) -> Config:
+        """What the file says, with what was found out and done since."""
+        return with_members(self.switches.applied, self.patroni.members)
+
+    def readdress(self) -> None:
+        """Servers of databases are elsewhere, or there are others; nothing else has changed."""
+        self._use(self._composed(), self.door.tls, self.opener.tls)
 
     def _use(self, config: Config, tls: Any, to_servers: Any) -> None:
         self.config = self.door.config = self.clients.config = config
@@ -211,6 +221,7 @@ class Instance:
         self.pools.reconfigure(config)
         self.routers.reconfigure(config)
         self.replicas.reconfigure()
+        self.patroni.reconfigure()
         if self.listener is not None:
             self.listener.use(config.settings)
 

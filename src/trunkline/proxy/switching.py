@@ -55,12 +55,16 @@ class Switches:
         self._written = instance.config  # what the file says
         self._made: dict[str, Switched] = {}
 
-    def reloaded(self, config: Config) -> Config:
-        """The configuration that a reload has read, with the switches that still hold."""
+    @property
+    def applied(self) -> Config:
+        """What the file says, with the switches that hold."""
+        return with_switches(self._written, self._made)
+
+    def reload(self, config: Config) -> None:
+        """The file says this now, which may overrule switches."""
         self._written, self._made = config, still_holding(config, self._made)
         for name, one in self._made.items():
             log.warning("%s was switched to %s, but %s still names the old server", name, one.target, config.source)
-        return with_switches(config, self._made)
 
     async def switch(self, name: str, target: ServerAddress) -> list[str]:
         """Return what the operator should know once it is done; else a TrunklineError, and all is as it was."""
@@ -88,7 +92,7 @@ class Switches:
         for name in names:
             if name in written:  # else a reload has taken it away meanwhile
                 self._made[name] = Switched(places(written[name]), target, former)
-        self._instance.readdress(with_switches(self._written, self._made))
+        self._instance.readdress()
 
 
 class _Switch:
@@ -153,6 +157,8 @@ class _Switch:
 
     def _take_neighbours(self) -> None:
         """A replica that is promoted takes the place of its primary for every database that is there."""
+        if self._settings.patroni:
+            raise SwitchRefused("Patroni promotes the replicas of this database", hint="Use patronictl switchover.")
         if self._target.dbname not in (None, self._database):
             hint = f"A replica has the database of its primary: {self._database}."
             raise SwitchRefused("the URL names another database", hint=hint)
@@ -227,8 +233,7 @@ class _Switch:
         switching = self._pools.switching
         if not switching.isdisjoint(self._names):
             raise SwitchUnderWay("another switch is under way")
-        if switchable(self._instance.config).get(self._settings.name) != self._settings:
-            raise SwitchRefused(_CHANGED)
+        self._refuse_changes()
         switching.update(self._names)
         mine = set(self._names)
 
@@ -258,11 +263,13 @@ class _Switch:
             raise SwitchTooLong(
                 f"not done within switch_timeout ({limit_s:g} s)", detail=busy if used else switchover.waits_for
             ) from None
-        if switchable(self._instance.config).get(self._settings.name) != self._settings:
-            raise SwitchRefused(_CHANGED)
+        self._refuse_changes()
 
-
-_CHANGED = "the configuration has changed meanwhile"
+    def _refuse_changes(self) -> None:
+        """Which replicas there are may change: that need not be the operator's doing."""
+        now = switchable(self._instance.config).get(self._settings.name)
+        if now is None or replace(now, replicas=(), unread=()) != replace(self._settings, replicas=(), unread=()):
+            raise SwitchRefused("the configuration has changed meanwhile")
 
 
 def _unasked(error: TrunklineError) -> SwitchRefused:

@@ -12,10 +12,12 @@ import pytest
 
 from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, FarEnd, Relay, error, relay
+from trunkline.config.address import ServerAddress
 from trunkline.config.key_kinds import Lookup
 from trunkline.config.settings import DatabaseSettings
 from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSettings
 from trunkline.errors import ServerLost, ServerRefused, ServerUnavailable
+from trunkline.pool import catalog_watch
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import command_complete, message
 from trunkline.routing.keys.sharding import KeyMissing, Kind
@@ -238,6 +240,27 @@ async def test_a_shard_that_cannot_be_read_stops_nobody() -> None:
         assert watch._reading is not None
         await until(made, watch._reading.done)
         assert (watch.known, list(watch.catalogs), watch.drift) == (True, ["s0"], ())
+
+
+async def test_the_catalog_of_a_database_without_shards_is_read_again_after_a_failure_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog_watch, "AGAIN_S", 0.01)
+    whole = replace(APP, replicas=(ServerAddress("h2"),), reads="replica")
+    async with relay(databases={"app": whole}) as made:
+        watch = CatalogWatch(made.pools, "app")
+        ready = asyncio.ensure_future(watch.ready("ann"))
+        await say(made, 0, answer())
+        await until(made, ready.done)
+        assert watch._reading is not None
+        await until(made, watch._reading.done)
+        made.opener.refusal = ServerUnavailable("down")
+        reading = watch.stale()
+        assert reading is not None
+        await until(made, reading.done)
+        made.opener.refusal = None
+        await say(made, 1, answer("text"))
+        await until(made, lambda: watch.catalog.version == 2)
 
 
 async def test_nobody_reads_before_somebody_has_asked() -> None:

@@ -57,7 +57,7 @@ async def test_what_clients_have_proved_is_forgotten_with_a_reload_and_not_with_
     async with door() as made:
         pools = made.instance.pools
         pools.prove("alice", None, (b"c", b"s"))
-        made.instance.readdress(made.instance.config)
+        made.instance.readdress()
         assert pools.credentials_of("alice").scram_keys == (b"c", b"s")
         made.instance.reload()
         assert pools.credentials_of("alice").scram_keys is None
