@@ -241,7 +241,7 @@ async def test_others_who_write_to_the_primary_are_noticed(cluster: Replicated) 
             while not stopping:
                 await connection.execute("CREATE TABLE IF NOT EXISTS others (n int); INSERT INTO others VALUES (1)")
 
-    async with serving(cluster) as (proxy, _):
+    async with serving(cluster, switch_timeout=3) as (proxy, _):
         writing = asyncio.create_task(write())
         error = await refused(proxy, url(cluster.replicas[0]))
         stopping = True
@@ -250,7 +250,7 @@ async def test_others_who_write_to_the_primary_are_noticed(cluster: Replicated) 
 
 
 async def test_a_transaction_of_others_that_has_written_is_waited_for(cluster: Replicated) -> None:
-    async with serving(cluster) as (proxy, _), await cluster.primary.connect() as connection:
+    async with serving(cluster, switch_timeout=3) as (proxy, _), await cluster.primary.connect() as connection:
         await connection.execute("BEGIN; CREATE TABLE unfinished ()")
         error = await refused(proxy, url(cluster.replicas[0]))
         await connection.execute("ROLLBACK")

@@ -83,7 +83,7 @@ class Switchover:
         self.source = source
         self.target = target
         self.kind = Kind.REPLICA
-        self.waits_for = ""
+        self.waits_for = "the servers have not answered"
         self.notices: list[str] = []
         self._now = now
         self._slots: set[str] = set()
