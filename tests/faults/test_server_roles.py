@@ -1,4 +1,7 @@
-"""Servers whose roles change under their clients: what is acknowledged is where the clients go on. Rows 26 and 27."""
+"""Servers whose roles change under their clients, that lag, or that are gone: who is served, and by whom.
+
+Whatever is acknowledged is where the clients go on. Rows 26 to 29.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ import pytest
 from tests.faults.conftest import assert_no_internal_errors
 from tests.integration.postgres import Farm, Postgres
 from tests.integration.proxy import Proxy
-from tests.integration.replicas import SETTINGS, UP, Replicated, follow, found
+from tests.integration.replicas import SETTINGS, UP, Replicated, follow, found, shown
+from tests.integration.test_replica_routing import queries
 from tests.integration.waiting import wait_until
 
 PRIMARY, REPLICA = ("primary", UP), ("replica", UP)
@@ -24,8 +28,8 @@ TOLD = {"08006", "08007", "57P01", "57P03"}  # what may become of a write while 
 @asynccontextmanager
 async def in_front_of(cluster: Replicated, **settings: object) -> AsyncIterator[Proxy]:
     """Reads are split, and everybody is known."""
-    database = cluster.database(reads="replica", health_check_user="postgres")
-    async with Proxy({**SETTINGS, "pool_mode": "transaction", **settings}, databases={"app": database}) as proxy:
+    database = cluster.database(reads="replica", health_check_user="postgres", **settings)
+    async with Proxy({**SETTINGS, "pool_mode": "transaction"}, databases={"app": database}) as proxy:
         await found(proxy, dict.fromkeys(cluster.replicas, REPLICA) | {cluster.primary: PRIMARY})
         yield proxy
         assert_no_internal_errors(proxy)
@@ -138,3 +142,72 @@ async def test_row_11_a_primary_that_restarts_is_waited_for(farm: Farm, mode: st
             await held
             await client.close()
         assert await primary.fetch("SELECT number FROM kept ORDER BY 1") == [(1,), (2,)]
+
+
+READ = "SELECT count(*) FROM kept"
+
+
+async def schema_is_known(client: psycopg.AsyncConnection) -> None:
+    """Until it has been read, the primary answers everything; and always what only prepares a statement."""
+    client.prepare_threshold = None
+
+    async def would_be_a_replicas() -> bool:
+        row = await (await client.execute(f"EXPLAIN (ROUTE) {READ}")).fetchone()
+        return row == ("Route: a replica",)
+
+    await wait_until(would_be_a_replicas)
+
+
+async def readers(proxy: Proxy, client: psycopg.AsyncConnection, count: int = 20) -> set[str]:
+    """The pools that have answered so many reads."""
+    before = await queries(proxy)
+    for _ in range(count):
+        await client.execute(READ)
+    after = await queries(proxy)
+    return {name for name, answered in after.items() if answered > before.get(name, 0)}
+
+
+async def test_row_28_and_29_a_replica_that_lags_is_not_asked_and_without_any_the_primary_is(farm: Farm) -> None:
+    async with Replicated(farm, 2) as cluster:
+        primary, first, second = cluster.servers
+        await prepare(primary, 2)
+        async with in_front_of(cluster, max_replica_lag="64kB") as proxy, await proxy.connect("app") as client:
+            await schema_is_known(client)
+            assert await readers(proxy, client) == {"replica1", "replica2"}
+            await first.fetch("SELECT pg_wal_replay_pause()")
+            await primary.fetch("INSERT INTO kept SELECT 0, n FROM generate_series(1, 10000) n")
+
+            async def lags() -> bool:
+                rows = await shown(proxy)
+                return rows[first.port]["lag_bytes"] > 1 << 16 and rows[second.port]["lag_bytes"] < 1 << 16
+
+            await wait_until(lags)
+            assert await readers(proxy, client) == {"replica2"}
+            await second.stop("immediate")
+            await found(proxy, {second: ("replica", "unreachable")})
+            assert await readers(proxy, client) == {"app"}
+            await first.fetch("SELECT pg_wal_replay_resume()")
+
+            async def is_level() -> bool:
+                return bool((await shown(proxy))[first.port]["lag_bytes"] < 1 << 16)
+
+            await wait_until(is_level)
+            assert await readers(proxy, client) == {"replica1"}
+
+
+async def test_row_29_without_replicas_reads_are_refused_where_the_primary_is_to_be_spared(farm: Farm) -> None:
+    async with Replicated(farm) as cluster:
+        primary, replica = cluster.servers
+        await prepare(primary, 1)
+        async with in_front_of(cluster, replica_fallback="error") as proxy, await proxy.connect("app") as client:
+            await schema_is_known(client)
+            assert await readers(proxy, client) == {"replica1"}
+            await replica.stop("immediate")
+            await found(proxy, {replica: ("replica", "unreachable")})
+            with pytest.raises(psycopg.OperationalError) as refused:
+                await client.execute(READ)
+            assert refused.value.sqlstate == "57P03"
+            await client.execute("INSERT INTO kept VALUES (1, 1)")
+            await replica.start()
+            await found(proxy, {replica: REPLICA})
+            assert await readers(proxy, client) == {"replica1"}

@@ -41,12 +41,13 @@ class Positions:
     """Where the primary of one timeline was, and when."""
 
     def __init__(self) -> None:
-        self._notes: deque[tuple[float, int]] = deque(maxlen=KEPT)
+        self._notes: deque[tuple[float, float, int]] = deque(maxlen=KEPT)  # seen there first, and last
 
     def note(self, at: float, position: int) -> None:
-        if self._notes and self._notes[-1][1] == position:
-            self._notes.pop()  # it is still there: only the newest moment tells anything
-        self._notes.append((at, position))
+        since = at
+        if self._notes and self._notes[-1][2] == position:  # it is still there
+            since = self._notes.pop()[0]
+        self._notes.append((since, at, position))
 
     def clear(self) -> None:
         """Another primary, whose past is another one."""
@@ -57,11 +58,11 @@ class Positions:
         if replica.replayed is None or not self._notes:
             return None
         newest = next((note for note in reversed(self._notes) if note[0] <= replica.at), self._notes[0])
-        size = max(0, newest[1] - replica.replayed)
+        size = max(0, newest[2] - replica.replayed)
         return Lag(size, self._time(replica, replica.replayed) if size else 0.0)
 
     def _time(self, replica: Observation, replayed: int) -> float:
-        passed = next((at for at, position in reversed(self._notes) if position <= replayed), None)
+        passed = next((at for _, at, position in reversed(self._notes) if position <= replayed), None)
         if passed is not None:
             return max(0.0, replica.at - passed)
         return max(replica.at - self._notes[0][0], replica.replay_age_s or 0.0)

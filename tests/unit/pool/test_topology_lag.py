@@ -44,6 +44,11 @@ def test_the_time_in_which_the_primary_wrote_nothing_is_no_lag() -> None:
     assert noted((1.0, 100), (500.0, 100), (501.0, 200)).lag(seen(501.5, 100)) == Lag(100, 1.5)
 
 
+def test_a_replica_that_stands_still_stays_as_far_behind_between_the_checks_of_an_idle_primary() -> None:
+    positions = noted((1.0, 100), (2.0, 200), (3.0, 200))
+    assert positions.lag(seen(2.5, 100)) == Lag(100, 1.5)
+
+
 def test_before_all_notes_the_replica_is_asked_itself_and_the_longer_time_counts() -> None:
     positions = noted((5.0, 200))
     assert positions.lag(seen(6.0, 100, age_s=30.0)) == Lag(100, 30.0)
