@@ -6,7 +6,8 @@
 # make compat  install the clients (drivers and frameworks) and run their scripts directly and through Trunkline
 # make fuzz    feed any bytes to what strangers reach first, and compare random conversations with PostgreSQL's (SECONDS=60)
 # make equality  100,000 statements at two shards and at one database with the same rows (ARGS="--seed 2")
-# make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control)
+# make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control),
+#              then 20 failovers under load
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
 VENV := .venv
