@@ -31,6 +31,7 @@ COMPILED = (
     "trunkline.net.sender",
     "trunkline.net.link",
     "trunkline.net.engine",
+    "trunkline.pool.histogram",
     "trunkline.pool.server",
     "trunkline.pool.answers",
     "trunkline.pool.large",

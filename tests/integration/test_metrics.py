@@ -24,7 +24,7 @@ from tests.integration import sharded
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import DEFAULTS, USER, Proxy, toml
 from tests.integration.waiting import wait_until
-from trunkline.metrics.families import FAMILIES
+from trunkline.metrics.families import FAMILIES, Kind
 
 LISTENS = {"metrics_addr": "127.0.0.1:0"}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -108,9 +108,9 @@ TOTALS = {
     "binds": "total_bind_count",
 }
 TIMES = {
-    "query_seconds": "total_query_time",
-    "transaction_seconds": "total_xact_time",
-    "client_wait_seconds": "total_wait_time",
+    "query_duration_seconds": "total_query_time",
+    "transaction_duration_seconds": "total_xact_time",
+    "client_wait_duration_seconds": "total_wait_time",
 }
 
 
@@ -127,8 +127,11 @@ async def test_totals_are_those_of_show_stats(plain: Proxy) -> None:
     for name, column in TOTALS.items():
         assert scrape.value(f"{name}_total", **pool()) == shown[column] > 0
     for name, column in TIMES.items():
-        assert scrape.value(f"{name}_total", **pool()) == pytest.approx(float(shown[column]) / 1e6, abs=1e-6)
-    assert scrape.value("query_seconds_total", **pool()) > 0.003
+        assert scrape.value(f"{name}_sum", **pool()) == pytest.approx(float(shown[column]) / 1e6, abs=1e-6)
+    assert scrape.value("query_duration_seconds_sum", **pool()) > 0.003
+    assert scrape.value("query_duration_seconds_count", **pool()) == shown["total_query_count"]
+    assert scrape.value("client_wait_duration_seconds_count", **pool()) == shown["total_server_assignment_count"]
+    assert scrape.value("query_duration_seconds_bucket", **pool(le="67.108864")) == shown["total_query_count"]
 
 
 async def test_states_and_limits_are_those_of_show_pools_and_databases(plain: Proxy) -> None:
@@ -190,7 +193,8 @@ async def test_every_family_is_served_with_its_type_its_words_and_its_unit(plain
         assert (served.type, served.documentation) == (family.kind, family.help)
         assert with_units[family.name].unit == family.unit
         names = {sample.name for sample in served.samples}
-        assert names == {family.shown_name}
+        parts = ("_bucket", "_count", "_sum") if family.kind is Kind.HISTOGRAM else ("",)
+        assert names == {family.shown_name + part for part in parts}
     assert scrape.value("build_info", version="0.1.0", python=sys.version.split()[0]) == 1
     assert scrape.series["process_resident_memory_bytes", frozenset()] > 1e7
     assert scrape.series["process_open_fds", frozenset()] > 5

@@ -57,6 +57,8 @@ SOCKETS = (
 )
 """SHOW CLIENTS and SHOW SERVERS."""
 
+LATENCIES = _of(TEXT, "database kind") + _of(NUMERIC, "count p50_us p90_us p95_us p99_us p99_9_us max_us")
+
 LISTENERS = _of(TEXT, "database host") + _of(INT4, "port server_pid") + _of(TEXT, "channel") + _of(INT4, "clients")
 PINS = _of(TEXT, "database user addr") + _of(INT4, "port") + _of(TEXT, "reasons") + _of(INT4, "pinned_s server_pid id")
 PIN_COUNTS = _of(TEXT, "database user reason") + _of(NUMERIC, "pinned")

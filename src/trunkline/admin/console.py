@@ -23,6 +23,7 @@ from trunkline.admin import (  # noqa: F401
     show_clients,
     show_config,
     show_directories,
+    show_latencies,
     show_pins,
     show_pools,
     show_replicas,

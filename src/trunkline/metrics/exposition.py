@@ -10,21 +10,25 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from prometheus_client import PROCESS_COLLECTOR
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from trunkline.metrics.families import FAMILIES, Family, Kind
-from trunkline.metrics.readings import Reading, Source
+from trunkline.metrics.readings import Reading, Source, Times
 
 __all__ = ["PART", "exposition", "gzip_accepted"]
 
 PART = 100
 """Series encoded at a time: about a millisecond."""
 
-_MAKE: dict[Kind, Callable[..., CounterMetricFamily | GaugeMetricFamily]] = {
+LINES = 14
+"""Of each series of a histogram."""
+
+_MAKE: dict[Kind, Callable[..., CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]] = {
     Kind.COUNTER: CounterMetricFamily,
     Kind.GAUGE: GaugeMetricFamily,
+    Kind.HISTOGRAM: HistogramMetricFamily,
 }
 _END = b"# EOF\n"  # of OpenMetrics, once and last
 
@@ -44,7 +48,8 @@ def _encoded(source: Source, encode: Callable[[Collector], bytes], end: bytes) -
     for family in FAMILIES:
         readings = iter(family.read(source))
         headed = False
-        while batch := list(islice(readings, PART)):
+        part = PART if family.kind is not Kind.HISTOGRAM else PART // LINES
+        while batch := list(islice(readings, part)):
             text = encode(_One(_metric(family, batch))).removesuffix(end)
             yield _without_head(text) if headed else text
             headed = True
@@ -64,7 +69,13 @@ class _One:
 def _metric(family: Family, readings: Iterable[Reading]) -> Metric:
     metric = _MAKE[family.kind](family.name, family.help, labels=family.labels, unit=family.unit)
     for labels, value in readings:
-        metric.add_metric([_utf8(label) for label in labels], value)
+        shown = [_utf8(label) for label in labels]
+        if isinstance(metric, HistogramMetricFamily):
+            assert isinstance(value, Times)
+            metric.add_metric(shown, list(value.below), value.sum_s)
+        else:
+            assert not isinstance(value, Times)
+            metric.add_metric(shown, value)
     return metric
 
 

@@ -5,6 +5,7 @@ What is served and docs/metrics.md are derived from it. Rules:
 2. A counter never falls while its series lives; a series ends with its pool (of routed statements, with the list of
    shards), and one that comes again begins at 0.
 3. Nothing is counted for the sake of a metric on the way of a query: what is read here is there anyway.
+4. The bounds of histograms are powers of two microseconds, where what is counted is exact.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import StrEnum
 
 from trunkline.metrics import readings as read
 from trunkline.metrics.readings import POOL, SERVER, Read, Reading, Source
+from trunkline.pool.latencies import waits_of
 from trunkline.pool.read_counts import reads_at
 from trunkline.pool.topology import State
 
@@ -26,6 +28,7 @@ class Kind(StrEnum):
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ def _gauge(name: str, help: str, readings: Read, labels: tuple[str, ...] = ()) -
 
 def _counter(name: str, help: str, readings: Read, labels: tuple[str, ...] = ()) -> Family:
     return Family(f"trunkline_{name}", Kind.COUNTER, help, labels, readings)
+
+
+def _histogram(name: str, help: str, readings: Read) -> Family:
+    return Family(f"trunkline_{name}", Kind.HISTOGRAM, help, POOL, readings)
 
 
 _DATABASE = ("database",)
@@ -126,11 +133,11 @@ FAMILIES = (
     ),
     _counter("received_bytes", "Bytes received from clients.", read.by_pool(lambda p: p.bytes_received), POOL),
     _counter("sent_bytes", "Bytes sent to clients.", read.by_pool(lambda p: p.bytes_sent), POOL),
-    _counter("query_seconds", "Time that queries have run.", read.by_pool(lambda p: p.query_time), POOL),
-    _counter("transaction_seconds", "Time that transactions were open.", read.by_pool(lambda p: p.xact_time), POOL),
-    _counter(
-        "client_wait_seconds", "Time that clients have waited for a server.", read.by_pool(lambda p: p.wait_time), POOL
+    _histogram("query_duration_seconds", "How long queries have run.", read.by_pool_times(lambda p: p.query_times)),
+    _histogram(
+        "transaction_duration_seconds", "How long transactions were open.", read.by_pool_times(lambda p: p.xact_times)
     ),
+    _histogram("client_wait_duration_seconds", "How long clients got no server.", read.by_pool_times(waits_of)),
     _counter(
         "client_parses", "Prepared statements that clients made.", read.by_pool(lambda p: p.client_parse_count), POOL
     ),

@@ -17,6 +17,7 @@ from trunkline.config.settings import WILDCARD, PoolSettings
 from trunkline.execution.router import Router
 from trunkline.metrics.loop_lag import LoopLag
 from trunkline.pool.breaker import State
+from trunkline.pool.histogram import Histogram
 from trunkline.pool.pool import Pool
 from trunkline.pool.replica_watch import ReplicaWatch
 from trunkline.pool.session_state import REASONS
@@ -46,7 +47,15 @@ class Source:
         return sorted(found - {WILDCARD})
 
 
-Reading: TypeAlias = tuple[tuple[str, ...], float]
+@dataclass(frozen=True, slots=True)
+class Times:
+    """What a histogram shows: of each bound in seconds, how many took less, then of all; and the sum of all."""
+
+    below: tuple[tuple[str, float], ...]
+    sum_s: float
+
+
+Reading: TypeAlias = tuple[tuple[str, ...], float | Times]
 Read: TypeAlias = Callable[[Source], Iterable[Reading]]
 Of: TypeAlias = Callable[[Pool], float]
 
@@ -75,6 +84,19 @@ def of_each(values: Callable[[Source], Mapping[str, int]]) -> Read:
 def by_pool(value: Of) -> Read:
     """One number for each pool."""
     return lambda source: ((labels_of(pool), value(pool)) for pool in source.pools)
+
+
+_POWERS = (6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26)  # of two microseconds: 64 us to 67 s
+
+
+def by_pool_times(histogram_of: Callable[[Pool], Histogram]) -> Read:
+    """How long something took, for each pool."""
+    return lambda source: ((labels_of(pool), _times(histogram_of(pool))) for pool in source.pools)
+
+
+def _times(found: Histogram) -> Times:
+    bounds = tuple((repr((1 << power) / 1e6), float(found.below(1 << power))) for power in _POWERS)
+    return Times((*bounds, ("+Inf", float(found.count))), found.sum_s)
 
 
 def by_pool_and(values: Mapping[str, Of]) -> Read:

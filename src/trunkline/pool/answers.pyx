@@ -80,14 +80,14 @@ cdef int on_ready(ServerLink server, Frame *frame, bint ours, unsigned char **ru
     if ours:
         return on_restored(server, frame, run) if server.restored is not None else 0
     server.owner.query_count += 1
-    server.owner.query_time += now - server.request_at
+    server.owner.query_times.record(now - server.request_at)
     if server.timed is not None:
         server.timed.time_s += now - server.request_at
         server.timed = None
     server.request_at = now
     if server.session.status == c'I':
         server.owner.xact_count += 1
-        server.owner.xact_time += now - server.begun_at
+        server.owner.xact_times.record(now - server.begun_at)
         if server.lessee is not None:
             server.lessee.before_block = None
     return 0

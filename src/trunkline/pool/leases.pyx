@@ -140,7 +140,7 @@ cdef class Leases(Owner):
         self.give(server, lessee)
         failpoint(b"hand_over")
         lessee.move(self.clients)
-        self.wait_time += lessee.engine.now - lessee.waiting_since
+        self.wait_times.record(lessee.engine.now - lessee.waiting_since)
         lessee.waiting_since = 0
         if not server.matches(lessee.params) and server.apply(lessee.params):
             self.prepare(server, lessee)

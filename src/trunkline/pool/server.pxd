@@ -1,5 +1,6 @@
 # A server connection, who leases it and who owns it: the C side of the contract in server.pyx.
 from trunkline.net.link cimport Link
+from trunkline.pool.histogram cimport Histogram
 from trunkline.protocol.scanner cimport Frame
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.routing.plans.plan_cache cimport Known
@@ -53,7 +54,7 @@ cdef class Owner:
     cdef public unsigned long long xact_count, query_count, bytes_received, bytes_sent
     cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
     cdef public unsigned long long repeated   # requests that were asked again elsewhere
-    cdef public double xact_time, query_time, wait_time
+    cdef readonly Histogram xact_times, query_times, wait_times
     cdef bint schema_prepared             # DDL has run in a transaction that was prepared: whatever is committed may be it
     cdef int on_free(self, ServerLink server) except -1
     cpdef int before_doubtful(self, Lessee lessee, bytes text, bint ambiguous) except -1

@@ -7,6 +7,7 @@ from trunkline.errors import TrunklineError
 from trunkline.net.engine import Engine
 from trunkline.net.link import Link
 from trunkline.pool.draining import Drain
+from trunkline.pool.histogram import Histogram
 from trunkline.protocol.params import Params
 from trunkline.protocol.server_session import ServerSession
 from trunkline.protocol.statement import Statement
@@ -51,9 +52,9 @@ class Owner:
     assignment_count: int
     login_count: int
     repeated: int
-    xact_time: float
-    query_time: float
-    wait_time: float
+    xact_times: Histogram
+    query_times: Histogram
+    wait_times: Histogram
     def before_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool) -> int: ...
     def on_doubtful(self, lessee: Lessee, text: bytes, ambiguous: bool, bound: bytes) -> int: ...
     def on_lost(self, server: ServerLink, reason: str) -> None: ...

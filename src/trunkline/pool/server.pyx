@@ -29,6 +29,7 @@ from trunkline.protocol.scanner cimport (
 from trunkline.protocol.server_session cimport (
     BROKEN, COPY_NONE, FAKE, KEEP, QUERY, SWALLOW, ServerSession, Verdict,
 )
+from trunkline.pool.histogram cimport Histogram
 from trunkline.routing.text.lexer cimport Vocabulary
 
 log = logging.getLogger("trunkline.pool")
@@ -99,6 +100,7 @@ cdef class Owner:
 
     def __cinit__(self):
         self.words = PLAIN_WORDS
+        self.xact_times, self.query_times, self.wait_times = Histogram(), Histogram(), Histogram()
 
     cdef int on_free(self, ServerLink server) except -1:
         """Nothing is owed any more: the lease may end."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
+from trunkline.pool.latencies import Latencies
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 
@@ -61,9 +62,9 @@ def totals_of(pool: Pool) -> Totals:
         pool.query_count,
         pool.bytes_received,
         pool.bytes_sent,
-        int(pool.xact_time * 1e6),
-        int(pool.query_time * 1e6),
-        int(pool.wait_time * 1e6),
+        int(pool.xact_times.sum_s * 1e6),
+        int(pool.query_times.sum_s * 1e6),
+        int(pool.wait_times.sum_s * 1e6),
         pool.client_parse_count,
         pool.server_parse_count,
         pool.bind_count,
@@ -79,6 +80,7 @@ class Statistics:
         self._started = self._period_began = pools.now
         self._before: dict[str, Totals] = {}
         self._last: dict[str, Averages] = {}
+        self.latencies = Latencies(pools)
 
     def totals(self) -> dict[str, Totals]:
         """Since start, by database."""
@@ -94,6 +96,7 @@ class Statistics:
 
     def turn(self, now: float) -> None:
         """A period ends."""
+        self.latencies.turn()
         seconds = max(now - self._period_began, 1e-3)
         sums = self.totals()
         self._last = {n: Averages(t.add(self._before.get(n, Totals()), -1), seconds) for n, t in sums.items()}

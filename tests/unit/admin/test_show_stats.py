@@ -14,7 +14,7 @@ def busy(instance: Instance) -> Instance:
     for user, count in (("ann", 30), ("bob", 12)):
         pool = instance.pools.pool("shared", user)
         pool.query_count = count
-        pool.query_time = count / 1000
+        pool.query_times.note(count / 1000)
         pool.bytes_sent = 5 * count
     return instance
 

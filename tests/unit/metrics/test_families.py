@@ -7,7 +7,7 @@ import re
 import pytest
 
 from trunkline.metrics.families import FAMILIES, Family, Kind
-from trunkline.metrics.readings import Source
+from trunkline.metrics.readings import Source, Times
 from trunkline.proxy.instance import Instance
 
 LABELS = {"database", "shard", "user", "state", "outcome", "reason", "version", "python", "host", "port"}
@@ -30,7 +30,7 @@ def test_a_family_has_a_name_a_unit_and_a_sentence(family: Family) -> None:
 @pytest.mark.parametrize(
     ("name", "unit", "shown"),
     [
-        ("trunkline_query_seconds", "seconds", "trunkline_query_seconds_total"),
+        ("trunkline_query_duration_seconds", "seconds", "trunkline_query_duration_seconds"),
         ("trunkline_plan_cache_bytes", "bytes", "trunkline_plan_cache_bytes"),
         ("trunkline_queries", "", "trunkline_queries_total"),
     ],
@@ -46,8 +46,10 @@ async def test_every_family_reads_a_number_for_each_of_its_labels(instance: Inst
     for family in FAMILIES:
         for labels, value in family.read(source):
             assert len(labels) == len(family.labels)
-            assert float(value) >= 0
+            number = value.sum_s if isinstance(value, Times) else value
+            assert (family.kind is Kind.HISTOGRAM) is isinstance(value, Times)
+            assert float(number) >= 0
 
 
-def test_there_are_gauges_and_counters() -> None:
+def test_every_kind_is_used() -> None:
     assert {family.kind for family in FAMILIES} == set(Kind)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.unit.pool.test_histogram import of
+from trunkline.pool.histogram import Histogram
 from trunkline.pool.statistics import Averages, Statistics, Totals
 
 
@@ -18,9 +20,9 @@ class Counters:
     query_count: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
-    xact_time: float = 0.0
-    query_time: float = 0.0
-    wait_time: float = 0.0
+    xact_times: Histogram = field(default_factory=Histogram)
+    query_times: Histogram = field(default_factory=Histogram)
+    wait_times: Histogram = field(default_factory=Histogram)
     client_parse_count: int = 0
     server_parse_count: int = 0
     bind_count: int = 0
@@ -45,7 +47,7 @@ def test_pools_of_one_database_are_summed() -> None:
 
 
 def test_times_are_microseconds() -> None:
-    pools = Clocked([Counters("a", xact_time=1.5, query_time=0.25, wait_time=1e-6)])
+    pools = Clocked([Counters("a", xact_times=of(1.5), query_times=of(0.25), wait_times=of(1e-6))])
     total = Statistics(pools).totals()["a"]  # type: ignore[arg-type]
     assert (total.xact_time, total.query_time, total.wait_time) == (1_500_000, 250_000, 1)
 
@@ -90,7 +92,7 @@ def test_a_database_that_appears_later_counts_from_then() -> None:
 
 
 def test_one_line_says_it_all() -> None:
-    pool = Counters("a", xact_count=60, query_count=120, xact_time=0.06, query_time=0.12)
+    pool = Counters("a", xact_count=60, query_count=120, xact_times=of(0.06), query_times=of(0.12))
     statistics = Statistics(Clocked([pool]))  # type: ignore[arg-type]
     statistics.turn(60.0)
     assert statistics.line() == ("1 xacts/s, 2 queries/s, in 0 B/s, out 0 B/s, xact 1000 us, query 1000 us, wait 0 us")
