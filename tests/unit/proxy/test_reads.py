@@ -309,6 +309,19 @@ async def test_a_request_for_which_the_replica_has_no_server_goes_to_the_primary
         assert on.client.kinds() == ""
 
 
+async def test_who_is_in_line_at_a_replica_that_fails_again_and_again_is_answered_elsewhere() -> None:
+    async with stage(replace(APP, pool_size=1)) as on:
+        other, _ = on.made.client()
+        assert on.made.pools.pool("app/replica1", "u").request(other) is not None
+        on.say(query(READ))
+        await on.made.settle()
+        assert on.primary.kinds() == ""
+        for _ in range(5):
+            on.made.pools.breakers.not_opened("h2:5432", ServerUnavailable("cannot connect to the server"))
+        await on.made.settle()
+        assert (on.primary.kinds(), on.client.kinds()) == ("Q", "")
+
+
 async def test_a_read_that_is_not_to_fall_back_is_refused_and_the_client_goes_on() -> None:
     async with stage(replace(APP, replica_fallback="error")) as on:
         pool = on.made.pools.pool("app/replica1", "u")
