@@ -12,5 +12,5 @@ PostgreSQL, a proxy before it, nonce clients, and fault proxies before some clie
 - ``kinds``, ``weather``: the faults, and when they come
 - ``inspection``: what must be true when all is over
 - ``report``: the table of a run, and RESULTS.md
-- ``failover``: a part of its own, ``python -m tests.faults.lab.failover``: primaries that are killed, and what comes of it
+- ``failover``: a part of its own, ``python -m tests.faults.lab.failover``: primaries that are killed, and what then
 """
