@@ -135,6 +135,14 @@ class InvalidStartupValue(TrunklineError):
     severity = "FATAL"
 
 
+class AuthQueryFailed(TrunklineError):
+    """auth_query cannot be asked, or its answer cannot be used; how, is said in the log alone."""
+
+    code = "TL0206"
+    sqlstate = "F0000"
+    severity = "FATAL"
+
+
 # --- limits and timers ------------------------------------------------------------------------------------------
 
 

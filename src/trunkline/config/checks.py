@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trunkline.config.choices import PoolMode
-from trunkline.config.diagnostics import Report
-from trunkline.config.settings import Config, DatabaseSettings
+from trunkline.config.diagnostics import Report, did_you_mean
+from trunkline.config.global_settings import Settings
+from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings
 
 _VERIFYING = ("verify-ca", "verify-full")
 _TLS_FILES = ("key_file", "cert_file", "ca_file")
@@ -93,11 +94,27 @@ def _minimum_fits_database(config: Config, database: DatabaseSettings, report: R
 
 def _logins_can_succeed(config: Config, report: Report) -> None:
     settings = config.settings
-    if settings.auth_type in ("plain", "md5", "scram-sha-256") and not config.secrets and not settings.auth_file:
-        hint = 'add auth_file = "userlist.txt", or password in [users.NAME]'
+    asks = settings.auth_user or any(database.auth_user for database in config.databases.values())
+    known = config.secrets or settings.auth_file or asks
+    if settings.auth_type in ("plain", "md5", "scram-sha-256") and not known:
+        hint = 'add auth_file = "userlist.txt", or password in [users.NAME], or auth_user = "..."'
         report.add(("auth_type",), f"auth_type {settings.auth_type} needs passwords, and there are none", hint)
     if settings.auth_type == "cert" and settings.client_tls_sslmode not in _VERIFYING:
         report.add(("auth_type",), "auth_type cert needs client certificates", 'set client_tls_sslmode = "verify-full"')
+
+
+def _users_can_be_asked_for(config: Config, report: Report) -> None:
+    """auth_query has its parameter, and auth_dbname is a database of ours."""
+    tables: list[tuple[tuple[str, ...], Settings | DatabaseSettings]] = [((), config.settings)]
+    tables += [(("databases", database.name), database) for database in config.databases.values()]
+    for path, table in tables:
+        if table.auth_query is not None and "$1" not in table.auth_query:
+            report.add((*path, "auth_query"), "`auth_query` does not ask for a user", "its name is $1")
+        if table.auth_dbname in RESERVED_DATABASES:
+            report.add((*path, "auth_dbname"), f"`{table.auth_dbname}` is the console, which knows no users")
+        elif table.auth_dbname and config.database(table.auth_dbname) is None:
+            hint = did_you_mean(table.auth_dbname, config.databases)
+            report.add((*path, "auth_dbname"), f"`{table.auth_dbname}` is no database of this configuration", hint)
 
 
 def _any_has_forced_users(config: Config, report: Report) -> None:
@@ -147,6 +164,7 @@ _RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
     (_shards_are_pooled, ("pool_mode", "shards")),
     (_minimum_fits_pool, ("min_pool_size", "pool_size", "default_pool_size")),
     (_logins_can_succeed, ("auth_type", "auth_file", "password", "users", "client_tls_sslmode")),
+    (_users_can_be_asked_for, ("databases",)),
     (_any_has_forced_users, ("auth_type", "user", "primary")),
     (_tls_is_complete, _TLS_SETTINGS),
     (_tls_files_exist, ()),

@@ -27,6 +27,10 @@ from trunkline.config.kinds import (
 )
 from trunkline.config.table import setting
 
+AUTH_QUERY = (
+    "SELECT rolname, CASE WHEN rolvaliduntil < pg_catalog.now() THEN NULL ELSE rolpassword END "
+    "FROM pg_catalog.pg_authid WHERE rolname=$1 AND rolcanlogin"
+)
 _SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PROTOCOLS = ("secure", "all", "tlsv1.2", "tlsv1.3")
 _AT_START: dict[str, Any] = {"reloadable": False}
@@ -152,6 +156,13 @@ class Settings:
         later=("hba", "ldap", "pam"),
     )
     auth_file: str = setting("", PATH, 'File of `"user" "secret"` lines.')
+    auth_user: str = setting("", TEXT, "Who asks servers about users that are not in auth_file; empty is nobody.")
+    auth_query: str = setting(
+        AUTH_QUERY,
+        TEXT,
+        "What is asked: from a user's name, $1, to its name and secret; a NULL secret matches nothing.",
+    )
+    auth_dbname: str = setting("", TEXT, "Database in which that is asked; by default the one a client asks for.")
     admin_users: tuple[str, ...] = setting((), NAMES, "Users who may run every console command.")
     stats_users: tuple[str, ...] = setting((), NAMES, "Users who may read the console.")
     scram_iterations: int = setting(

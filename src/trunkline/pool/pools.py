@@ -51,7 +51,7 @@ class Pools:
         self.schema_changed: Callable[[str], None] = lambda database: None  # DDL has run there
         self._pools: dict[tuple[str, str], Pool] = {}
         self._code: dict[str, CodeWatch] = {}
-        self._proved: dict[str, tuple[str | bytes | None, tuple[bytes, bytes] | None]] = {}
+        self._proved: dict[tuple[str, str], Credentials] = {}  # by database, if it was asked for the user, and user
         self._salt = secrets.randbits(32)
 
     def __iter__(self) -> Iterator[Pool]:
@@ -132,11 +132,15 @@ class Pools:
     def prove(self, user: str, password: bytes | None, keys: tuple[bytes, bytes] | None) -> None:
         """What a client has just shown to know, for logins to servers as the same user."""
         if password is not None or keys is not None:
-            self._proved[user] = (password, keys)
+            self._proved["", user] = Credentials(user, password, None, keys)
+
+    def learn(self, database: str, known: Credentials) -> None:
+        """The same of a user whom only the servers of this database know, with the secret that they have said."""
+        self._proved[database, known.user] = known
 
     def forget_proofs(self) -> None:
-        """After a reload: what was proved may have been changed."""
-        self._proved.clear()
+        """After a reload: what was proved against the configuration may have been changed in it."""
+        self._proved = {key: known for key, known in self._proved.items() if key[0]}
 
     def address_of(self, pool: Pool, turn: int) -> ServerAddress:
         """Where its next server is opened; NoPrimary while nobody is known to be the primary."""
@@ -155,7 +159,7 @@ class Pools:
         extra = [(n, getattr(settings, n)) for n in _SERVER_PARAMETERS]
         parameters = [(n.encode(), v.encode()) for n, v in extra if v is not None]
         database = address.dbname or pool.family
-        credentials = self._credentials(settings, pool.user)
+        credentials = self._credentials(settings, pool)
         return Target(address, database, credentials, parameters, pool.settings.connect_query)
 
     def reads_from(self, name: str) -> str:
@@ -168,16 +172,24 @@ class Pools:
         settings = self.config.database(pool.database)
         return settings is not None and settings.user is not None
 
-    def _credentials(self, settings: DatabaseSettings, user: str) -> Credentials:
-        if settings.password is not None and settings.user in (None, user):
-            return Credentials(user, settings.password, None, None)
-        return self.credentials_of(user)
+    def _credentials(self, settings: DatabaseSettings, pool: Pool) -> Credentials:
+        if settings.password is not None and settings.user in (None, pool.user):
+            return Credentials(pool.user, settings.password, None, None)
+        return self.credentials_of(pool.user, pool.family)
 
-    def credentials_of(self, user: str) -> Credentials:
-        """What is known of a user, from the configuration and from his own login."""
+    def credentials_of(self, user: str, database: str = "") -> Credentials:
+        """What is known of a user, from the configuration, else from the database's servers, and from his own login."""
         stored = self.config.user(user).password or self.config.secrets.get(user)
-        password, keys = self._proved.get(user, (None, None))
-        return Credentials(user, password, Secret.parse(stored) if stored else None, keys)
+        learned = self._proved.get((database, user))
+        if not stored and learned is not None:
+            return learned
+        proved = self._proved.get(("", user))
+        secret = Secret.parse(stored) if stored else None
+        return (
+            Credentials(user, proved.password, secret, proved.scram_keys)
+            if proved
+            else Credentials(user, None, secret, None)
+        )
 
     # --- limits over pools --------------------------------------------------------------------------------------
 

@@ -256,5 +256,5 @@ class ReplicaWatch:
             users = (address.user,) if address.user is not None else self.users
             if not users:
                 return None
-            known = self.pools.credentials_of(users[attempt % len(users)])
+            known = self.pools.credentials_of(users[attempt % len(users)], self.pools.family_of(self.settings.name))
         return Target(replace(address, dbname=database), database, known, PARAMETERS, quiet=True)

@@ -24,6 +24,7 @@ from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
 from trunkline.net.tasks import Tasks
+from trunkline.pool.auth_query import AuthQueries
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.name_watch import NameWatch
 from trunkline.pool.opening import Opener
@@ -69,6 +70,7 @@ class Instance:
         self.pools = Pools(config, self.engine, self.opener)
         self.replicas = ReplicaWatches(self.pools)
         self.routers = Routers(self.pools, self.replicas)
+        self.auth_queries = AuthQueries(self.pools)
         self.clients = Clients(config, self.pools)
         self.statistics = Statistics(self.pools)
         self.names = NameWatch(self.pools)
@@ -83,6 +85,7 @@ class Instance:
             pools=self.pools,
             clients=self.clients,
             derivation=self.derivation,
+            auth_queries=self.auth_queries,
             seed=login_seed(config, self._seed),
             tls=client_tls(config.settings),
             console=lambda link, inbox, identity: console(self, link, inbox, identity),
@@ -119,6 +122,7 @@ class Instance:
             self._on_time(self.pools.listeners.tick, now)
             self._on_time(self.pools.breakers.tick, now)
             self._on_time(self.names.tick, now)
+            self._on_time(self.auth_queries.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
                 self._on_time(self._turn_statistics, now)
@@ -179,7 +183,8 @@ class Instance:
         for pool in self.pools:
             await pool.close(error)
         owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
-        await asyncio.gather(*(owner.tasks.cancel() for owner in owners))
+        await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, self.auth_queries)))
+        self.auth_queries.close()
         self.derivation.close()
         self.engine.close()
 
@@ -219,6 +224,7 @@ class Instance:
         failpoint("reload_swapped")
         self.derivation.cache.retain(config.secrets)
         self.pools.reconfigure(config)
+        self.auth_queries.reconfigure()
         self.routers.reconfigure(config)
         self.replicas.reconfigure()
         self.patroni.reconfigure()

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from trunkline.auth.login import ClientAuthentication
-from trunkline.auth.replies import Accept, Derive, Send
-from trunkline.auth.secret import LoginSeed, Secret
+from trunkline.auth.secret import LoginSeed
 from trunkline.config.choices import PoolMode
 from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
@@ -35,6 +33,7 @@ from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
 from trunkline.net.tls import ALPN, TlsChannel
+from trunkline.pool.auth_query import AuthQueries
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.pools import Pools
 from trunkline.protocol.messages import ready_for_query
@@ -50,6 +49,7 @@ from trunkline.protocol.startup import (
     parse_startup,
 )
 from trunkline.proxy.arrival import Arrival
+from trunkline.proxy.authentication import Authentication
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
@@ -72,6 +72,7 @@ class Door:
     pools: Pools
     clients: Clients
     derivation: KeyDerivation
+    auth_queries: AuthQueries
     seed: LoginSeed
     tls: ClientTls
     console: Console
@@ -138,7 +139,7 @@ class _Login:
         self._check_tls()
         self.door.clients.admit(self.identity, admin=console)
         self.link.write(negotiate_protocol_version(startup.minor, startup.unknown_options))
-        self._accepted = (await self._authenticate()).payload
+        self._accepted = await Authentication(self.door, self.link, self.inbox, self.identity).run()
         failpoint("login_accepted")
         await self._enter(console)
 
@@ -196,44 +197,6 @@ class _Login:
         required = self.door.tls.mode in ("require", "verify-ca", "verify-full")
         if required and not self.link.is_tls and not self.identity.peer.is_unix:
             raise NotAuthorized("SSL required", hint='client_tls_sslmode demands TLS: use sslmode="require".')
-
-    # --- authentication -----------------------------------------------------------------------------------------
-
-    def _secret(self) -> Secret | None:
-        """The stored secret; an empty one, which matches nothing, says that the user exists."""
-        config, user = self.door.config, self.identity.user
-        text = config.user(user).password
-        if text is None:
-            text = config.secrets.get(user, "" if user in config.users else None)
-        return None if text is None else Secret.parse(text)
-
-    async def _authenticate(self) -> Accept:
-        channel = self.link.tls_channel
-        exchange = ClientAuthentication(
-            self.door.config.settings.auth_type,
-            self.identity.user,
-            self._secret(),
-            seed=self.door.seed,
-            tls=channel is not None,
-            certificate_hash=self.door.tls.certificate_hash,
-            certificate_user=channel.peer_name() if channel is not None else None,
-        )
-        reply = exchange.start()
-        while not isinstance(reply, Accept):
-            if isinstance(reply, Derive):
-                reply = exchange.derived(await self.door.derivation.keys(reply))
-                continue
-            assert isinstance(reply, Send)
-            self.link.write(reply.payload)
-            kind, body = await self.inbox.message(exchange.max_message_bytes)
-            if kind == ord("X"):
-                raise ConnectionEnded
-            if kind != ord("p"):
-                raise ProtocolViolation(f"expected password response, got message type {kind}")
-            reply = exchange.feed(body)
-        keys = (reply.client_key, reply.server_key) if reply.client_key and reply.server_key else None
-        self.door.pools.prove(self.identity.user, reply.password, keys)
-        return reply
 
     # --- after login --------------------------------------------------------------------------------------------
 

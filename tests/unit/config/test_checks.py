@@ -50,6 +50,12 @@ def test_a_small_config_is_good() -> None:
             "database `a` has shards, and pool_mode is session",
         ),
         ({"auth_type": "md5"}, "auth_type md5 needs passwords, and there are none"),
+        ({"auth_query": "SELECT 1, 2"}, "`auth_query` does not ask for a user"),
+        ({"auth_dbname": "pgbouncer"}, "`pgbouncer` is the console, which knows no users"),
+        (
+            {"databases": {"app": {"host": "h", "auth_dbname": "ap"}}},
+            "`ap` is no database of this configuration",
+        ),
         ({"auth_type": "cert"}, "auth_type cert needs client certificates"),
         ({"auth_type": "any"}, "auth_type any needs a user for database `app`"),
         ({"server_tls_sslmode": "verify-full"}, "server_tls_sslmode verify-full needs server_tls_ca_file"),
@@ -112,3 +118,8 @@ def test_a_rule_on_other_settings_still_speaks() -> None:
 )
 def test_loopback_is_told_from_the_world(listen: str, inside: bool) -> None:
     assert is_loopback(listen) is inside
+
+
+def test_users_that_servers_know_need_no_file() -> None:
+    assert messages(GOOD | {"auth_type": "md5", "auth_user": "asker"}) == []
+    assert messages(GOOD | {"auth_type": "md5", "databases": {"app": {"host": "h", "auth_user": "asker"}}}) == []

@@ -101,7 +101,7 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_file(write) -> Non
         (3, 1, "unknown setting `default_pool_sise`", "did you mean `default_pool_size`?"),
         (5, 25, "the port is not a number from 1 to 65535", wrong(path)[3].hint),
         (6, 13, "`pool_size`: must be a whole number, not a string", "write 20 without quotes"),
-        (7, 1, "`auth_query` is not supported yet", ""),
+        (7, 14, "`auth_query` does not ask for a user", "its name is $1"),
     ]
 
 
@@ -134,7 +134,7 @@ def test_a_missing_file_and_a_directory_are_diagnostics(tmp_path: Path) -> None:
     assert "is a directory" in the_one(tmp_path).message
 
 
-@pytest.mark.parametrize("key", ["workers", "auth_query", "logfile", "peers"])
+@pytest.mark.parametrize("key", ["workers", "logfile", "peers"])
 def test_settings_of_a_later_version_are_not_called_unknown(write, key: str) -> None:
     assert the_one(write(f"auth_type = 'trust'\n{key} = 2\n" + DATABASE)).message == f"`{key}` is not supported yet"
 

@@ -1,0 +1,88 @@
+"""Who a client is: finding its secret, and carrying out the exchange that `auth` decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trunkline.auth.login import ClientAuthentication
+from trunkline.auth.replies import Accept, Derive, Send
+from trunkline.auth.secret import Secret
+from trunkline.errors import ProtocolViolation
+from trunkline.net.inbox import ConnectionEnded
+from trunkline.pool.opening import Credentials
+
+if TYPE_CHECKING:
+    from trunkline.net.inbox import Inbox
+    from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.identity import Identity
+    from trunkline.proxy.login import Door
+
+
+class Authentication:
+    """One client before its login; it ends with the bytes of the server's last word, or a TrunklineError."""
+
+    __slots__ = ("_door", "_identity", "_inbox", "_learned", "_link")
+
+    def __init__(self, door: Door, link: ClientLink, inbox: Inbox, identity: Identity) -> None:
+        self._door = door
+        self._link = link
+        self._inbox = inbox
+        self._identity = identity
+        self._learned: Secret | None = None
+
+    async def run(self) -> bytes:
+        reply = await self._exchange(self._door.config.settings.auth_type)
+        self._prove(reply)
+        return reply.payload
+
+    async def _secret(self) -> Secret | None:
+        """The stored secret; an empty one, which matches nothing, says that the user exists."""
+        config, user = self._door.config, self._identity.user
+        text = config.user(user).password
+        if text is None:
+            text = config.secrets.get(user)
+        if text is None:
+            self._learned = await self._door.auth_queries.ask(self._identity.database, user)
+            if self._learned is not None:
+                return self._learned
+            text = "" if user in config.users else None
+        return None if text is None else Secret.parse(text)
+
+    async def _exchange(self, method: str) -> Accept:
+        door, channel = self._door, self._link.tls_channel
+        exchange = ClientAuthentication(
+            method,
+            self._identity.user,
+            await self._secret() if method != "any" else None,
+            seed=door.auth_queries.seed(self._identity.database, door.seed),
+            tls=channel is not None,
+            certificate_hash=door.tls.certificate_hash,
+            certificate_user=channel.peer_name() if channel is not None else None,
+        )
+        reply = exchange.start()
+        while not isinstance(reply, Accept):
+            if isinstance(reply, Derive):
+                reply = exchange.derived(await door.derivation.keys(reply))
+                continue
+            assert isinstance(reply, Send)
+            self._link.write(reply.payload)
+            reply = exchange.feed(await self._message(exchange.max_message_bytes))
+        return reply
+
+    async def _message(self, max_bytes: int) -> bytes:
+        """The body of the client's next authentication message."""
+        kind, body = await self._inbox.message(max_bytes)
+        if kind == ord("X"):
+            raise ConnectionEnded
+        if kind != ord("p"):
+            raise ProtocolViolation(f"expected password response, got message type {kind}")
+        return body
+
+    def _prove(self, reply: Accept) -> None:
+        """Keep what was shown, for logins to servers."""
+        user, pools = self._identity.user, self._door.pools
+        keys = (reply.client_key, reply.server_key) if reply.client_key and reply.server_key else None
+        if self._learned is None:
+            pools.prove(user, reply.password, keys)
+        else:
+            pools.learn(self._identity.database, Credentials(user, reply.password, self._learned, keys))
