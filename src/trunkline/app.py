@@ -12,28 +12,49 @@ import gc
 import logging
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
-from typing import ClassVar
 
-from trunkline import __version__
+from trunkline import __version__, logs, process
 from trunkline.admin.console import serve_console
 from trunkline.config.settings import Config
 from trunkline.config.target import wrong_setting
-from trunkline.errors import TrunklineError
+from trunkline.errors import ConfigError, TrunklineError
 from trunkline.proxy.instance import Drain, Instance
 
 log = logging.getLogger("trunkline")
 
-_LEVELS = (logging.INFO, logging.DEBUG)
 
+def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = False, root: bool = True) -> int:
+    """Serve what `load` returns until a signal; the exit code. Errors of the first load are the caller's.
 
-def run(load: Callable[[], Config]) -> int:
-    """Serve what `load` returns until a signal; the exit code. Errors of the first load are the caller's."""
+    `quiet` keeps the log from standard error, `background` ends the caller's process while another one serves, and
+    `root` says whether it may be the superuser's.
+    """
     config = load()
-    start_log(config.settings.verbose)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(serve(load, config))
+    settings = config.settings
+    process.become(settings.user)
+    if not root and os.geteuid() == 0:
+        raise ConfigError("it should not run as root", hint="Set user, or begin with -u USER.")
+    logs.use(config, quiet=quiet)
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    process.check_pidfile(settings.pidfile)
+    if background:
+        process.go_into_background(settings)
+        logs.use(config, quiet=True)
+
+    def load_again() -> Config:
+        config = load()
+        logs.use(config, quiet=quiet or background)
+        return config
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner, process.pidfile(settings.pidfile):
+            return runner.run(serve(load_again, config))
+    except TrunklineError as error:
+        if background:  # nobody sees what the caller could say
+            log.critical("%s", error)
+        raise
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -44,26 +65,6 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
         return asyncio.new_event_loop
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
-
-
-class OneLine(logging.Formatter):
-    """What a stranger names himself is logged, so it must not be able to end a line and begin one of its own."""
-
-    _ESCAPES: ClassVar = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return super().formatMessage(record).translate(self._ESCAPES)
-
-
-def start_log(verbose: int) -> None:
-    """One line an event, to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("trunkline")
-    root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[min(verbose, 1)])
-    root.propagate = False
-    logging.getLogger("asyncio").addHandler(handler)
 
 
 async def serve(load: Callable[[], Config], config: Config) -> int:
@@ -104,16 +105,27 @@ async def _metrics(instance: Instance, config: Config) -> AsyncIterator[None]:
 
 def _install_signals(instance: Instance) -> None:
     loop = asyncio.get_running_loop()
-    actions: dict[signal.Signals, Callable[[], object]] = {
-        signal.SIGHUP: lambda: _reload(instance),
-        signal.SIGTERM: lambda: instance.drain(Drain.CLIENTS),
-        signal.SIGINT: lambda: instance.drain(Drain.SERVERS),
-        signal.SIGQUIT: instance.stop,
-        signal.SIGUSR1: lambda: instance.tasks.spawn(instance.pause(), "pause"),
-        signal.SIGUSR2: lambda: instance.tasks.spawn(instance.resume(), "resume"),
+    actions: dict[signal.Signals, tuple[str, Callable[[], object]]] = {
+        signal.SIGHUP: ("re-reading config", lambda: _reload(instance)),
+        signal.SIGTERM: (
+            "shutting down, waiting for all clients disconnect",
+            lambda: instance.drain(Drain.CLIENTS),
+        ),
+        signal.SIGINT: (
+            "shutting down, waiting for all servers connections to be released",
+            lambda: instance.drain(Drain.SERVERS),
+        ),
+        signal.SIGQUIT: ("fast exit", instance.stop),
+        signal.SIGUSR1: ("pausing all activity", lambda: instance.tasks.spawn(instance.pause(), "pause")),
+        signal.SIGUSR2: ("continuing from PAUSE", lambda: instance.tasks.spawn(instance.resume(), "resume")),
     }
-    for number, action in actions.items():
-        loop.add_signal_handler(number, action)
+    for number, (words, action) in actions.items():
+        loop.add_signal_handler(number, _on_signal, number, words, action)
+
+
+def _on_signal(number: signal.Signals, words: str, action: Callable[[], object]) -> None:
+    log.info("got %s, %s", number.name, words)  # PgBouncer's words
+    action()
 
 
 def _reload(instance: Instance) -> None:

@@ -31,8 +31,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Target = Annotated[str | None, typer.Argument(help="FILE.toml or postgres:// URL; DATABASE_URL if left out.")]
-File = Annotated[Path, typer.Argument(help="The TOML file to check.")]
+Target = Annotated[
+    str | None, typer.Argument(help="FILE.toml, pgbouncer.ini or postgres:// URL; DATABASE_URL if left out.")
+]
+File = Annotated[Path, typer.Argument(help="The TOML file or pgbouncer.ini to check.")]
 Online = Annotated[bool, typer.Option("--online", help="Ask every shard for its schema, and say what does not fit.")]
 WriteCatalog = Annotated[
     Path | None, typer.Option("--write-catalog", help="With --online: keep what the shards say, for `route --catalog`.")
@@ -97,6 +99,8 @@ def check(file: File, online: Online = False, write_catalog: WriteCatalog = None
         _fail(error)
     if write_catalog is not None and not online:
         raise typer.BadParameter("it is written of what the shards say: add --online", param_hint="--write-catalog")
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if online:
         if write_catalog is not None:
             _write_catalog(config, write_catalog)

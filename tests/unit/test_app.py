@@ -7,14 +7,12 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from tests.unit.relay import config
-from trunkline.app import loop_factory, serve, start_log
+from trunkline.app import loop_factory, serve
 from trunkline.config.address import ListenAddress
 from trunkline.config.diagnostics import ConfigErrors
 from trunkline.config.settings import Config
@@ -22,33 +20,6 @@ from trunkline.errors import ConfigError
 from trunkline.net.tasks import Tasks
 
 QUIET = {"listen_addr": "127.0.0.1", "listen_port": 0, "unix_socket_dir": "", "log_stats": False}
-
-
-@pytest.fixture
-def log() -> Iterator[logging.Logger]:
-    """The package's logger, put back as it was."""
-    root, other = logging.getLogger("trunkline"), logging.getLogger("asyncio")
-    before: Any = (root.handlers[:], root.level, root.propagate, other.handlers[:])
-    yield root
-    root.handlers[:], root.level, root.propagate, other.handlers[:] = before
-
-
-def test_one_event_is_one_line_whatever_a_stranger_calls_himself(
-    log: logging.Logger, capsys: pytest.CaptureFixture[str]
-) -> None:
-    start_log(0)
-    logging.getLogger("trunkline.client").info("login: user=%s", "eve\n2000-01-01 ready port=1")
-    written = capsys.readouterr().err
-    assert written.count("\n") == 1
-    assert r"eve\x0a2000" in written
-
-
-@pytest.mark.parametrize(("verbose", "level"), [(0, logging.INFO), (1, logging.DEBUG), (3, logging.DEBUG)])
-def test_verbose_shows_more(log: logging.Logger, verbose: int, level: int) -> None:
-    start_log(verbose)
-    assert log.level == level
-    start_log(verbose)
-    assert len(log.handlers) == 1
 
 
 def test_the_loop_is_the_fastest_there_is() -> None:

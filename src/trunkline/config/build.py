@@ -33,12 +33,13 @@ LIBPQ_NAMES = {
 """What libpq's URLs call a global setting."""
 
 
-def build(raw: Raw, report: Report, *, base: FilePath, source: str) -> Config:
+def build(raw: Raw, report: Report, *, base: FilePath, source: str, from_ini: bool = False) -> Config:
     """Make a Config, or raise ConfigErrors with everything that is wrong."""
     config = _Builder(report, SectionReader(report, base)).config(raw, source)
+    config = replace(config, from_ini=from_ini)
     checks.check(config, report)
     report.raise_errors()
-    return config
+    return replace(config, warnings=tuple(report.warnings))
 
 
 @dataclass(slots=True)

@@ -1,5 +1,7 @@
 """What must hold between settings, each rule one small function in a table; each reports all it finds.
 
+Some of what would be an error elsewhere is a warning where the file is PgBouncer's.
+
 A rule is left out where a setting that it reads was itself refused: it would judge a default that nobody wrote.
 """
 
@@ -21,7 +23,13 @@ _TLS_FILES = ("key_file", "cert_file", "ca_file")
 def check(config: Config, report: Report) -> None:
     """Report every rule that the configuration breaks."""
     for rule, names in _RULES:
-        if not any(report.is_refused(name) for name in names):
+        if any(report.is_refused(name) for name in names):
+            continue
+        if config.from_ini and rule in _PGBOUNCER_STARTS_WITH:
+            found = Report(report.name, *report.sources)
+            rule(config, found)
+            report.warnings += found.diagnostics
+        else:
             rule(config, report)
 
 
@@ -40,7 +48,10 @@ def _is_loopback(host: str) -> bool:
 def _something_is_served(config: Config, report: Report) -> None:
     if not config.databases:
         hint = 'add [databases.NAME] with primary = "postgres://host/dbname"; "*" as NAME serves any name'
-        report.add((), "no database is configured", hint)
+        report.add((), "no database is configured", "" if config.from_ini else hint)
+
+
+def _something_is_listened_on(config: Config, report: Report) -> None:
     settings = config.settings
     if not settings.listen_addr.strip() and not settings.unix_socket_dir:
         report.add(("listen_addr",), "nothing to listen on", "set listen_addr or unix_socket_dir")
@@ -159,7 +170,8 @@ def _is_file(path: str) -> bool:
 
 _TLS_SETTINGS = tuple(f"{side}_tls_{rest}" for side in ("client", "server") for rest in ("sslmode", *_TLS_FILES))
 _RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
-    (_something_is_served, ("databases", "listen_addr", "unix_socket_dir")),
+    (_something_is_served, ("databases",)),
+    (_something_is_listened_on, ("listen_addr", "unix_socket_dir")),
     (_databases_have_a_server, ("user",)),
     (_shards_are_pooled, ("pool_mode", "shards")),
     (_minimum_fits_pool, ("min_pool_size", "pool_size", "default_pool_size")),
@@ -169,3 +181,5 @@ _RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
     (_tls_is_complete, _TLS_SETTINGS),
     (_tls_files_exist, ()),
 )
+_PGBOUNCER_STARTS_WITH = (_something_is_served, _minimum_fits_pool, _logins_can_succeed, _any_has_forced_users)
+"""What PgBouncer's operators may have left so: told, and no reason not to start."""

@@ -128,6 +128,8 @@ class Report:
         self.name = name
         self.sources = list(sources)
         self.diagnostics: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+        """What is accepted, and not meant as it looks."""
         self._refused: set[Path] = set()
 
     def add(self, path: Path, message: str, hint: str = "", *, part: Part = "value", offset: int = 0) -> None:
@@ -138,6 +140,12 @@ class Report:
     def add_at(self, place: Place, message: str, hint: str = "", *, offset: int = 0) -> None:
         line = redact(place.source_line)
         self.diagnostics.append(Diagnostic(place.file, place.line, place.column + offset, message, hint, line))
+
+    def warn(self, path: Path, message: str, hint: str = "", *, part: Part = "value") -> None:
+        """Tell of something that does not keep the configuration from being used."""
+        place = self._find(path, part)
+        shown = redact(place.source_line)
+        self.warnings.append(Diagnostic(place.file, place.line, place.column, message, hint, shown))
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics.extend(diagnostics)

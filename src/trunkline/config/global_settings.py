@@ -224,3 +224,11 @@ class Settings:
     log_stats: bool = setting(True, BOOL, "Log one line of averages every stats_period.")
     stats_period: float = setting(60.0, SECONDS, "Period of the averages.", low=1)
     verbose: int = setting(0, INT, "More detail in the log, 0 to 3.", high=3)
+    logfile: str = setting("", PATH, "File that gets the log too; a reload opens it anew.")
+    syslog: bool = setting(False, BOOL, "Log to the system's log too.")
+    syslog_ident: str = setting("trunkline", TEXT, "Name under which the system's log has us. PgBouncer: pgbouncer.")
+    syslog_facility: str = setting("daemon", TEXT, "Facility under which the system's log has us.")
+
+    # --- the process
+    pidfile: str = setting("", PATH, "File with the number of the process, while there is one.", **_AT_START)
+    user: str = setting("", TEXT, "User to become at start; empty stays who starts it.", **_AT_START)

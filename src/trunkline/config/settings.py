@@ -18,6 +18,7 @@ from typing import Any
 from trunkline.config import parts
 from trunkline.config.address import DEFAULT_PORT, ServerAddress
 from trunkline.config.choices import BALANCE, MODES, SESSION_STATES, PoolMode
+from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.global_settings import Settings
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
 from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
@@ -196,6 +197,10 @@ class Config:
     """User name -> secret as the userlist has it: a plain password, ``md5...`` or ``SCRAM-SHA-256$...``."""
     source: str
     """Path of the file, or the URL without its password."""
+    from_ini: bool = field(default=False, compare=False)
+    """Whether the file is PgBouncer's: then its words are in the log, and what it starts with is started with."""
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    """What the file says and has no effect, or not the one that it seems to have."""
 
     def database(self, name: str) -> DatabaseSettings | None:
         """The database of this name, or a shard (`shop/s0`), or what a pattern or the wildcard says, or None."""

@@ -149,17 +149,18 @@ def _listen_host(host: str, port: int, settings: Settings, *, optional: bool) ->
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise ConfigError(f"listen_addr: cannot resolve {host!r}: {error.strerror}") from None
-    sockets = []
-    for family, _, _, _, target in found[:1]:
+    sockets: list[socket.socket] = []
+    failed: OSError | None = None
+    for family, _, _, _, target in found:  # a name such as localhost has an address in each family
+        if sockets:
+            target = (target[0], sockets[0].getsockname()[1], *target[2:])
         try:
             sockets.append(_bind(family, target, settings))
         except OSError as error:
-            if optional:
-                continue
-            hint = (
-                "Something else listens there; choose another listen_port." if error.errno == errno.EADDRINUSE else None
-            )
-            raise ConfigError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", hint=hint) from None
+            failed = error
+    if failed is not None and not sockets and not optional:
+        hint = "Something else listens there; choose another listen_port." if failed.errno == errno.EADDRINUSE else None
+        raise ConfigError(f"cannot listen on {host}:{port}: {os.strerror(failed.errno or 0)}", hint=hint) from None
     return sockets
 
 

@@ -201,6 +201,8 @@ class Instance:
         self.switches.reload(config)
         config = self._composed()
         changes = diff(self.config, config)
+        for warning in config.warnings:
+            log.warning("%s", warning)
         for change in changes:
             log.info("reload: %s", change)
         self.pools.forget_proofs()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.config.diagnostics import ConfigErrors
-from trunkline.config.target import read_target, wrong_setting
+from trunkline.config.target import is_ini, read_target, wrong_setting
 
 URL = "postgres://bob:hush@db/app"
 
@@ -36,9 +36,24 @@ def test_another_scheme_is_refused_as_a_url() -> None:
         read_target("mysql://h/a", {})
 
 
-def test_an_ini_file_is_not_called_broken_toml(tmp_path: Path) -> None:
-    with pytest.raises(ConfigErrors, match=r"pgbouncer.ini files are not supported yet"):
-        read_target(str(tmp_path / "pgbouncer.ini"), {})
+INI = "[databases]\napp = host=h\n[pgbouncer]\nauth_type = trust\nlisten_addr = h\nmetrics_addr = h:1\n"
+
+
+@pytest.mark.parametrize("name", ["pgbouncer.ini", "pgbouncer.conf", "pgbouncer"])
+def test_pgbouncers_file_is_told_by_its_name_or_its_section(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(INI)
+    config = read_target(str(tmp_path / name), {})
+    assert config.from_ini and config.databases["app"].hosts == ("h",)
+    error = wrong_setting("metrics_addr", "cannot listen", config, {})
+    assert [str(one) for one in error.diagnostics] == [f"{tmp_path / name}:6:16: cannot listen"]
+
+
+@pytest.mark.parametrize("name", ["t.toml", "t.conf", "missing.conf"])
+def test_what_is_not_pgbouncers_is_toml(tmp_path: Path, name: str) -> None:
+    assert not is_ini(str(tmp_path / name))
+    if not name.startswith("missing"):
+        (tmp_path / name).write_text("[databases.pgbouncers]\n")
+        assert not is_ini(str(tmp_path / name))
 
 
 def test_a_setting_that_turns_out_wrong_is_told_at_its_line(tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Where the log goes: standard error, a file, the system's log.
+
+Contract: ``use`` may be called again, by each reload: files are opened anew then, so that a rotated one is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+
+from trunkline.config.settings import Config
+from trunkline.errors import ConfigError
+from trunkline.log_lines import OneLine, PgBouncerLine
+
+log = logging.getLogger("trunkline")
+
+_LEVELS = (logging.INFO, logging.DEBUG)
+SYSLOG = "/dev/log"
+
+
+def use(config: Config, *, quiet: bool = False) -> None:
+    """Log as this configuration wants it; ConfigError, and nothing changed, if its file cannot be opened."""
+    handlers = _handlers(config, quiet)
+    other = logging.getLogger("asyncio")
+    before, log.handlers[:] = log.handlers[:], handlers
+    other.handlers[:] = handlers
+    log.setLevel(_LEVELS[min(config.settings.verbose, 1)])
+    log.propagate = False
+    for handler in before:
+        with contextlib.suppress(OSError):
+            handler.close()
+    if config.settings.syslog and not os.path.exists(SYSLOG):
+        log.warning("syslog: there is no %s", SYSLOG)
+
+
+def _handlers(config: Config, quiet: bool) -> list[logging.Handler]:
+    settings = config.settings
+    handlers: list[logging.Handler] = [] if quiet else [logging.StreamHandler(sys.stderr)]
+    if settings.logfile:
+        try:
+            handlers.append(logging.FileHandler(settings.logfile))
+        except OSError as error:
+            raise ConfigError(f"logfile {settings.logfile} cannot be written: {error.strerror}") from None
+    for handler in handlers:
+        handler.setFormatter(_formatter(config))
+    if settings.syslog and os.path.exists(SYSLOG):
+        handlers.append(_syslog(config))
+    return handlers or [logging.NullHandler()]
+
+
+def _formatter(config: Config, *, bare: bool = False) -> logging.Formatter:
+    if config.from_ini:
+        return PgBouncerLine(bare=bare)
+    return OneLine("%(message)s" if bare else "%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _syslog(config: Config) -> logging.Handler:
+    from logging.handlers import SysLogHandler
+
+    settings, names = config.settings, SysLogHandler.facility_names
+    if settings.syslog_facility not in names:
+        raise ConfigError(f"unknown syslog_facility {settings.syslog_facility}", hint=f"One of {', '.join(names)}.")
+    try:
+        handler = SysLogHandler(SYSLOG, names[settings.syslog_facility])
+    except OSError as error:
+        raise ConfigError(f"syslog: {SYSLOG}: {error.strerror}") from None
+    handler.ident = f"{settings.syslog_ident}[{os.getpid()}]: "
+    handler.setFormatter(_formatter(config, bare=True))
+    return handler

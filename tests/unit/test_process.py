@@ -1,0 +1,83 @@
+"""The pidfile, the user, and the way into the background, with real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trunkline import process
+from trunkline.config.global_settings import Settings
+from trunkline.errors import ConfigError
+
+
+def dead_process() -> int:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    return gone.pid
+
+
+def test_the_pidfile_is_there_while_it_is_held(tmp_path: Path) -> None:
+    file = tmp_path / "x.pid"
+    with process.pidfile(str(file)):
+        assert file.read_text() == f"{os.getpid()}\n"
+        with pytest.raises(ConfigError, match="could not open pidfile"), process.pidfile(str(file)):
+            pass
+    assert not file.exists()
+    with process.pidfile(""):
+        pass
+
+
+@pytest.mark.parametrize("written", ["ours", "", "no number", "0", "1"])
+def test_the_pidfile_of_another_instance_is_left_alone(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "x.pid"
+    file.write_text(written.replace("ours", str(os.getpid())))
+    with pytest.raises(ConfigError, match="another instance running"):
+        process.check_pidfile(str(file))
+    assert file.exists()
+
+
+def test_a_stale_pidfile_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "x.pid"
+    file.write_text(f"{dead_process()}\n")
+    process.check_pidfile(str(file))
+    assert not file.exists()
+    process.check_pidfile(str(file))
+    process.check_pidfile("")
+
+
+def test_a_user_that_does_not_exist_is_told() -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        process.become("nobody-of-this-name")
+    process.become("")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser may become another one")
+def test_the_superuser_becomes_another_one() -> None:
+    program = "import os; from trunkline import process; process.become('nobody'); print(os.getuid(), os.getgroups())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[0] != "0"
+
+
+def test_the_background_needs_a_pidfile() -> None:
+    with pytest.raises(ConfigError, match="daemon needs pidfile configured"):
+        process.go_into_background(Settings())
+
+
+def test_in_the_background_the_caller_ends_and_a_grandchild_goes_on(tmp_path: Path) -> None:
+    end, other = os.pipe()
+    program = (
+        "import os, sys; from trunkline import process; from dataclasses import replace;"
+        "from trunkline.config.global_settings import Settings;"
+        "process.go_into_background(replace(Settings(), pidfile='x'));"
+        f"os.write({other}, b'%d %d' % (os.getpid(), os.getsid(0)))"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", program], pass_fds=[other])
+    os.close(other)
+    assert caller.wait() == 0
+    with open(end, "rb") as pipe:
+        pid, session = pipe.read().split()
+    assert int(pid) not in (caller.pid, int(session))
