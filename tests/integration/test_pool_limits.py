@@ -107,6 +107,28 @@ async def test_max_db_connections_holds_over_users(postgres: Postgres, start_pro
         assert rows(await second.read_until("Z")) == [[b"got one"]]
 
 
+async def test_a_user_who_never_rests_starves_nobody(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    await postgres.fetch("DROP ROLE IF EXISTS neighbour")
+    await postgres.create_role("neighbour", "secret")
+    config = {"max_db_connections": 2}
+    proxy = await start_proxy(config, databases={"postgres": postgres}, users={"neighbour": "secret"})
+    done = asyncio.Event()
+
+    async def never_rest() -> None:
+        async with session(proxy) as wire:
+            while not done.is_set():
+                await wire.query("SELECT 1")
+
+    noisy = [asyncio.create_task(never_rest()) for _ in range(6)]
+    await wait_until(lambda: _waiting(proxy))
+    async with await Wire.connect(proxy.port) as quiet:
+        await quiet.login("neighbour", "secret")
+        for _ in range(20):
+            assert rows(await quiet.query("SELECT current_user")) == [[b"neighbour"]]
+    done.set()
+    await asyncio.gather(*noisy)
+
+
 async def test_max_user_connections_holds_over_databases(postgres: Postgres, start_proxy: ProxyFactory) -> None:
     url = f"postgres://{HOST}:{postgres.port}/postgres"
     proxy = await start_proxy({"max_user_connections": 1}, databases={"one": url, "two": url})

@@ -15,6 +15,7 @@ from trunkline.errors import ServerUnavailable, UnknownDatabase
 from trunkline.net.engine import Engine
 from trunkline.net.place import Place
 from trunkline.net.tasks import Tasks
+from trunkline.pool import sharing
 from trunkline.pool.breakers import Breakers
 from trunkline.pool.cancel import cancel_query
 from trunkline.pool.code_watch import CodeWatch
@@ -195,29 +196,11 @@ class Pools:
 
     def room_for(self, pool: Pool) -> int | None:
         """How many servers the limits of its database and its user still allow; None is no limit."""
-        rooms = []
-        if pool.settings.max_db_connections:
-            used = sum(other.servers for other in self if other.database == pool.database)
-            rooms.append(pool.settings.max_db_connections - used)
-        if pool.settings.max_user_connections:
-            used = sum(other.servers for other in self if other.user == pool.user)
-            rooms.append(pool.settings.max_user_connections - used)
-        return min(rooms) if rooms else None
+        return sharing.room_for(self, pool, self.now)
 
     def make_room(self, pool: Pool) -> bool:
-        """Close the oldest idle server of another pool, if a shared limit is all that stands in the way."""
-        room = self.room_for(pool)
-        if room is None or room > 0:
-            return False
-        full_db = pool.settings.max_db_connections
-        others = [
-            o for o in self if o is not pool and (o.database == pool.database if full_db else o.user == pool.user)
-        ]
-        idle = [server for other in others for server in other.idle]
-        if not idle:
-            return False
-        min(idle, key=lambda server: server.idle_since).drop("evicted for another pool")
-        return True
+        """Whether another pool has given way to this one."""
+        return sharing.make_room(self, pool, self.now)
 
     def distrust(self, address: ServerAddress, since: float) -> None:
         """What was asked there at that time has found no answer: connections that nobody has used since are closed."""
@@ -227,10 +210,9 @@ class Pools:
                     server.drop("another connection to this server did not answer")
 
     def server_closed(self, pool: Pool) -> None:
-        """A server is gone: pools that share a limit with its pool may have waited for that."""
-        for other in self:
-            if other is not pool and other.waiting and (other.database == pool.database or other.user == pool.user):
-                self.soon(other.open_more)
+        """A server is gone: its own pool, and those that share a limit with that, may have waited for this."""
+        for other in sharing.in_turn(self, pool, self.now):
+            self.soon(other.open_more)
 
     def cancel(self, owner: Leases, server: ServerLink) -> asyncio.Task[None]:
         """Stop the query that runs for the lessee; the server is held back until that is over."""
