@@ -25,6 +25,7 @@ class Kind(StrEnum):
     """What a client was about."""
 
     WRITE = "write"
+    LOOK = "look"  # of a writer, for what it has just written
     READ = "read"
 
 
@@ -87,9 +88,9 @@ class Load:
             while not self._stopping:
                 count += 1
                 attempt = Attempt(kind, f"{kind}-{number}-{count}", time.monotonic())
-                await act(session, attempt, choice)
-                self.attempts.append(attempt)
-                if not {CONNECTION_LOST, NO_ANSWER}.isdisjoint(attempt.codes):
+                done = await act(session, attempt, choice)
+                self.attempts += done
+                if any(code in (CONNECTION_LOST, NO_ANSWER) for one in done for code in one.codes):
                     await session.close()
                     session = await Session.open(*self._where)
                 await asyncio.sleep(THINK_S * 2 * choice.random())
@@ -97,7 +98,7 @@ class Load:
             await session.close()
 
 
-async def _write(session: Session, attempt: Attempt, choice: random.Random) -> None:
+async def _write(session: Session, attempt: Attempt, choice: random.Random) -> list[Attempt]:
     insert = f"INSERT INTO {TABLE} VALUES ('{attempt.nonce}')"
     for sql in (insert,) if choice.random() < 0.5 else ("BEGIN", insert, "COMMIT"):
         answer = await session.ask(sql)
@@ -109,13 +110,20 @@ async def _write(session: Session, attempt: Attempt, choice: random.Random) -> N
         answer = await session.ask("ROLLBACK")
         if answer.code:
             attempt.codes.append(answer.code)
-    if not attempt.codes:
-        answer = await session.ask(f"SELECT count(*) FROM {TABLE} WHERE nonce = '{attempt.nonce}'")
-        attempt.stale = not answer.code and answer.rows != ([b"1"],)
+    if attempt.codes:
+        return [attempt]
+    look = Attempt(Kind.LOOK, attempt.nonce, time.monotonic())
+    answer = await session.ask(f"SELECT count(*) FROM {TABLE} WHERE nonce = '{attempt.nonce}'")
+    look.ended = time.monotonic()
+    if answer.code:
+        look.codes.append(answer.code)
+    look.stale = not answer.code and answer.rows != ([b"1"],)
+    return [attempt, look]
 
 
-async def _read(session: Session, attempt: Attempt, choice: random.Random) -> None:
+async def _read(session: Session, attempt: Attempt, choice: random.Random) -> list[Attempt]:
     answer = await session.ask(f"SELECT abalance FROM pgbench_accounts WHERE aid = {choice.randint(1, ACCOUNTS)}")
     attempt.ended = time.monotonic()
     if answer.code or len(answer.rows) != 1:
         attempt.codes.append(answer.code or "no row")
+    return [attempt]

@@ -34,6 +34,7 @@ class Outage:
         every = list(attempts)
         self.moments = moments
         self.writes = [one for one in every if one.kind is Kind.WRITE]
+        self.looks = [one for one in every if one.kind is Kind.LOOK]
         self.reads = [one for one in every if one.kind is Kind.READ]
         self.acknowledged = [one for one in self.writes if one.succeeded]
         self.failed = [one for one in self.writes if one.codes]
@@ -54,7 +55,7 @@ class Outage:
     @property
     def undue(self) -> list[Attempt]:
         """Failed although nothing of them was under way when the primary was killed."""
-        return [one for one in self.failed if one.began > self.moments.killed]
+        return [one for one in (*self.writes, *self.looks) if one.codes and one.began > self.moments.killed]
 
     @property
     def told_twice(self) -> list[Attempt]:
@@ -62,7 +63,7 @@ class Outage:
 
     @property
     def stale(self) -> list[Attempt]:
-        return [one for one in self.writes if one.stale]
+        return [one for one in self.looks if one.stale]
 
     @property
     def disturbed(self) -> list[Attempt]:

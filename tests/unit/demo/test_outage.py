@@ -8,8 +8,12 @@ from trunkline.demo.outage import Moments, Outage
 MOMENTS = Moments(killing=10.0, killed=10.1, promoting=10.9, promoted=11.0)
 
 
-def write(nonce: str, began: float, ended: float, *codes: str, stale: bool = False) -> Attempt:
-    return Attempt(Kind.WRITE, nonce, began, ended, list(codes), stale)
+def write(nonce: str, began: float, ended: float, *codes: str) -> Attempt:
+    return Attempt(Kind.WRITE, nonce, began, ended, list(codes))
+
+
+def look(began: float, ended: float, *codes: str, stale: bool = False) -> Attempt:
+    return Attempt(Kind.LOOK, "", began, ended, list(codes), stale)
 
 
 def read(began: float, ended: float, *codes: str) -> Attempt:
@@ -33,12 +37,14 @@ def test_what_has_failed_must_not_be_there_unless_nobody_knows() -> None:
 
 
 def test_only_what_was_under_way_may_fail_and_only_once() -> None:
-    assert wrong(write("a", 10.2, 10.3, "57P03")) == ["failed with nothing under way"]
+    for one in (write("a", 10.2, 10.3, "57P03"), look(10.2, 10.3, "57P03")):
+        assert wrong(one) == ["failed with nothing under way"]
+    assert wrong(look(9.9, 10.05, "08006")) == []
     assert wrong(write("a", 9.9, 10.3, "08006", "25P02")) == ["told more than one error"]
 
 
 def test_stale_and_failed_reads_are_found() -> None:
-    assert wrong(write("a", 1, 2, stale=True), found="a") == ["missed its own write"]
+    assert wrong(look(1, 2), look(2, 3, stale=True)) == ["missed its own write"]
     assert wrong(read(10.2, 10.3), read(10.3, 10.4, "08006")) == ["failed reads"]
 
 
