@@ -143,6 +143,14 @@ class AuthQueryFailed(TrunklineError):
     severity = "FATAL"
 
 
+class DatabaseDisabled(TrunklineError):
+    """New clients are refused (DISABLE); those who are in go on."""
+
+    code = "TL0207"
+    sqlstate = "55000"
+    severity = "FATAL"
+
+
 # --- limits and timers ------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ PUBLISHED = {
     "TL0204": ("InvalidStartupOption", "42601"),
     "TL0205": ("InvalidStartupValue", "22023"),
     "TL0206": ("AuthQueryFailed", "F0000"),
+    "TL0207": ("DatabaseDisabled", "55000"),
     "TL0300": ("TooManyConnections", "53300"),
     "TL0301": ("PoolTimeout", "53300"),
     "TL0302": ("QueryTimeout", "57014"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from trunkline.protocol.messages import INT4, NUMERIC, TEXT
+from trunkline.protocol.messages import BYTEA, INT4, INT8, NUMERIC, TEXT
 
 Column: TypeAlias = tuple[str, int]
 Columns: TypeAlias = tuple[Column, ...]
@@ -56,6 +56,24 @@ SOCKETS = (
     + _of(INT4, "prepared_statements id")
 )
 """SHOW CLIENTS and SHOW SERVERS."""
+
+SOCKET_DETAILS = SOCKETS + _of(INT4, "recv_pos pkt_pos pkt_remain send_pos send_remain pkt_avail send_avail")
+"""SHOW SOCKETS and SHOW ACTIVE_SOCKETS."""
+
+FDS = (
+    _of(INT4, "fd")
+    + _of(TEXT, "task user database addr")
+    + _of(INT4, "port")
+    + _of(INT8, "cancel")
+    + _of(INT4, "link")
+    + _of(TEXT, "client_encoding std_strings datestyle timezone password")
+    + _of(BYTEA, "scram_client_key scram_server_key")
+)
+MEM = _of(TEXT, "name") + _of(INT4, "size used free memtotal")
+DNS_HOSTS = _of(TEXT, "hostname") + _of(INT8, "ttl") + _of(TEXT, "addrs")
+DNS_ZONES = _of(TEXT, "zonename") + _of(INT8, "serial") + _of(INT4, "count")
+PEERS = _of(INT4, "peer_id") + _of(TEXT, "host") + _of(INT4, "port pool_size")
+PEER_POOLS = _of(INT4, "peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login")
 
 LATENCIES = _of(TEXT, "database kind") + _of(NUMERIC, "count p50_us p90_us p95_us p99_us p99_9_us max_us")
 

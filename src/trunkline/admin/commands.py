@@ -6,8 +6,8 @@
     @action("PAUSE", argument="[db]")
     async def pause(request: Request) -> None: ...
 
-A command is found by its first words, the longest match first. Everybody who got in may SHOW; an action is for
-admin_users alone, and that is decided here, not in the commands.
+A command is found by its first words, the longest match first. SHOW is for admin_users and stats_users; an action is
+for admin_users alone, and that is decided here, not in the commands, at each of them: a reload may change it.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Answer:
 
     rows: Iterable[Row] = ()
     notices: tuple[str, ...] = ()
+    detail: str | None = None  # of the notices
+    tag: str = ""  # if it is not the command's
     afterwards: Callable[[], None] | None = None  # once the client has its answer
 
 
@@ -54,12 +56,13 @@ class Command:
     columns: Columns | None = None
     argument: str | None = ""  # as SHOW HELP writes it; "" is none, None is anything at all
     admin: bool = False
+    shown_as: str = ""  # in SHOW HELP, if its words and its argument do not say it
     listed: bool = True  # in SHOW HELP; not what drivers say by themselves
     leaves: bytes = b""  # the transaction status afterwards, where it changes
 
     @property
     def usage(self) -> str:
-        return " ".join((*self.words, self.argument or "")).strip()
+        return self.shown_as or " ".join((*self.words, self.argument or "")).strip()
 
 
 COMMANDS: dict[tuple[str, ...], Command] = {}
@@ -75,14 +78,14 @@ RowsOf: TypeAlias = Callable[[Instance], Iterable[Row]]
 Act: TypeAlias = Callable[[Request], Awaitable[Answer | Callable[[], None] | None]]
 
 
-def show(name: str, columns: Columns) -> Callable[[RowsOf], RowsOf]:
+def show(name: str, columns: Columns, *, admin: bool = False) -> Callable[[RowsOf], RowsOf]:
     """Register SHOW `name`, which reads the instance and yields rows."""
 
     def add(rows_of: RowsOf) -> RowsOf:
         async def run(request: Request) -> Answer:
             return Answer(rows_of(request.instance))
 
-        register(Command(("SHOW", name), run, "SHOW", columns))
+        register(Command(("SHOW", name), run, "SHOW", columns, admin=admin))
         return rows_of
 
     return add
@@ -117,8 +120,11 @@ def _fits(command: Command, given: int) -> bool:
 
 def check_rights(command: Command, request: Request) -> None:
     """AdminNotAllowed unless the user may run it, whatever kind of login was asked for."""
-    if command.admin and request.identity.user not in request.instance.config.settings.admin_users:
-        raise AdminNotAllowed(f"permission denied: {command.words[0]} is for admin_users")
+    settings, user = request.instance.config.settings, request.identity.user
+    if command.admin and user not in settings.admin_users:
+        raise AdminNotAllowed("admin access needed", hint="It is for admin_users.")
+    if not settings.may_read_console(user):
+        raise AdminNotAllowed("not allowed", hint="The console is for admin_users and stats_users.")
 
 
 async def run(command: Command, rest: tuple[str, ...], request: Request) -> Answer:

@@ -20,9 +20,12 @@ from typing import Final
 # The families of commands enter themselves into the table.
 from trunkline.admin import (  # noqa: F401
     control,
+    operate,
+    setting,
     show_clients,
     show_config,
     show_directories,
+    show_internals,
     show_latencies,
     show_pins,
     show_pools,
@@ -34,6 +37,7 @@ from trunkline.admin import (  # noqa: F401
 )
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import Answer, Request, run
+from trunkline.admin.control import is_stopped
 from trunkline.admin.grammar import split
 from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
@@ -128,11 +132,17 @@ class _Session:
     async def carry_out(self, prepared: Prepared) -> Answer:
         command = prepared.command
         assert command is not None
-        async with self.while_connected():
-            answer = await run(command, prepared.rest, Request(self.instance, self.identity))
+        try:
+            async with self.while_connected():
+                answer = await run(command, prepared.rest, Request(self.instance, self.identity))
+        except QueryCanceled:  # PgBouncer: what was paused or suspended as a whole goes on
+            if is_stopped(self.instance):
+                await self.instance.resume()
+            raise
         for notice in answer.notices:
-            self.link.write(notice_response("00000", notice))
+            self.link.write(notice_response("00000", notice, detail=answer.detail))
         self.names.after(command.tag, prepared.rest)
+        answer.tag = answer.tag or command.tag
         self.status = command.leaves or self.status
         return answer
 
@@ -206,7 +216,7 @@ class _Session:
         if prepared.columns is not None:
             self.link.write(row_description(prepared.columns))
             await self.send_rows(iter(answer.rows), prepared.columns)
-        self.complete(prepared.command.tag, answer.afterwards)
+        self.complete(answer.tag, answer.afterwards)
 
     def complete(self, tag: str, afterwards: Callable[[], None] | None) -> None:
         self.link.write(command_complete(tag))

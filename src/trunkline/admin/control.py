@@ -1,4 +1,8 @@
-"""RELOAD, PAUSE, RESUME, SHUTDOWN: what an operator does to the running proxy."""
+"""RELOAD, PAUSE, SUSPEND, RESUME, SHUTDOWN: what an operator does to the whole of the running proxy.
+
+Words of errors are PgBouncer's, for scripts look for them; SQLSTATEs say the truth, where PgBouncer has 08P01 for all,
+which makes drivers throw the connection away.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ from collections.abc import Callable
 from functools import partial
 
 from trunkline.admin.commands import Request, action
-from trunkline.errors import AdminSyntaxError
-from trunkline.proxy.instance import Drain
+from trunkline.admin.result import ConsoleError
+from trunkline.config.settings import RESERVED_DATABASES
+from trunkline.errors import AdminSyntaxError, UnknownDatabase
+from trunkline.proxy.instance import Drain, Instance
+
+NOT_NOW = "55000"  # object_not_in_prerequisite_state
 
 
 @action("RELOAD")
@@ -18,24 +26,63 @@ async def reload(request: Request) -> None:
 @action("PAUSE", argument="[db]")
 async def pause(request: Request) -> None:
     """Answers when every server is closed. If the client leaves before, what is paused stays so, as in PgBouncer."""
-    await request.instance.pause(request.argument)
+    check_going_on(request.instance)
+    await request.instance.pause(database_of(request, "pause"))
+
+
+@action("SUSPEND")
+async def suspend(request: Request) -> None:
+    """Answers when everything that was on its way is sent. If the last console leaves, it is undone."""
+    instance = request.instance
+    check_going_on(instance)
+    if instance.pools.paused:
+        raise ConsoleError(NOT_NOW, "cannot suspend with paused databases")
+    await instance.suspension.begin()
 
 
 @action("RESUME", argument="[db]")
 async def resume(request: Request) -> None:
-    await request.instance.resume(request.argument)
+    instance, name = request.instance, request.argument
+    if instance.door.draining:
+        raise ConsoleError(NOT_NOW, "pooler is shutting down")
+    if not name and not is_stopped(instance) and not instance.pools.paused:
+        raise ConsoleError(NOT_NOW, "pooler is not paused/suspended")
+    if name in RESERVED_DATABASES or (name and instance.config.database(name) is None):
+        raise UnknownDatabase(f"no such database: {name}")
+    if name and instance.pools.paused.isdisjoint((name, "")):
+        raise ConsoleError(NOT_NOW, f"database {name} is not paused")
+    await instance.resume(name)
+
+
+def check_going_on(instance: Instance) -> None:
+    """ConsoleError if everything is paused or suspended already."""
+    if is_stopped(instance):
+        raise ConsoleError(NOT_NOW, "already suspended/paused")
+
+
+def is_stopped(instance: Instance) -> bool:
+    """Paused or suspended as a whole."""
+    return instance.suspension.active or "" in instance.pools.paused
+
+
+def database_of(request: Request, verb: str) -> str:
+    """The database that was named, or nothing for all; the console itself is none of them."""
+    if request.argument in RESERVED_DATABASES:
+        raise ConsoleError(NOT_NOW, f"cannot {verb} admin db: {request.argument}")
+    return request.argument
 
 
 @action("SHUTDOWN", argument="[WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]")
-async def shutdown(request: Request) -> Callable[[], None]:
-    """At once, or after a drain; the answer comes first in any case."""
+async def shutdown(request: Request) -> Callable[[], None] | None:
+    """At once, or after a drain, which goes on if there is one; the answer comes first in any case."""
     if not request.argument:
         return request.instance.stop
-    return partial(request.instance.drain, _drain(request.argument))
+    mode = _drain(request.argument)
+    return None if request.instance.door.draining else partial(request.instance.drain, mode)
 
 
 def _drain(word: str) -> Drain:
     try:
         return Drain(word.upper())
     except ValueError:
-        raise AdminSyntaxError(f"invalid argument '{word}' of SHUTDOWN, use SHOW HELP;") from None
+        raise AdminSyntaxError(f"invalid command 'SHUTDOWN {word}', use SHOW HELP;") from None

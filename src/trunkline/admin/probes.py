@@ -1,4 +1,4 @@
-"""What drivers say on their own: transactions, SET, resets, questions about the server. Answered, with no effect.
+"""What drivers say on their own: transactions, resets, questions about the server. Answered, with no effect.
 
 PgBouncer's console refuses them, and with that every driver that is not in autocommit mode or that resets its sessions.
 """
@@ -12,9 +12,6 @@ from trunkline.admin.columns import Column
 from trunkline.admin.commands import Answer, Command, Request, register
 from trunkline.admin.grammar import split
 from trunkline.admin.result import Value
-from trunkline.config.global_settings import Settings
-from trunkline.config.table import specs
-from trunkline.errors import AdminSyntaxError
 from trunkline.protocol.messages import INT4, TEXT, parameter_status
 
 _number = re.match(r"\d+\.\d+\.\d+", __version__)
@@ -38,6 +35,8 @@ _MORE_PARAMETERS = {
     "integer_datetimes": "on",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
+    "extra_float_digits": "2",
+    "transaction_isolation": "read committed",
     "transaction_read_only": "off",
     "in_hot_standby": "off",
     "search_path": "",
@@ -102,15 +101,6 @@ def _register_value(text: str, column: Column, value: Value) -> None:
     register(Command(words, run, "SHOW" if words[0] == "SHOW" else "SELECT 1", (column,), listed=False))
 
 
-async def _set(request: Request) -> Answer:
-    """SET of what a driver may set does nothing; a setting of ours must not seem to have been changed."""
-    name = next((word.lower() for word in request.words if word.upper() not in ("SESSION", "LOCAL")), "")
-    if name in specs(Settings):
-        raise AdminSyntaxError(f'setting "{name}" cannot be changed here', hint="Change it in the file, then RELOAD.")
-    return Answer()
-
-
-register(Command(("SET",), _set, "SET", argument=None, listed=False))
 for _words, (_tag, _leaves) in _NO_OPS.items():
     _register_no_op(_words, _tag, _leaves)
 for _name, _value in {**PARAMETERS, **_MORE_PARAMETERS}.items():

@@ -17,10 +17,10 @@ _INT4_MAX = 2**31 - 1
 
 
 class ConsoleError(TrunklineError):
-    """A misuse of statements, portals or formats, for which PostgreSQL has an SQLSTATE: it is given."""
+    """What the console refuses, by the SQLSTATE that PostgreSQL has for it."""
 
-    def __init__(self, sqlstate: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, sqlstate: str, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message, detail=detail, hint=hint)
         self.sqlstate = sqlstate
 
 

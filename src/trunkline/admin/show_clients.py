@@ -1,4 +1,4 @@
-"""SHOW CLIENTS and SHOW SERVERS: one row a connection, told from the place that it is in."""
+"""SHOW CLIENTS, SERVERS, SOCKETS and ACTIVE_SOCKETS: one row a connection, told from the place that it is in."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Clock:
 def show_clients(instance: Instance) -> Iterator[Row]:
     clock = _Clock(instance)
     for link in instance.clients:
-        yield _client_row(link, link.session, clock)
+        yield _client_row(link, link.session, clock, client_state(link))
 
 
 def client_state(link: ClientLink) -> str:
@@ -55,14 +55,14 @@ def client_state(link: ClientLink) -> str:
     return "active" if link.server is not None else "idle"
 
 
-def _client_row(link: ClientLink, identity: Identity, clock: _Clock) -> Row:
+def _client_row(link: ClientLink, identity: Identity, clock: _Clock, state: str) -> Row:
     peer = identity.peer
     return (
         "C",
-        identity.user,
-        CONSOLE if identity.kind == "console" else identity.database,
+        identity.user or "(nouser)",
+        CONSOLE if identity.kind == "console" else identity.database or "(nodb)",
         "physical" if identity.kind == "replication" else "none",
-        client_state(link),
+        state,
         peer.host,
         peer.port,
         peer.local_host,
@@ -138,6 +138,45 @@ def _addresses(server: ServerLink) -> tuple[Value, ...]:
             return *duplicate.getpeername()[:2], *duplicate.getsockname()[:2]
     except OSError:  # not connected yet, or no longer
         return *configured, "", 0
+
+
+# --- sockets ----------------------------------------------------------------------------------------------------
+
+_SERVER_STATES = {"active": "sv_active", "idle": "sv_idle", "tested": "sv_tested", "new": "sv_login"}
+
+
+@show("SOCKETS", columns.SOCKET_DETAILS)
+def show_sockets(instance: Instance) -> Iterator[Row]:
+    for link, row in _sockets(instance):
+        yield *row, *_buffers(link)
+
+
+@show("ACTIVE_SOCKETS", columns.SOCKET_DETAILS)
+def show_active_sockets(instance: Instance) -> Iterator[Row]:
+    """Those for which something is kept, or not yet sent."""
+    for link, row in _sockets(instance):
+        buffers = _buffers(link)
+        if any(buffers):
+            yield *row, *buffers
+
+
+def _sockets(instance: Instance) -> Iterator[tuple[Link, Row]]:
+    clock = _Clock(instance)
+    for client in instance.clients:
+        state = "cl_waiting" if client.waiting_since else "cl_active"
+        yield client, _client_row(client, client.session, clock, state)
+    for pool in instance.pools:
+        for server, state in _servers(pool):
+            if state in _SERVER_STATES:
+                yield server, _server_row(pool, server, _SERVER_STATES[state], clock)
+    for client in instance.clients.logging_in:
+        yield client, _client_row(client, client.session, clock, "cl_login")
+
+
+def _buffers(link: Link) -> tuple[int, ...]:
+    """Nothing is parsed or sent between two events: only what waits for more, and what waits for the peer, is there."""
+    kept, unsent = len(link.kept or b""), link.unsent_count
+    return kept, 0, 0, 0, unsent, kept, unsent
 
 
 # --- both -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from trunkline.proxy.instance import Instance
 async def _help(request: Request) -> Answer:
     """The list as a notice: PgBouncer's way, so that psql shows it and monitors get no rows."""
     usages = sorted(command.usage for command in COMMANDS.values() if command.listed)
-    return Answer(notices=("Console usage\n\t" + "\n\t".join(usages),))
+    return Answer(notices=("Console usage",), detail="\n\t" + "\n\t".join(usages))
 
 
 register(Command(("SHOW", "HELP"), _help, "SHOW"))
@@ -33,7 +33,7 @@ def show_config(instance: Instance) -> Iterator[Row]:
 
 @show("STATE", columns.STATE)
 def show_state(instance: Instance) -> Iterator[Row]:
-    paused = "" in instance.pools.paused
-    yield "active", "no" if paused else "yes"
-    yield "paused", "yes" if paused else "no"
-    yield "suspended", "no"
+    suspended = instance.suspension.active
+    paused = "" in instance.pools.paused and not suspended
+    for key, value in (("active", not (paused or suspended)), ("paused", paused), ("suspended", suspended)):
+        yield key, "yes" if value else "no"

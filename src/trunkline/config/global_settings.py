@@ -164,7 +164,12 @@ class Settings:
     )
     auth_dbname: str = setting("", TEXT, "Database in which that is asked; by default the one a client asks for.")
     admin_users: tuple[str, ...] = setting((), NAMES, "Users who may run every console command.")
-    stats_users: tuple[str, ...] = setting((), NAMES, "Users who may read the console.")
+    stats_users: tuple[str, ...] = setting(
+        ("*",), NAMES, "Users who may read the console; `*` is everybody who can log in. PgBouncer: empty."
+    )
+    suspend_timeout: float = setting(
+        10.0, SECONDS, "Longest wait of SUSPEND for what is being sent; who does not take it by then is closed."
+    )
     scram_iterations: int = setting(
         4096, INT, "Iterations of SCRAM secrets made from plain passwords.", low=1, high=10_000_000
     )
@@ -232,3 +237,7 @@ class Settings:
     # --- the process
     pidfile: str = setting("", PATH, "File with the number of the process, while there is one.", **_AT_START)
     user: str = setting("", TEXT, "User to become at start; empty stays who starts it.", **_AT_START)
+
+    def may_read_console(self, user: str) -> bool:
+        """Whether SHOW is for this user, who has logged in."""
+        return user in self.admin_users or user in self.stats_users or "*" in self.stats_users

@@ -9,6 +9,7 @@ cdef class Link(Sender):
     cdef Py_ssize_t left              # of a frame whose beginning was consumed
     cdef object inbox                 # None, or who gets the bytes during login
     cdef readonly bint paused         # not read, because of `pause`
+    cdef readonly bint suspended      # not read, because of the operator (SUSPEND)
     cdef readonly bint closing        # closes when everything is sent
     cdef readonly bint eof
     cdef readonly bint blocked        # not read while `kept` waits for someone else

@@ -232,7 +232,7 @@ cdef class Link(Sender):
         cdef unsigned int interest = 0
         if self.fd < 0:
             return 0
-        if not self.paused and not self.eof and not self.closing:
+        if not (self.paused or self.suspended or self.eof or self.closing):
             interest |= READ
         if self.unsent is not None:
             interest |= WRITE
@@ -270,7 +270,7 @@ cdef class Link(Sender):
         cdef bytes plain
         if self.tls is None or (self.tls.handshaking and not self._advance_handshake()):
             return 0
-        while self.tls is not None and self.fd >= 0 and not self.paused and not self.closing:
+        while self.tls is not None and self.fd >= 0 and not (self.paused or self.suspended or self.closing):
             try:
                 plain = self.tls.read(BUFFER_BYTES)
             except ssl.SSLWantReadError:
@@ -335,6 +335,20 @@ cdef class Link(Sender):
 
     def unhold(self):
         self.resume()
+
+    def suspend(self):
+        """Read nothing until `wake`, whatever `pause` and `resume` do meanwhile."""
+        self.suspended = True
+        self._update_interest()
+
+    def wake(self):
+        """Undo `suspend`."""
+        if not self.suspended or self.fd < 0:
+            return
+        self.suspended = False
+        self._update_interest()
+        if self.tls is not None and self.tls.pending:
+            self.engine.loop.call_soon(self._pump_tls)
 
     @property
     def is_tls(self):

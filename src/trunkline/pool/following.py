@@ -33,6 +33,7 @@ class Following(Returns):
         super().__init__()
         self.standing: Standing | None = None  # where the primary is, in a database that has replicas
         self.stopped = False  # by the operator (PAUSE)
+        self.suspended = False  # by the operator (SUSPEND)
         self.held_since: float | None = None  # since when there has been no primary
         self._moved = asyncio.Event()
 
@@ -62,8 +63,24 @@ class Following(Returns):
         self.stopped = False
         self._go_on()
 
+    def suspend(self) -> None:
+        """Give out no server any more, and close none."""
+        self.suspended = self.paused = True
+
+    def wake(self) -> None:
+        """Undo `suspend`."""
+        self.suspended = False
+        self._go_on()
+
+    def drop_all(self, reason: str) -> None:
+        """Close every server now, and open none that has been begun."""
+        self._stop_opening()
+        for place in self.places:
+            for server in place if place is not self.logging_in else ():
+                server.drop(reason)
+
     def _go_on(self) -> None:
-        self.paused = self.stopped or self.held_since is not None
+        self.paused = self.stopped or self.suspended or self.held_since is not None
         if self.paused:
             return
         failpoint("pool_resumed")
@@ -106,9 +123,12 @@ class Following(Returns):
         """What was tried at another server, and came to nothing there, says nothing about this one."""
         self.trouble = self.refusal = None
         self.next_host = 0
+        self._stop_opening()
+
+    def _stop_opening(self) -> None:
         opening, self.tasks = self.tasks, Tasks()
         if len(opening):
-            self.pools.tasks.spawn(opening.cancel(), "stop opening servers elsewhere")
+            self.pools.tasks.spawn(opening.cancel(), "stop opening servers")
 
     def _drop_deposed(self) -> None:
         deposed = self.standing.deposed if self.standing is not None else ()

@@ -42,6 +42,14 @@ class NameWatch:
         for name in self._links():
             self.tasks.spawn(self._look_up(name), f"look up {name[0]}")
 
+    def shown(self) -> list[tuple[str, int, set[str]]]:
+        """Of each name that is gone by: where its connections go, and in how many seconds it is looked up again."""
+        due = max(0, round(self._next - self.pools.now)) if self.pools.config.settings.dns_max_ttl else 0
+        return [
+            (host, due, {peer for link in links if (peer := _peer(link)) is not None})
+            for (host, _), links in self._links().items()
+        ]
+
     def _links(self) -> dict[Name, list[ServerLink]]:
         """All connections to servers that go by a name."""
         found: defaultdict[Name, list[ServerLink]] = defaultdict(list)

@@ -200,7 +200,7 @@ class Pool(Following):
         if self.reads_from:  # which of them does is no business of the client's
             server.params = server.params.with_reported(b"in_hot_standby", b"off")
         self.profiles.rebase(server.params)
-        if self.closed or self.paused:
+        if self.closed or self.paused or server.close_needed:
             server.drop("pool is closed")
         elif self.exact and not self.code.known:
             self.look_at_code(server)

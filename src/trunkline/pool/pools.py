@@ -45,6 +45,7 @@ class Pools:
         self.directories: Place[ServerLink] = Place("directories")  # and those that listen for changes of directories
         self.watches: Mapping[str, ReplicaWatch] = {}  # by the names of the databases, or shards, that have replicas
         self.paused: set[str] = set()  # by operators; "" is all
+        self.disabled: set[str] = set()  # by operators: new clients are refused
         self.switching: set[str] = set()  # databases and shards that are on their way to another server
         self.breakers = Breakers(self)
         self.lessee_done: Callable[[Lessee], None]

@@ -69,9 +69,11 @@ def error_response(error: TrunklineError) -> bytes:
     return message(b"E", fields)
 
 
-def notice_response(sqlstate: str, text: str, *, severity: str = "NOTICE", hint: str | None = None) -> bytes:
+def notice_response(
+    sqlstate: str, text: str, *, severity: str = "NOTICE", detail: str | None = None, hint: str | None = None
+) -> bytes:
     """NoticeResponse."""
-    return message(b"N", _fields(severity, sqlstate, text, None, hint))
+    return message(b"N", _fields(severity, sqlstate, text, detail, hint))
 
 
 def _fields(severity: str, sqlstate: str, text: str, detail: str | None, hint: str | None) -> bytes:

@@ -10,13 +10,17 @@ import enum
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from trunkline.auth.keys import KeyCache
 from trunkline.auth.secret import LoginSeed, Secret, SecretKind
+from trunkline.config.build import with_settings
+from trunkline.config.diagnostics import Report
 from trunkline.config.diff import Change, diff
 from trunkline.config.members import with_members
 from trunkline.config.settings import Config
+from trunkline.config.sources import Text
 from trunkline.errors import ConfigError, ShuttingDown, UnknownDatabase
 from trunkline.execution.routers import Routers
 from trunkline.failpoints import failpoint
@@ -38,7 +42,9 @@ from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.listener import Listener
 from trunkline.proxy.login import Door, log_in
+from trunkline.proxy.operation import Operation
 from trunkline.proxy.replication import Replication
+from trunkline.proxy.suspension import Suspension
 from trunkline.proxy.switching import Switches
 
 log = logging.getLogger("trunkline")
@@ -77,6 +83,8 @@ class Instance:
         self.switches = Switches(self)
         self.patroni = PatroniWatches(self.pools)
         self.patroni.on_change = self.readdress
+        self.suspension = Suspension(self)
+        self.operation = Operation(self)
         self.listener: Listener | None = None
         self._seed = secrets.token_bytes(32)
         self.opener.use(config.settings, server_tls(config.settings))
@@ -116,6 +124,9 @@ class Instance:
         while True:
             await asyncio.sleep(TICK_S)
             now = self.engine.time()
+            if self.suspension.active:
+                self.suspension.tick()
+                continue
             for pool in self.pools:
                 self._on_time(pool.tick, now)
             self._on_time(self.clients.tick, now)
@@ -145,6 +156,7 @@ class Instance:
             self.stop()
             return
         log.info("shutting down: %s", what.value)
+        self.suspension.end()
         self.door.draining = True
         failpoint("drain_begin")
         if self.listener is not None:
@@ -216,7 +228,17 @@ class Instance:
 
     def readdress(self) -> None:
         """Servers of databases are elsewhere, or there are others; nothing else has changed."""
-        self._use(self._composed(), self.door.tls, self.opener.tls)
+        now = self.config
+        composed = replace(self._composed(), settings=now.settings, secrets=now.secrets)  # what SET has said holds
+        self._use(composed, self.door.tls, self.opener.tls)
+
+    def set(self, name: str, value: str) -> None:
+        """Change one setting until the next reload; ConfigError, and nothing changed, if it is not good."""
+        config = with_settings(self.config, {name: Text(value)}, Report("SET"))
+        tls, to_servers = client_tls(config.settings), server_tls(config.settings)
+        for change in diff(self.config, config):
+            log.info("SET: %s", change)
+        self._use(config, tls, to_servers)
 
     def _use(self, config: Config, tls: Any, to_servers: Any) -> None:
         self.config = self.door.config = self.clients.config = config
@@ -233,14 +255,15 @@ class Instance:
         if self.listener is not None:
             self.listener.use(config.settings)
 
-    def _pools_of(self, database: str) -> list[Pool]:
+    def pools_of(self, database: str) -> list[Pool]:
+        """The pools of a database, all for the empty name; UnknownDatabase."""
         if database and self.config.database(database) is None:
-            raise UnknownDatabase(f'no such database: "{database}"')
+            raise UnknownDatabase(f"no such database: {database}")
         return self.pools.of_database(database) if database else list(self.pools)
 
     async def pause(self, database: str = "") -> None:
         """Give out no servers; returns when all those of the database (of all) are closed."""
-        pools = self._pools_of(database)
+        pools = self.pools_of(database)
         self.pools.paused.add(database)
         for pool in pools:
             pool.pause()
@@ -249,7 +272,9 @@ class Instance:
 
     async def resume(self, database: str = "") -> None:
         """Undo `pause`; where the primary is now, after what may have been a switchover, is asked before."""
-        pools = self._pools_of(database)
+        if not database:
+            self.suspension.end()
+        pools = self.pools_of(database)
         watches = {
             watch for pool in pools if pool.stopped and (watch := self.pools.watch_of(pool.database)) is not None
         }
@@ -260,7 +285,7 @@ class Instance:
             self.pools.paused.discard(database)
         else:
             self.pools.paused.clear()
-        for pool in self._pools_of(database):
+        for pool in self.pools_of(database):
             if not self.pools.holds(pool):
                 pool.resume()
 

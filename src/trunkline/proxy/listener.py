@@ -33,6 +33,7 @@ class Listener:
         self._welcome = welcome
         self._loop = asyncio.get_running_loop()
         self._reserve = os.open(os.devnull, os.O_RDONLY)
+        self._suspended = False
         self.sockets = listen(settings)
         for sock in self.sockets:
             self._loop.add_reader(sock.fileno(), self._on_readable, sock)
@@ -83,8 +84,20 @@ class Listener:
         self._loop.call_later(FULL_PAUSE_S, self._listen_again, sock)
 
     def _listen_again(self, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
+        if sock.fileno() >= 0 and not self._suspended:
             self._loop.add_reader(sock.fileno(), self._on_readable, sock)
+
+    def suspend(self) -> None:
+        """New connections wait in the kernel until `wake`."""
+        self._suspended = True
+        for sock in self.sockets:
+            self._loop.remove_reader(sock.fileno())
+
+    def wake(self) -> None:
+        """Undo `suspend`."""
+        self._suspended = False
+        for sock in self.sockets:
+            self._listen_again(sock)
 
     def close(self) -> None:
         """New connections are refused by the kernel from now on."""

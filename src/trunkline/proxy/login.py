@@ -18,6 +18,7 @@ from trunkline.auth.secret import LoginSeed
 from trunkline.config.choices import PoolMode
 from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
+    DatabaseDisabled,
     InvalidPosition,
     InvalidStartupValue,
     LoginTimeout,
@@ -203,12 +204,16 @@ class _Login:
     async def _enter(self, console: bool) -> None:
         door, identity, key_bytes = self.door, self.identity, KEY_BYTES[self.startup.spoken_minor]
         if console:
+            if not door.config.settings.may_read_console(identity.user):
+                raise NotAuthorized("not allowed")
             door.clients.register(self.link, identity, "console", key_bytes)
             door.clients.move(self.link, door.clients.consoles)
             self.link.write(self._accepted)
             door.clients.tasks.spawn(door.console(self.link, self.inbox, identity), "console")
             return
         door.pools.database(identity.database)
+        if identity.database in door.pools.disabled:
+            raise DatabaseDisabled(f'database "{identity.database}" is disabled')
         if door.config.shard(identity.database) is not None:
             raise UnknownDatabase(f'database "{identity.database}" does not exist')
         door.clients.admit_known(identity)

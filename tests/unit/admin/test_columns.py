@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.admin import columns
 from trunkline.admin.columns import Columns
-from trunkline.protocol.messages import INT4, NUMERIC, TEXT
+from trunkline.protocol.messages import BYTEA, INT4, INT8, NUMERIC, TEXT
 
 _PGBOUNCER: list[tuple[Columns, str, str]] = [
     (
@@ -56,12 +56,34 @@ _PGBOUNCER: list[tuple[Columns, str, str]] = [
         "s" + "N" * 12,
     ),
     (columns.TOTALS, "name value", "sN"),
+    (
+        columns.SOCKET_DETAILS,
+        "type user database replication state addr port local_addr local_port connect_time request_time wait wait_us "
+        "close_needed ptr link remote_pid tls application_name prepared_statements id recv_pos pkt_pos pkt_remain "
+        "send_pos send_remain pkt_avail send_avail",
+        "ssssssisissiiississiiiiiiiii",
+    ),
+    (
+        columns.FDS,
+        "fd task user database addr port cancel link client_encoding std_strings datestyle timezone password "
+        "scram_client_key scram_server_key",
+        "issssiqisssssbb",
+    ),
+    (columns.MEM, "name size used free memtotal", "siiii"),
+    (columns.DNS_HOSTS, "hostname ttl addrs", "sqs"),
+    (columns.DNS_ZONES, "zonename serial count", "sqi"),
+    (columns.PEERS, "peer_id host port pool_size", "isii"),
+    (
+        columns.PEER_POOLS,
+        "peer_id cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login",
+        "iiiii",
+    ),
     (columns.LISTS, "list items", "si"),
     (columns.CONFIG, "key value default changeable", "ssss"),
     (columns.STATE, "key value", "ss"),
     (columns.VERSION, "version", "s"),
 ]
-_TYPES = {"s": TEXT, "i": INT4, "N": NUMERIC}
+_TYPES = {"s": TEXT, "i": INT4, "q": INT8, "N": NUMERIC, "b": BYTEA}
 
 
 @pytest.mark.parametrize(("ours", "names", "types"), _PGBOUNCER)

@@ -11,7 +11,10 @@ from trunkline.errors import AdminNotAllowed, AdminSyntaxError
 from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Instance
 
-CHANGING = {"RELOAD", "PAUSE", "RESUME", "SHUTDOWN", "SWITCH"}
+CHANGING = {
+    "RELOAD", "PAUSE", "SUSPEND", "RESUME", "SHUTDOWN", "SWITCH",
+    "KILL", "KILL_CLIENT", "DISABLE", "ENABLE", "RECONNECT", "WAIT_CLOSE",
+}  # fmt: skip
 
 
 def found(sql: str) -> tuple[str, tuple[str, ...]]:
@@ -52,7 +55,9 @@ def test_a_long_statement_is_not_repeated_whole() -> None:
 
 
 def test_what_changes_something_is_for_admins() -> None:
-    assert {command.words[0] for command in COMMANDS.values() if command.admin} == CHANGING
+    acting = [command for command in COMMANDS.values() if command.columns is None and command.admin]
+    assert {command.words[0] for command in acting} == CHANGING
+    assert [command.words for command in COMMANDS.values() if command.columns and command.admin] == [("SHOW", "FDS")]
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: " ".join(command.words))

@@ -144,7 +144,7 @@ async def test_the_empty_query_and_commands_without_rows(enter: Enter) -> None:
     session = await enter()
     frames = await ask(session, wire.parse(""), wire.bind(), wire.describe("P"), wire.execute())
     assert types(frames) == "12nIZ"
-    frames = await ask(session, wire.parse("resume"), wire.bind(), wire.describe("P"), wire.execute())
+    frames = await ask(session, wire.parse("reconnect"), wire.bind(), wire.describe("P"), wire.execute())
     assert types(frames) == "12nCZ"
 
 
@@ -203,7 +203,7 @@ async def test_a_client_that_leaves_abandons_its_command(
 
 async def test_what_is_sent_during_a_command_waits_for_its_turn(enter: Enter, instance: Instance) -> None:
     session = await enter()
-    await session.send(wire.query("show version"), wire.query("show state"), wire.query("resume"))
+    await session.send(wire.query("show version"), wire.query("show state"), wire.query("reconnect"))
     assert types(await session.read_until("Z")) == "TDCZ"
     assert types(await session.read_until("Z")) == "TDDDCZ"
     assert types(await session.read_until("Z")) == "CZ"
@@ -261,8 +261,8 @@ async def test_our_own_bug_ends_one_session_with_an_incident(
     enter: Enter, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, other = await enter(), await enter()
-    monkeypatch.setattr(instance, "resume", lambda database: 1 / 0)
-    await session.send_query("resume")
+    monkeypatch.setattr(instance, "reload", lambda: 1 / 0)
+    await session.send_query("reload")
     (last,) = await session.read_frames_to_end()
     assert error_fields(last)["C"] == "XX000" and "incident" in error_fields(last)["M"]
     assert types(await other.query("show version")) == "TDCZ"

@@ -9,7 +9,6 @@ import pytest
 from trunkline.admin import probes
 from trunkline.admin.commands import Answer, Command, Request, find, run
 from trunkline.admin.grammar import split
-from trunkline.errors import AdminSyntaxError
 from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Instance
 
@@ -33,8 +32,6 @@ async def said(instance: Instance, sql: str) -> tuple[Command, Answer]:
         ("ROLLBACK TO SAVEPOINT a", "ROLLBACK", b""),
         ("SAVEPOINT a", "SAVEPOINT", b""),
         ("RELEASE a", "RELEASE", b""),
-        ("SET extra_float_digits = 3", "SET", b""),
-        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "SET", b""),
         ("RESET ALL", "RESET", b""),
         ("DISCARD ALL", "DISCARD ALL", b""),
         ("DEALLOCATE ALL", "DEALLOCATE ALL", b""),
@@ -63,12 +60,6 @@ async def test_what_drivers_ask_has_an_answer(instance: Instance, sql: str, valu
     command, answer = await said(instance, sql)
     assert list(answer.rows) == [(value,)]
     assert command.columns is not None and len(command.columns) == 1
-
-
-@pytest.mark.parametrize("sql", ["SET default_pool_size = 5", "SET SESSION pool_mode TO 'session'"])
-async def test_a_setting_of_ours_does_not_seem_to_be_changed(instance: Instance, sql: str) -> None:
-    with pytest.raises(AdminSyntaxError, match="cannot be changed here"):
-        await said(instance, sql)
 
 
 def test_the_version_begins_with_three_numbers() -> None:
