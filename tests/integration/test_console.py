@@ -154,8 +154,8 @@ async def test_a_client_that_leaves_during_pause_leaves_the_pool_paused(narrow: 
     assert await narrow.fetch("SELECT 1") == [(1,)]
 
 
-async def test_a_cancel_request_ends_the_wait_of_a_pause(narrow: Proxy) -> None:
-    """[row 93]"""
+async def test_a_cancel_request_undoes_a_pause(narrow: Proxy) -> None:
+    """[row 93] As in PgBouncer: Ctrl-C at PAUSE is RESUME."""
     async with await narrow.connect() as holder, await narrow.connect("trunkline") as console:
         await holder.execute("BEGIN")
         pause = asyncio.create_task(console.execute("PAUSE"))
@@ -163,7 +163,7 @@ async def test_a_cancel_request_ends_the_wait_of_a_pause(narrow: Proxy) -> None:
         await console.cancel_safe()
         with pytest.raises(psycopg.errors.QueryCanceled):
             await pause
-        await console.execute("RESUME")
+        assert await _state_is(narrow, active="yes")
         await holder.execute("COMMIT")
 
 
