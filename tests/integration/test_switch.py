@@ -288,6 +288,7 @@ async def test_two_at_a_time_and_what_the_operator_says_meanwhile(cluster: Repli
         switching = await waiting_for_replay(proxy, replica)
         assert (await refused(proxy, url(replica))).sqlstate == "55006"
         before = len(writers.rows)
+        await proxy.admin("PAUSE")
         await proxy.admin("RESUME")
         await proxy.admin("RELOAD")
         assert await _is_stopped(proxy)
