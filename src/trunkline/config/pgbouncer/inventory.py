@@ -146,7 +146,6 @@ IGNORED: Mapping[str, str] = {
     "resolv_conf": "names are looked up as the system does it",
     "sbuf_loopcnt": "every socket gets its turn after one read",
     "service_name": "it names a service of Windows",
-    "suspend_timeout": "there is no takeover of sockets that would need a limit",
 }
 LATER = frozenset(("disable_pqexec",))
 
