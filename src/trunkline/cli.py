@@ -35,6 +35,7 @@ Target = Annotated[
     str | None, typer.Argument(help="FILE.toml, pgbouncer.ini or postgres:// URL; DATABASE_URL if left out.")
 ]
 File = Annotated[Path, typer.Argument(help="The TOML file or pgbouncer.ini to check.")]
+IniFile = Annotated[Path, typer.Argument(help="PgBouncer's configuration file.")]
 Online = Annotated[bool, typer.Option("--online", help="Ask every shard for its schema, and say what does not fit.")]
 WriteCatalog = Annotated[
     Path | None, typer.Option("--write-catalog", help="With --online: keep what the shards say, for `route --catalog`.")
@@ -106,6 +107,17 @@ def check(file: File, online: Online = False, write_catalog: WriteCatalog = None
             _write_catalog(config, write_catalog)
         _check_online(config)
     print(f"{file}: ok")
+
+
+@app.command("import-pgbouncer")
+def import_pgbouncer(file: IniFile) -> None:
+    """Write PgBouncer's configuration as TOML, with what became of each setting."""
+    from trunkline.config.pgbouncer.importing import imported
+
+    try:
+        print(imported(str(file)), end="")
+    except TrunklineError as error:
+        _fail(error)
 
 
 def _write_catalog(config: Config, file: Path) -> None:

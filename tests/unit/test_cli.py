@@ -47,11 +47,33 @@ def test_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
     assert "no such file" in errors
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "route", "demo"])
+@pytest.mark.parametrize("command", ["serve", "check", "import-pgbouncer", "route", "demo"])
 def test_every_command_explains_itself(command: str) -> None:
     code, output, _ = run(command, "--help")
     assert code == 0
     assert "Usage" in output
+
+
+INI = "[databases]\napp = host=h\n[pgbouncer]\nauth_type = trust\nlisten_addr = h\npkt_buf = 1\n"
+
+
+def test_what_is_accepted_without_an_effect_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "pgbouncer.ini"
+    file.write_text(INI)
+    code, output, errors = run("check", str(file))
+    assert (code, output) == (0, f"{file}: ok\n")
+    assert errors.startswith(f"warning: {file}:6:1: `pkt_buf` has no effect: ")
+
+
+def test_pgbouncers_file_is_written_as_toml(tmp_path: Path) -> None:
+    file = tmp_path / "pgbouncer.ini"
+    file.write_text(INI)
+    code, output, _ = run("import-pgbouncer", str(file))
+    (tmp_path / "t.toml").write_text(output)
+    assert code == 0
+    assert run("check", str(tmp_path / "t.toml"))[0] == 0
+    file.write_text("[pgbouncer]\nfoo = 1\n")
+    assert run("import-pgbouncer", str(file))[0] == 1
 
 
 SHARDED = """

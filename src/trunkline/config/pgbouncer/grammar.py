@@ -21,6 +21,7 @@ from trunkline.config.diagnostics import Diagnostic, Place
 from trunkline.config.sources import Unreadable, read_text
 
 MAX_INCLUDES = 10
+_WHITE = " \t\n\r\f\v"
 _SPACE = re.compile(r"\s*", re.ASCII)
 _COMMENT = re.compile(r"[#;][^\n]*")
 _INCLUDE = re.compile(r"%include[ \t]+([^\n]*)")
@@ -69,11 +70,11 @@ class Reading:
                 yield Header(header[1], lines.place(at + 1))
                 at = header.end()
             elif include := _INCLUDE.match(text, at):
-                yield from self._included(include[1].rstrip(), lines.place(include.start(1)), depth)
+                yield from self._included(include[1].rstrip(_WHITE), lines.place(include.start(1)), depth)
                 at = include.end()
             elif entry := _ENTRY.match(text, at):
                 places = lines.place(at), lines.place(entry.start(2))
-                yield Entry(_unquoted(entry[1]), entry[2].rstrip(), *places)
+                yield Entry(_unquoted(entry[1]), entry[2].rstrip(_WHITE), *places)
                 at = entry.end()
             else:
                 self._syntax_error(text[at : _end(_LINE, text, at)], lines.place(at))

@@ -24,6 +24,8 @@ from trunkline.config.sources import Text, Unreadable, read_text
 from trunkline.config.table import specs
 
 MAIN = "pgbouncer"
+RENAMED = {"reserve_pool": "reserve_pool_size"}
+"""What connection strings call otherwise."""
 _SIZES = ("pool_size", "min_pool_size", "reserve_pool_size", "max_db_connections", "max_db_client_connections",
           "max_user_connections", "max_user_client_connections")  # fmt: skip
 _TIMES = ("server_lifetime", "query_wait_timeout", "query_timeout", "idle_transaction_timeout",
@@ -32,6 +34,11 @@ _TIMES = ("server_lifetime", "query_wait_timeout", "query_timeout", "idle_transa
 
 def load(path: str | FilePath, environ: Mapping[str, str] = NO_ENVIRONMENT) -> Config:
     """Read a file, with ``TRUNKLINE_*`` of the environment over it, or raise ConfigErrors."""
+    return read(path, environ)[1]
+
+
+def read(path: str | FilePath, environ: Mapping[str, str] = NO_ENVIRONMENT) -> tuple[Document, Config]:
+    """A file as its entries, and as what they mean; or ConfigErrors."""
     file = FilePath(path)
     try:
         text = read_text(file)
@@ -41,7 +48,7 @@ def load(path: str | FilePath, environ: Mapping[str, str] = NO_ENVIRONMENT) -> C
     document = Document(text, str(file), overrides)
     overrides.check(document.report)
     raw = document.raw() | overrides.raw
-    return build(raw, document.report, base=FilePath(), source=str(file), from_ini=True)
+    return document, build(raw, document.report, base=FilePath(), source=str(file), from_ini=True)
 
 
 class Document:
@@ -53,6 +60,8 @@ class Document:
         self.tables: dict[str, dict[str, Entry]] = {"databases": {}, "users": {}, "peers": {}}
         self.passed_over: list[tuple[str, str]] = []
         """Settings without an effect here, with the reasons."""
+        self.renamed: list[tuple[str, str, str]] = []
+        """Of the pairs: section, name, and the key that is called otherwise here."""
         self._inside: dict[Path, tuple[Place, Place]] = {}
         self._read(text, file)
 
@@ -171,7 +180,9 @@ class Document:
         try:
             for pair in connection_string.pairs(entry.value):
                 at = (_moved(place, pair.key_offset), _moved(place, pair.value_offset))
-                name = "reserve_pool_size" if pair.key == "reserve_pool" else pair.key
+                name = RENAMED.get(pair.key, pair.key)
+                if name != pair.key:
+                    self.renamed.append((str(path[0]), str(path[1]), pair.key))
                 self._inside[(*path, name)] = at
                 text = self._inherited_or(name, pair.value, (*path, name))
                 values.pop(name, None)
