@@ -232,23 +232,6 @@ async def test_a_transaction_that_does_not_end_is_not_waited_for_for_ever(cluste
             await connection.execute("SELECT 'goes on'")
 
 
-async def test_others_who_write_to_the_primary_are_noticed(cluster: Replicated) -> None:
-    stopping = False
-
-    async def write() -> None:
-        connection = await cluster.primary.connect()
-        async with connection:
-            while not stopping:
-                await connection.execute("CREATE TABLE IF NOT EXISTS others (n int); INSERT INTO others VALUES (1)")
-
-    async with serving(cluster, switch_timeout=3) as (proxy, _):
-        writing = asyncio.create_task(write())
-        error = await refused(proxy, url(cluster.replicas[0]))
-        stopping = True
-        await writing
-        assert "somebody else writes to it" in str(error.diag.message_detail)
-
-
 async def test_a_transaction_of_others_that_has_written_is_waited_for(cluster: Replicated) -> None:
     async with serving(cluster, switch_timeout=3) as (proxy, _), await cluster.primary.connect() as connection:
         await connection.execute("BEGIN; CREATE TABLE unfinished ()")

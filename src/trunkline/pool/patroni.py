@@ -102,11 +102,12 @@ class PatroniWatches:
     def reconfigure(self) -> None:
         """At the start and after a reload: ask for what the settings name now."""
         wanted = dict(self._wanted())
-        for name, watch in list(self._watches.items()):
-            if name not in wanted or watch.settings.patroni != wanted[name].patroni:
-                self._watches.pop(name).stop()
+        for name in self._watches.keys() - wanted.keys():
+            self._watches.pop(name).stop()
         for name, settings in wanted.items():
-            if name not in self._watches:
+            if name in self._watches:
+                self._watches[name].reconfigure(settings)
+            else:
                 self._watches[name] = PatroniWatch(self, settings)
 
     def _wanted(self) -> Iterator[tuple[str, DatabaseSettings]]:
@@ -132,6 +133,14 @@ class PatroniWatch:
 
     def stop(self) -> None:
         self._task.cancel()
+
+    def reconfigure(self, settings: DatabaseSettings) -> None:
+        """Ask there from now on; who was found stays so until somebody says otherwise."""
+        if settings.patroni != self.settings.patroni:
+            self._turn = 0
+            self._told.clear()
+        self.settings = settings
+        self._context = self._authorities()
 
     def _authorities(self) -> ssl.SSLContext | None:
         """Certificates are checked against server_tls_ca_file, or else against those that the system trusts."""

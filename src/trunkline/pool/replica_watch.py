@@ -127,11 +127,14 @@ class ReplicaWatch:
     # --- from start to stop ---------------------------------------------------------------------------------------
 
     def _begin(self, memory: Memory) -> None:
-        self._sights = dict.fromkeys(self.addresses, Sight())
+        """Look at all servers of the settings; those that are looked at already are not asked anew."""
+        known, before = self._sights, self._checks
+        self._sights = {name: known[name] if name in before else Sight() for name in self.addresses}
         self.topology = judge(self._sights, self._named, memory)
-        self._checks = {name: HealthCheck(self, name, address) for name, address in self.addresses.items()}
+        new = {name: HealthCheck(self, name, where) for name, where in self.addresses.items() if name not in before}
+        self._checks = {name: before.get(name) or new[name] for name in self.addresses}
         self.stand()
-        for check in self._checks.values():
+        for check in new.values():
             check.task = self.tasks.spawn(check.run(), f"health check of {check.name}")
 
     def stop(self) -> None:
@@ -139,13 +142,16 @@ class ReplicaWatch:
             check.stop()
 
     def reconfigure(self, settings: DatabaseSettings) -> None:
-        """Begin anew if other servers are meant, or as another user; what must not be forgotten is kept, though, as
-        long as one of the servers is."""
+        """Leave the servers that are not meant any more, or not as this user, and look at the new ones; what must not
+        be forgotten is kept as long as one of the servers is."""
         old, self.settings = self.settings, settings
         if (old.servers, old.health_check_user) == (settings.servers, settings.health_check_user):
             return
-        self.stop()
-        is_known = not self._sights.keys().isdisjoint(self.addresses)
+        addresses, is_same_user = self.addresses, old.health_check_user == settings.health_check_user
+        for name, check in list(self._checks.items()):
+            if not is_same_user or addresses.get(name) != check.address:
+                self._checks.pop(name).stop()
+        is_known = not self._sights.keys().isdisjoint(addresses)
         self._begin(self.topology.memory if is_known else Memory())
 
     def hurry(self) -> None:

@@ -191,8 +191,8 @@ class Switchover:
 
     # --- the point of no return -------------------------------------------------------------------------------------
 
-    async def promote(self, reopen: Callable[[], Awaitable[Control]]) -> None:
-        """Make the target a primary, and see that it is one; SwitchOutcomeUnknown if that cannot be seen."""
+    async def promote(self, reopen: Callable[[], Awaitable[Control]]) -> Observation:
+        """Make the target a primary, and what it shows as one; SwitchOutcomeUnknown if that cannot be seen."""
         try:
             await self.target.rows(PROMOTE, PROMOTE_S + 5)
         except ServerRefused as error:
@@ -201,8 +201,10 @@ class Switchover:
             raise SwitchOutcomeUnknown(_PENDING, detail=error.message) from None
         except ServerLost:
             self.target = await reopen()
-        if (await self._observe(self.target)).in_recovery:
+        seen = await self._observe(self.target)
+        if seen.in_recovery:
             raise SwitchOutcomeUnknown(_PENDING, detail=f"It is still in recovery after {PROMOTE_S} s.")
+        return seen
 
     async def _observe(self, server: Control) -> Observation:
         return read(await server.bodies(QUERY), self._now())

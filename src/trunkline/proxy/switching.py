@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.config.address import ServerAddress
 from trunkline.config.settings import Config, DatabaseSettings
-from trunkline.config.switched import Switched, place, places, still_holding, switchable, with_switches
+from trunkline.config.switched import Place, Switched, place, places, still_holding, switchable, with_switches
 from trunkline.errors import (
     SwitchOutcomeUnknown,
     SwitchRefused,
@@ -34,6 +34,7 @@ from trunkline.errors import (
 from trunkline.pool.control import Control
 from trunkline.pool.opening import Credentials, Target
 from trunkline.pool.switchover import Kind, Switchover
+from trunkline.pool.topology import Observation, Sight
 from trunkline.pool.topology_query import PARAMETERS
 
 if TYPE_CHECKING:
@@ -86,12 +87,15 @@ class Switches:
             raise error
         return [*one.notices, IN_MEMORY]
 
-    def settle(self, names: list[str], target: ServerAddress, former: ServerAddress | None) -> None:
-        """From now on these databases are there."""
+    def named(self, names: list[str]) -> dict[str, tuple[Place, ...]]:
+        """Where the file has the primaries of these."""
         written = switchable(self._written)
-        for name in names:
-            if name in written:  # else a reload has taken it away meanwhile
-                self._made[name] = Switched(places(written[name]), target, former)
+        return {name: places(written[name]) for name in names if name in written}
+
+    def settle(self, named: dict[str, tuple[Place, ...]], target: ServerAddress, former: ServerAddress | None) -> None:
+        """From now on these databases are there, but for those that a reload has put elsewhere meanwhile."""
+        now = self.named(list(named))
+        self._made |= {name: Switched(was, target, former) for name, was in named.items() if now.get(name) == was}
         self._instance.readdress()
 
 
@@ -107,6 +111,7 @@ class _Switch:
         self._target = target
         self._source = self._primary()
         self._names = [settings.name]
+        self._named: dict[str, tuple[Place, ...]] = {}
 
     async def run(self) -> TrunklineError | None:
         """Why it was given up, if it was."""
@@ -136,15 +141,24 @@ class _Switch:
         self.notices = switchover.notices
 
     async def _go_over(self, switchover: Switchover) -> None:
-        target, former = self._target, None
+        target, former, seen = self._target, None, None
         if switchover.kind is Kind.REPLICA:
-            await switchover.promote(self._open_target)
+            seen = await switchover.promote(self._open_target)
             target = replace(target, dbname=None)  # each of the databases has its own
             former = ServerAddress(self._source.host, self._source.port)
         known = switchable(self._instance.config)
         left = [address for name in self._names if name in known for address in known[name].addresses]
-        self._instance.switches.settle(self._names, target, former)
+        self._instance.switches.settle(self._named, target, former)
+        if seen is not None:
+            self._tell_watches(seen)
         self._pools.listeners.leave_servers(left)
+
+    def _tell_watches(self, seen: Observation) -> None:
+        """Before anybody is served: the former primary would be believed once more if it answered first."""
+        for name in self._names:
+            watch = self._pools.watch_of(name)
+            if watch is not None and str(self._target) in watch.addresses:
+                watch.heard(str(self._target), Sight(seen))
 
     # --- where, and as whom -----------------------------------------------------------------------------------------
 
@@ -234,6 +248,7 @@ class _Switch:
         if not switching.isdisjoint(self._names):
             raise SwitchUnderWay("another switch is under way")
         self._refuse_changes()
+        self._named = self._instance.switches.named(self._names)
         switching.update(self._names)
         mine = set(self._names)
 

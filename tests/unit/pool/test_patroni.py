@@ -167,6 +167,10 @@ async def test_who_asks_follows_the_settings() -> None:
             watches.reconfigure()
             await until(made, lambda: watches.members["app"].found == (("127.0.0.1", 1),))
         assert len(watches.tasks) == 1
+        app = replace(made.pools.config.databases["app"], patroni=("http://127.0.0.1:1",))
+        made.pools.reconfigure(config(databases={"app": app}, health_check_interval=0.01))
+        watches.reconfigure()
+        assert watches.members["app"].found == (("127.0.0.1", 1),)
         for changed, interval in (({}, 0.0), ({"patroni": ()}, 1.0), ({"disabled": True}, 1.0)):
             app = replace(made.pools.config.databases["app"], **changed)
             made.pools.reconfigure(config(databases={"app": app}, health_check_interval=interval))

@@ -215,6 +215,29 @@ async def test_a_reload_that_changes_no_server_changes_nothing() -> None:
         assert len(made.opener.calls) == 2
 
 
+async def test_servers_that_are_listed_with_others_now_are_looked_at_as_before() -> None:
+    async with watching(health_check_interval=3600.0) as (made, watches):
+        (watch,) = watches
+        await say(made, 0, IS_PRIMARY)
+        await say(made, 1, IS_REPLICA)
+        await until(made, lambda: states(watch) == BOTH)
+        use(
+            made,
+            watches,
+            replace(APP, replicas=(ServerAddress("h3"), ServerAddress("h2"))),
+            health_check_interval=3600.0,
+        )
+        assert states(watch) == {PRIMARY: ("primary", "up"), "h3:5432": ("", "unseen"), REPLICA: ("replica", "up")}
+        assert watch.standing.at == (PRIMARY,)
+        await asked(made, 2)
+        use(made, watches, APP, health_check_interval=3600.0)
+        await until(made, lambda: not made.opener.opened[2][0].opened)
+        assert [server.opened for server, _ in made.opener.opened] == [True, True, False]
+        use(made, watches, replace(APP, user="another"), health_check_interval=3600.0)
+        assert watch.standing.at == ()
+        await asked(made, 4)
+
+
 async def test_other_servers_are_asked_anew_and_what_was_known_of_the_cluster_is_kept_with_one_of_them() -> None:
     async with watching() as (made, watches):
         (watch,) = watches

@@ -15,6 +15,7 @@ from trunkline.config.settings import DatabaseSettings
 from trunkline.errors import SwitchOutcomeUnknown, SwitchRefused, SwitchUnderWay
 from trunkline.pool import switchover
 from trunkline.pool.opening import Target
+from trunkline.pool.topology import Observation, Sight
 from trunkline.proxy import switching
 
 TARGET = ServerAddress("new", user="admin", password="secret")
@@ -144,3 +145,18 @@ async def test_a_target_that_was_promoted_by_others_meanwhile_is_none(monkeypatc
     async with door() as made:
         with pytest.raises(SwitchRefused, match="writes for itself"):
             await begin(made)
+
+
+async def test_a_former_primary_is_not_believed_because_it_answers_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    Servers(monkeypatch)
+    app = DatabaseSettings("app", hosts=("127.0.0.1",), replicas=(ServerAddress("new"),), health_check_user="alice")
+    async with door(databases={"app": app}) as made:
+        made.instance.replicas.reconfigure()
+        watch = made.instance.replicas.of("app", "")
+        assert watch is not None
+        former = Sight(Observation(0.0, False, 1, 7, 1, written=0x100))
+        watch.heard("127.0.0.1:5432", former)
+        await begin(made)
+        assert watch.standing.at == ("new:5432",)
+        watch.heard("127.0.0.1:5432", former)
+        assert (watch.standing.at, watch.standing.deposed) == (("new:5432",), {"127.0.0.1:5432"})
