@@ -16,7 +16,7 @@ from tests.faults.fault_proxy.proxy import FaultProxy
 from tests.faults.fault_proxy.rules import Rule
 from tests.integration.postgres import Farm, Postgres
 from tests.integration.proxy import HOST, Proxy
-from tests.integration.replicas import SETTINGS, Replicated, shown
+from tests.integration.replicas import SETTINGS, Replicated, found, shown
 from tests.integration.transcript import session
 from tests.integration.waiting import wait_until
 from tests.integration.wire import query
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 READ = "SELECT count(*) FROM pgbench_branches"
 MIXED = ("-b", "tpcb-like@1", "-b", "select-only@6")
 SHARES = [(balance, weights) for balance in ("least", "round-robin", "random") for weights in ((1, 3), (1, 1))]
-CLIENTS, TRANSACTIONS = 8, 150
+CLIENTS, TRANSACTIONS = 8, 100
 NONE_FAILED = "number of failed transactions: 0 "
 
 
@@ -96,8 +96,8 @@ async def test_reads_are_spread_by_the_weights_under_pgbench(cluster: Replicated
             name, share = named(balance, weights), weights[0] / sum(weights)
             said = await pgbench(proxy, cluster, name, "-t", str(TRANSACTIONS), *MIXED)
             assert f"processed: {CLIENTS * TRANSACTIONS}/{CLIENTS * TRANSACTIONS}" in said and NONE_FAILED in said
-            found = await reads(proxy, name)
-            first, second = (found[server.port] for server in cluster.replicas)
+            answered = await reads(proxy, name)
+            first, second = (answered[server.port] for server in cluster.replicas)
             spread[name] = first / (first + second) / share
             assert first + second > 0.6 * CLIENTS * TRANSACTIONS
             by_chance = 4 * math.sqrt((1 - share) / share / (first + second))
@@ -226,3 +226,25 @@ async def test_reads_leave_a_replica_that_nothing_comes_from_any_more(cluster: R
 async def answers_again(proxy: Proxy, client: psycopg.AsyncConnection[Any], port: int, before: int) -> bool:
     await client.execute(READ)
     return (await reads(proxy))[port] > before
+
+
+async def test_a_former_primary_that_comes_back_as_a_replica_is_read_from(farm: Farm) -> None:
+    """And a replica that was promoted is not any more."""
+    async with Replicated(farm, 1) as cluster:
+        old, new = cluster.servers
+        await old.fetch("CREATE TABLE pgbench_branches (bid int)")
+        database = cluster.database(reads="replica", health_check_user="postgres")
+        async with Proxy(SETTINGS, databases={"app": database}) as proxy:
+            await up(proxy)
+            await old.stop("fast")
+            await new.promote()
+            old.settings["primary_conninfo"] = new.dsn()
+            old.write_file(old.data_directory / "standby.signal", b"")
+            await old.start()
+            await found(proxy, {new: ("primary", "up"), old: ("replica", "up")})
+            before = await reads(proxy)
+            async with await proxy.connect("app") as client:
+                for _ in range(5):
+                    await client.execute(READ)
+            after = await reads(proxy)
+            assert {port: after[port] - before[port] for port in after} == {old.port: 5, new.port: 0}

@@ -5,7 +5,7 @@ Among these each read makes its replica's next turn come later by 1 / weight (st
 spread by the weights at any load. With `least`, a replica is passed over if it has clearly more in flight for its weight
 than another would have with one read more. Rules:
 
-1. Who was away, or could not be asked, does not make up for what it has missed: it begins at the turn of the others.
+1. Nobody is flooded: who was down begins at the turn of the others, and who could not be asked not long before it.
 2. A choice is made for each read, so what it needs of a topology is put into form once for each that there is.
 3. All clients of a user share one `Readers`, or none of them would know whose turn it is.
 """
@@ -55,7 +55,9 @@ cdef class ShardReaders:
         self.topology, self.up = topology, []
         for member in topology.replicas:
             one = self.readers.get(member.name)
-            if one is None or member.name in self.settings.unread or is_beyond(self.watch.lag(member.name), self.settings.max_replica_lag):
+            if one is None or member.name in self.settings.unread:
+                continue
+            if is_beyond(self.watch.lag(member.name), self.settings.max_replica_lag):
                 continue
             one.replayed = member.last.replayed or 0
             if one.pool is None:

@@ -67,13 +67,19 @@ cdef bint go_to_replica(ClientLink client, Route own) except -1:
     if own.readers.any(own.shard):
         if position is None or position == -1 or waited or shunned is not None:
             return False
-        client.blocked = own.waited = True
-        own.readers.wait(own.shard, position, lambda: on_waited(client, own))
+        wait_for_replay(client, own, position)
         return True
     error = own.readers.refusal(own.shard)
     if error is not None:
         own.router._refuse(error)
     return error is not None
+
+
+cdef int wait_for_replay(ClientLink client, Route own, position) except -1:
+    """Apart, for a function with a closure in it makes one each time that it is called."""
+    client.blocked = own.waited = True
+    own.readers.wait(own.shard, position, lambda: on_waited(client, own))
+    return 0
 
 
 def on_waited(ClientLink client, Route own):
