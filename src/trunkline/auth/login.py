@@ -41,8 +41,8 @@ class _State(enum.Enum):
 class ClientAuthentication:
     """One login of ``user`` by ``auth_type``, which is PgBouncer's word for it (HBA methods are resolved before).
 
-    ``certificate_hash`` is the tls-server-end-point hash of our own certificate, ``certificate_user`` the name that a
-    verified client certificate stands for.
+    ``certificate_hash`` is the tls-server-end-point hash of our own certificate, ``certificate_user`` the user that a
+    verified client certificate stands for, ``system_user`` the one that the owner of the client's process does.
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class ClientAuthentication:
         "_seed",
         "_state",
         "_stored",
+        "_system_user",
         "_user",
     )
 
@@ -71,6 +72,7 @@ class ClientAuthentication:
         tls: bool = False,
         certificate_hash: bytes | None = None,
         certificate_user: str | None = None,
+        system_user: str | None = None,
         rng: Callable[[int], bytes] = entropy.token_bytes,
     ) -> None:
         self._auth_type = auth_type
@@ -81,6 +83,7 @@ class ClientAuthentication:
         self._seed = seed
         self._certificate_hash = certificate_hash if tls else None
         self._certificate_user = certificate_user if tls else None
+        self._system_user = system_user
         self._rng = rng
         self._state = _State.NEW
         self._exchange: ScramServer | None = None
@@ -146,6 +149,11 @@ class ClientAuthentication:
             raise errors.NotAuthorized("connection requires a valid client certificate")
         if self._certificate_user != self._user:
             raise errors.NotAuthorized(f'certificate authentication failed for user "{self._user}"')
+        return self._accept()
+
+    def _start_peer(self) -> Reply:
+        if self._system_user != self._user:
+            raise errors.NotAuthorized(f'Peer authentication failed for user "{self._user}"')
         return self._accept()
 
     # --- plain ------------------------------------------------------------------------------------------------
@@ -254,6 +262,7 @@ _START: Final[dict[str, Callable[[ClientAuthentication], Reply]]] = {
     "any": ClientAuthentication._start_any,
     "trust": ClientAuthentication._start_trust,
     "cert": ClientAuthentication._start_cert,
+    "peer": ClientAuthentication._start_peer,
     "plain": ClientAuthentication._start_plain,
     "password": ClientAuthentication._start_plain,  # its name in an HBA file
     "md5": ClientAuthentication._start_md5,

@@ -7,21 +7,26 @@ directory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
 from trunkline.config import checks
 from trunkline.config.address import BadValue, ServerUrl, parse_url
-from trunkline.config.diagnostics import Path, Report
+from trunkline.config.diagnostics import Diagnostic, Path, Report
 from trunkline.config.global_settings import Settings
+from trunkline.config.hba import Hba, load_hba
+from trunkline.config.hba_ident import IdentMaps, load_ident
 from trunkline.config.sections import DATABASE_SECTIONS, TOP_SECTIONS, Raw, SectionReader, server_fields
 from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings, UserSettings
 from trunkline.config.sharding_reader import ShardingReader
 from trunkline.config.sources import Unreadable, read_text
 from trunkline.config.table import specs
 from trunkline.config.userlist import parse_userlist
+
+T = TypeVar("T")
 
 LIBPQ_NAMES = {
     "sslmode": "server_tls_sslmode",
@@ -31,6 +36,8 @@ LIBPQ_NAMES = {
     "connect_timeout": "server_connect_timeout",
 }
 """What libpq's URLs call a global setting."""
+
+_OF_RULES = ("auth_type", "auth_hba_file", "auth_ident_file")
 
 
 def build(raw: Raw, report: Report, *, base: FilePath, source: str, from_ini: bool = False) -> Config:
@@ -55,7 +62,7 @@ class _Builder:
         secrets = self._secrets(settings)
         secrets.update({user.name: user.password for user in users.values() if user.password is not None})
         self._check_names_of_shards(databases)
-        return Config(settings, databases, users, secrets, source)
+        return Config(settings, databases, users, secrets, source, hba=self.hba(settings))
 
     def _database(self, name: str, raw: Raw) -> DatabaseSettings:
         path: Path = ("databases", name)
@@ -108,6 +115,24 @@ class _Builder:
         self.report.extend(users.diagnostics)
         return users.secrets
 
+    def hba(self, settings: Settings) -> Hba:
+        """What auth_hba_file and auth_ident_file say, if anybody goes by them."""
+        if settings.auth_type != "hba":
+            return Hba()
+        maps = self._file("auth_ident_file", settings.auth_ident_file, load_ident) or IdentMaps()
+        return self._file("auth_hba_file", settings.auth_hba_file, partial(load_hba, maps=maps)) or Hba()
+
+    def _file(self, key: str, path: str, load: Callable[[FilePath], tuple[T, list[Diagnostic]]]) -> T | None:
+        if not path:
+            return None
+        try:
+            found, diagnostics = load(FilePath(path))
+        except Unreadable as error:
+            self.report.add((key,), f"{path} {error.diagnostic.message}", error.diagnostic.hint)
+            return None
+        self.report.extend(diagnostics)
+        return found
+
 
 def _parsed(value: object) -> ServerUrl:
     if isinstance(value, ServerUrl):
@@ -135,7 +160,8 @@ def with_settings(config: Config, raw: Raw, report: Report) -> Config:
     if settings.auth_file != config.settings.auth_file:
         secrets = builder._secrets(settings)
         secrets.update({user.name: user.password for user in config.users.values() if user.password is not None})
-    changed = replace(config, settings=settings, secrets=secrets)
+    ruled = all(getattr(settings, name) == getattr(config.settings, name) for name in _OF_RULES)
+    changed = replace(config, settings=settings, secrets=secrets, hba=config.hba if ruled else builder.hba(settings))
     checks.check(changed, report)
     report.raise_errors()
     return changed

@@ -110,6 +110,12 @@ def _logins_can_succeed(config: Config, report: Report) -> None:
     if settings.auth_type in ("plain", "md5", "scram-sha-256") and not known:
         hint = 'add auth_file = "userlist.txt", or password in [users.NAME], or auth_user = "..."'
         report.add(("auth_type",), f"auth_type {settings.auth_type} needs passwords, and there are none", hint)
+    if settings.auth_type == "hba" and not settings.auth_hba_file:
+        report.add(("auth_type",), "auth_type hba needs rules", 'add auth_hba_file = "pg_hba.conf"')
+    needs_certificates = settings.auth_type == "hba" and any(rule.method == "cert" for rule in config.hba.rules)
+    if needs_certificates and not (settings.client_tls_ca_file and settings.client_tls_sslmode != "disable"):
+        hint = "set client_tls_sslmode and client_tls_ca_file"
+        report.add(("auth_hba_file",), "its method cert needs client certificates", hint)
     if settings.auth_type == "cert" and settings.client_tls_sslmode not in _VERIFYING:
         report.add(("auth_type",), "auth_type cert needs client certificates", 'set client_tls_sslmode = "verify-full"')
 

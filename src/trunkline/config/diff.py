@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.config.global_settings import Settings
+from trunkline.config.hba import Hba
 from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.config.table import Spec, specs
 
@@ -39,6 +40,7 @@ def diff(old: Config, new: Config) -> list[Change]:
     """Every difference, in the order of the tables: settings, databases, users, secrets."""
     return [
         *_rows(Settings, "settings", "", old.settings, new.settings),
+        *_rules(old.hba, new.hba),
         *_tables(DatabaseSettings, "database", old.databases, new.databases),
         *_tables(UserSettings, "user", old.users, new.users),
         *_secrets(old.secrets, new.secrets),
@@ -54,6 +56,11 @@ def _rows(table: type, scope: str, name: str, old: Any, new: Any) -> Iterator[Ch
     before, after = getattr(old, "ports", ()), getattr(new, "ports", ())
     if before != after:
         yield Change(scope, name, "ports", _numbers(before), _numbers(after))
+
+
+def _rules(old: Hba, new: Hba) -> Iterator[Change]:
+    if old != new:
+        yield Change("settings", "", "rules of auth_hba_file", str(len(old.rules)), str(len(new.rules)))
 
 
 def _shards(scope: str, name: str, old: DatabaseSettings, new: DatabaseSettings) -> Iterator[Change]:

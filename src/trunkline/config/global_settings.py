@@ -152,9 +152,13 @@ class Settings:
         "scram-sha-256",
         CHOICE,
         "How clients prove who they are. PgBouncer: md5.",
-        choices=("trust", "plain", "md5", "scram-sha-256", "cert", "any"),
-        later=("hba", "ldap", "pam"),
+        choices=("trust", "plain", "md5", "scram-sha-256", "cert", "any", "hba"),
+        later=("ldap", "pam"),
     )
+    auth_hba_file: str = setting(
+        "", PATH, "File of who may log in from where and how, as pg_hba.conf; for auth_type hba."
+    )
+    auth_ident_file: str = setting("", PATH, "File of maps for its methods cert and peer, as pg_ident.conf.")
     auth_file: str = setting("", PATH, 'File of `"user" "secret"` lines.')
     auth_user: str = setting("", TEXT, "Who asks servers about users that are not in auth_file; empty is nobody.")
     auth_query: str = setting(

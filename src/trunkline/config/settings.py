@@ -20,6 +20,7 @@ from trunkline.config.address import DEFAULT_PORT, ServerAddress
 from trunkline.config.choices import BALANCE, MODES, SESSION_STATES, PoolMode
 from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.global_settings import Settings
+from trunkline.config.hba import Hba
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
 from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
 from trunkline.config.rest_kinds import REST_URLS
@@ -201,6 +202,8 @@ class Config:
     """Whether the file is PgBouncer's: then its words are in the log, and what it starts with is started with."""
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     """What the file says and has no effect, or not the one that it seems to have."""
+    hba: Hba = Hba()  # noqa: RUF009
+    """What auth_hba_file and auth_ident_file say."""
 
     def database(self, name: str) -> DatabaseSettings | None:
         """The database of this name, or a shard (`shop/s0`), or what a pattern or the wildcard says, or None."""

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trunkline.auth.login import ClientAuthentication
 from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import Secret
-from trunkline.errors import ProtocolViolation
+from trunkline.config.hba import Visit
+from trunkline.errors import NotAuthorized, ProtocolViolation
+from trunkline.net.credentials import peer_user
 from trunkline.net.inbox import ConnectionEnded
 from trunkline.pool.opening import Credentials
 
 if TYPE_CHECKING:
     from trunkline.net.inbox import Inbox
+    from trunkline.protocol.startup import StartupMessage
     from trunkline.proxy.client import ClientLink
     from trunkline.proxy.identity import Identity
     from trunkline.proxy.login import Door
+
+
+log = logging.getLogger("trunkline.client")
+
+NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class Authentication:
@@ -30,10 +41,24 @@ class Authentication:
         self._identity = identity
         self._learned: Secret | None = None
 
-    async def run(self) -> bytes:
-        reply = await self._exchange(self._door.config.settings.auth_type)
+    async def run(self, startup: StartupMessage) -> bytes:
+        method, options = self._door.config.settings.auth_type, NO_OPTIONS
+        if method == "hba":
+            method, options = self._by_rule(startup)
+        reply = await self._exchange(method, options)
         self._prove(reply)
         return reply.payload
+
+    def _by_rule(self, startup: StartupMessage) -> tuple[str, Mapping[str, str]]:
+        """The method, and its options, of the first line of auth_hba_file that fits."""
+        identity, peer = self._identity, self._identity.peer
+        host = None if peer.is_unix else peer.host
+        visit = Visit(identity.database, identity.user, host, self._link.is_tls, startup.replication == b"true")
+        rule = self._door.config.hba.find(visit)
+        if rule is not None and rule.method != "reject":
+            return rule.method, rule.options
+        log.info("%s", f"{rule.file}:{rule.line} rejects {visit}" if rule else f"no line of auth_hba_file for {visit}")
+        raise NotAuthorized("login rejected", detail=f"No entry of auth_hba_file allows {visit}.")
 
     async def _secret(self) -> Secret | None:
         """The stored secret; an empty one, which matches nothing, says that the user exists."""
@@ -48,8 +73,16 @@ class Authentication:
             text = "" if user in config.users else None
         return None if text is None else Secret.parse(text)
 
-    async def _exchange(self, method: str) -> Accept:
+    def _stands_for(self, system_user: str | None, options: Mapping[str, str]) -> str | None:
+        """The user that one with this name elsewhere may be here, empty for nobody; None if there is no name."""
+        user = self._identity.user
+        if system_user is None:
+            return None
+        return user if self._door.config.hba.maps.allows(options.get("map", ""), system_user, user) else ""
+
+    async def _exchange(self, method: str, options: Mapping[str, str]) -> Accept:
         door, channel = self._door, self._link.tls_channel
+        owner = peer_user(self._link.fileno()) if method == "peer" else None
         exchange = ClientAuthentication(
             method,
             self._identity.user,
@@ -57,7 +90,8 @@ class Authentication:
             seed=door.auth_queries.seed(self._identity.database, door.seed),
             tls=channel is not None,
             certificate_hash=door.tls.certificate_hash,
-            certificate_user=channel.peer_name() if channel is not None else None,
+            certificate_user=self._stands_for(channel.peer_name() if channel is not None else None, options),
+            system_user=self._stands_for(owner, options),
         )
         reply = exchange.start()
         while not isinstance(reply, Accept):

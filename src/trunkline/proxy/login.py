@@ -140,7 +140,7 @@ class _Login:
         self._check_tls()
         self.door.clients.admit(self.identity, admin=console)
         self.link.write(negotiate_protocol_version(startup.minor, startup.unknown_options))
-        self._accepted = await Authentication(self.door, self.link, self.inbox, self.identity).run()
+        self._accepted = await Authentication(self.door, self.link, self.inbox, self.identity).run(startup)
         failpoint("login_accepted")
         await self._enter(console)
 

@@ -327,3 +327,11 @@ def test_a_repr_shows_the_state_and_no_secret() -> None:
     machine = login("plain")
     machine.start()
     assert repr(machine) == "<ClientAuthentication plain 'ann' password>"
+
+
+def test_a_peer_is_let_in_as_the_user_that_its_owner_may_be() -> None:
+    seed = LoginSeed(b"s" * 32)
+    assert isinstance(ClientAuthentication("peer", "alice", None, seed=seed, system_user="alice").start(), Accept)
+    for owner in ("bob", "", None):
+        with pytest.raises(errors.NotAuthorized, match='Peer authentication failed for user "alice"'):
+            ClientAuthentication("peer", "alice", None, seed=seed, system_user=owner).start()

@@ -57,6 +57,7 @@ def test_a_small_config_is_good() -> None:
             "`ap` is no database of this configuration",
         ),
         ({"auth_type": "cert"}, "auth_type cert needs client certificates"),
+        ({"auth_type": "hba"}, "auth_type hba needs rules"),
         ({"auth_type": "any"}, "auth_type any needs a user for database `app`"),
         ({"server_tls_sslmode": "verify-full"}, "server_tls_sslmode verify-full needs server_tls_ca_file"),
     ],
@@ -123,3 +124,25 @@ def test_loopback_is_told_from_the_world(listen: str, inside: bool) -> None:
 def test_users_that_servers_know_need_no_file() -> None:
     assert messages(GOOD | {"auth_type": "md5", "auth_user": "asker"}) == []
     assert messages(GOOD | {"auth_type": "md5", "databases": {"app": {"host": "h", "auth_user": "asker"}}}) == []
+
+
+def test_rules_that_ask_for_certificates_need_authorities(tmp_path: Path) -> None:
+    (tmp_path / "hba").write_text("hostssl all all all cert")
+    ruled = GOOD | {"auth_type": "hba", "auth_hba_file": "hba"}
+    assert messages(ruled, tmp_path) == ["its method cert needs client certificates"]
+
+
+def test_everything_wrong_in_the_files_of_rules_and_maps_is_told(tmp_path: Path) -> None:
+    (tmp_path / "hba").write_text("nonsense\nlocal all all peer map=one\n")
+    (tmp_path / "ident").write_text("one\n")
+    ruled = GOOD | {"auth_type": "hba", "auth_hba_file": "hba", "auth_ident_file": "ident"}
+    assert messages(ruled, tmp_path) == [
+        "unknown type `nonsense`",
+        "there is no map `one` in auth_ident_file",
+        "not a line of an ident map",
+    ]
+    assert "none cannot be read" in messages(ruled | {"auth_hba_file": "none"}, tmp_path)[-1]
+
+
+def test_rules_that_nobody_goes_by_are_not_read() -> None:
+    assert messages(GOOD | {"auth_hba_file": "/none", "auth_ident_file": "/none"}) == []

@@ -159,8 +159,6 @@ class Needs:
 
 
 INERT_WITHOUT: Mapping[str, Needs] = {
-    "auth_hba_file": Needs("auth_type", ("hba",)),
-    "auth_ident_file": Needs("auth_type", ("hba",)),
     "auth_ldap_options": Needs("auth_type", ("ldap", "hba")),
     "peer_id": Needs("[peers]"),
 }

@@ -136,7 +136,6 @@ def test_all_errors_are_told_at_once(file: Path) -> None:
     ("line", "column", "words"),
     [
         ("pkt_buf = 8192", 1, "`pkt_buf` has no effect: the process has one buffer, which fits what arrives"),
-        ("auth_hba_file = /x", 1, "`auth_hba_file` has no effect: it needs auth_type = hba"),
         ("peer_id = 1", 1, "`peer_id` has no effect: it needs [peers]"),
         ("min_pool_size = 30", 17, "above default_pool_size, which is 20"),
         ("client_tls_protocols = tlsv1.1,tlsv1.2", 24, "tlsv1.1 is not spoken: "),

@@ -1,0 +1,179 @@
+"""auth_type hba: each method and each refusal, from TCP, TLS and a Unix socket."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from tests.integration.certificates import Authority
+from tests.integration.conftest import ProxyFactory
+from tests.integration.postgres import Postgres
+from tests.integration.proxy import HOST, Proxy
+from trunkline.auth.md5 import md5_secret
+from trunkline.auth.scram import ScramSecret, derive
+
+ME = getpass.getuser()
+SALT = b"0123456789abcdef"
+SECRETS = {
+    "plain": "sesame",
+    "md5": md5_secret("hba_md5", "sesame"),
+    "scram-sha-256": ScramSecret.of(derive("sesame", SALT, 4096), SALT, 4096).format(),
+}
+USERS = {"hba_plain": SECRETS["plain"], "hba_md5": SECRETS["md5"], "hba_scram": SECRETS["scram-sha-256"]}
+
+Rules = Any
+
+
+@pytest.fixture
+async def ruled(start_proxy: ProxyFactory, postgres: Postgres, tmp_path: Path) -> AsyncIterator[Rules]:
+    """``await ruled(rules)``: a proxy whose servers are all one user's, so that only the client's login counts."""
+
+    async def start(rules: str, maps: str = "", **settings: Any) -> Proxy:
+        (tmp_path / "hba.conf").write_text(rules)
+        (tmp_path / "ident.conf").write_text(maps)
+        config = {
+            "auth_type": "hba",
+            "auth_hba_file": str(tmp_path / "hba.conf"),
+            "auth_ident_file": str(tmp_path / "ident.conf"),
+            "unix_socket_dir": str(tmp_path),
+            **settings,
+        }
+        made: Proxy = await start_proxy(config, databases={"app": {"primary": postgres.dsn()}}, users=USERS)
+        return made
+
+    yield start
+
+
+def unix(proxy: Proxy, directory: Path) -> Mapping[str, Any]:
+    return {"host": str(directory), "port": proxy.port}
+
+
+async def by_asyncpg(proxy: Proxy, user: str, password: str, **options: Any) -> str:
+    """ "in", or the refusal."""
+    where = {"host": HOST, "port": proxy.port, "ssl": False, **options}
+    try:
+        connection = await asyncpg.connect(user=user, password=password, database="app", **where)
+    except asyncpg.PostgresError as error:
+        return f"{error.sqlstate} {error}"
+    await connection.close()
+    return "in"
+
+
+async def by_psycopg(proxy: Proxy, user: str, password: str, **options: Any) -> str:
+    where = {"host": HOST, "port": proxy.port, **options}
+    try:
+        connection = await psycopg.AsyncConnection.connect(user=user, password=password, dbname="app", **where)
+    except psycopg.OperationalError as error:
+        return str(error).partition("FATAL:  ")[2]
+    await connection.close()
+    return "in"
+
+
+METHODS = {
+    # method: secrets by which one gets in
+    "trust": ("plain", "md5", "scram"),
+    "password": ("plain", "md5", "scram"),
+    "md5": ("plain", "md5", "scram"),
+    "scram-sha-256": ("plain", "scram"),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_each_method_with_each_kind_of_secret_and_library(ruled: Rules, method: str) -> None:
+    proxy = await ruled(f"host all all all {method}")
+    for kind in ("plain", "md5", "scram"):
+        user = f"hba_{kind}"
+        expected = "in" if kind in METHODS[method] else f'password authentication failed for user "{user}"'
+        assert (await by_asyncpg(proxy, user, "sesame")).removeprefix("28P01 ") == expected
+        assert (await by_psycopg(proxy, user, "sesame")).partition("\n")[0] == expected
+        if method != "trust":
+            wrong = await by_asyncpg(proxy, user, "wrong")
+            assert wrong == f'28P01 password authentication failed for user "{user}"'
+
+
+async def test_unknown_users_are_told_apart_from_others_by_no_method_that_asks_for_a_password(ruled: Rules) -> None:
+    for method in ("password", "md5", "scram-sha-256"):
+        proxy = await ruled(f"host all all all {method}")
+        said = await by_asyncpg(proxy, "hba_nobody", "sesame")
+        assert said == '28P01 password authentication failed for user "hba_nobody"'
+
+
+async def test_who_is_rejected_and_whom_no_line_knows_hear_the_same(ruled: Rules) -> None:
+    proxy = await ruled(f"host all hba_md5 all reject\nhost all hba_plain {HOST}/32 password\n")
+    assert await by_asyncpg(proxy, "hba_plain", "sesame") == "in"
+    for user in ("hba_md5", "hba_scram"):
+        assert (await by_asyncpg(proxy, user, "sesame")).startswith("28000 login rejected")
+        assert f'host "{HOST}", user "{user}", database "app", no encryption' in await by_psycopg_detail(proxy, user)
+    assert "hba.conf:1 rejects" in proxy.log
+    assert 'no line of auth_hba_file for host "127.0.0.1", user "hba_scram"' in proxy.log
+
+
+async def by_psycopg_detail(proxy: Proxy, user: str) -> str:
+    with pytest.raises(psycopg.OperationalError) as caught:
+        await psycopg.AsyncConnection.connect(host=HOST, port=proxy.port, user=user, dbname="app", password="x")
+    return str(caught.value)
+
+
+async def test_a_peer_is_who_owns_its_process(ruled: Rules, tmp_path: Path) -> None:
+    proxy = await ruled(
+        "local all mapped_away peer map=other\nlocal all hba_plain peer map=me\nlocal all all peer",
+        f"me {ME} hba_plain\nother /^no(.*)$ \\1\n",
+    )
+    where = unix(proxy, tmp_path)
+    assert await by_psycopg(proxy, ME, "", **where) == "in"
+    assert await by_psycopg(proxy, "hba_plain", "", **where) == "in"
+    for user in ("hba_md5", "mapped_away"):
+        assert await by_psycopg(proxy, user, "x", **where) == f'Peer authentication failed for user "{user}"'
+        assert (await by_asyncpg(proxy, user, "x", **where)).startswith("28000 Peer authentication failed")
+    assert "login rejected" in await by_psycopg(proxy, ME, "")  # there is no line for TCP
+
+
+async def test_a_certificate_is_a_login_by_its_name_or_a_map(
+    ruled: Rules, authority: Authority, tmp_path: Path
+) -> None:
+    certificate, key = authority.issue("localhost").write(tmp_path, "proxy")
+    proxy = await ruled(
+        "hostssl all hba_plain all cert map=staff\nhostssl all all all cert\nhostnossl all all all password",
+        r"staff /^(.*)\.example$ hba_\1",
+        client_tls_sslmode="allow",
+        client_tls_cert_file=str(certificate),
+        client_tls_key_file=str(key),
+        client_tls_ca_file=str(authority.write(tmp_path, "clients")),
+    )
+
+    async def enter(user: str, name: str | None) -> str:
+        files = authority.issue(name).write(tmp_path, "client") if name else ("/nowhere", "/nowhere")
+        options = {"sslmode": "require", "sslcert": str(files[0]), "sslkey": str(files[1])}
+        return await by_psycopg(proxy, user, "sesame", **options)
+
+    assert await enter("hba_md5", "hba_md5") == "in"
+    assert await enter("hba_plain", "plain.example") == "in"
+    for user, name in (("hba_md5", "hba_plain"), ("hba_plain", "hba_plain"), ("hba_plain", "md5.example")):
+        assert await enter(user, name) == f'certificate authentication failed for user "{user}"'
+    assert await enter("hba_md5", None) == "connection requires a valid client certificate"
+    assert await by_psycopg(proxy, "hba_plain", "sesame", sslmode="disable") == "in"
+
+
+async def test_the_console_has_lines_too(ruled: Rules) -> None:
+    proxy = await ruled("host pgbouncer postgres all scram-sha-256\nhost app all all trust")
+    async with await proxy.connect("pgbouncer") as connection:
+        await connection.execute("SHOW VERSION")
+    with pytest.raises(psycopg.OperationalError, match="login rejected"):
+        await proxy.connect("trunkline")
+
+
+async def test_a_reload_takes_new_lines_and_refuses_wrong_ones(ruled: Rules, tmp_path: Path) -> None:
+    proxy = await ruled("host all all all reject")
+    (tmp_path / "hba.conf").write_text("host all all all trusted\n")
+    said = await proxy.reload()
+    assert "hba.conf:1:18: unknown method `trusted`" in said
+    assert (await by_asyncpg(proxy, "hba_plain", "x")).startswith("28000 login rejected")
+    (tmp_path / "hba.conf").write_text("host all all all trust\nhost all all all reject\n")
+    assert "rules of auth_hba_file: 1 -> 2" in await proxy.reload()
+    assert await by_asyncpg(proxy, "hba_plain", "x") == "in"
