@@ -50,6 +50,8 @@ COMPILED = (
     "trunkline.proxy.reads",
     "trunkline.proxy.repeats",
     "trunkline.proxy.words",
+    "trunkline.proxy.read_only",
+    "trunkline.proxy.refusing",
 )
 
 extensions = [

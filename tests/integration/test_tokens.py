@@ -31,7 +31,7 @@ async def cluster(farm: Farm) -> AsyncIterator[Replicated]:
         yield made
 
 
-@pytest_asyncio.fixture(loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def proxy(cluster: Replicated) -> AsyncIterator[Proxy]:
     database = cluster.database(reads="replica", health_check_user="postgres")
     async with Proxy({**SETTINGS, "pool_mode": "transaction"}, databases={"app": database}) as started:

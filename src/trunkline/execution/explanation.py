@@ -12,6 +12,7 @@ from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.planning.describe import describe
 from trunkline.routing.plans.plan import RoutePlan, Verdict
 
+IN_BLOCK = "  In a READ ONLY transaction: a replica may answer it."
 _KINDS = {
     Verdict.ANYWHERE: "any shard",
     Verdict.HOME: "the home shard",
@@ -45,12 +46,19 @@ def lines(
         yield f"  Reason: {plan.reason}"
     if plan.verdict not in (Verdict.SESSION, Verdict.REFUSED):
         yield f"  Replica: {f'no. {plan.primary}' if plan.primary else 'may answer it'}"
+        if may_in_block(plan):
+            yield IN_BLOCK
     refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None) if not said_by else None
     if refusal is not None:
         yield f"  Refused: {refusal.reason}"
     hint = (refusal.hint if refusal is not None else "") or plan.hint
     if hint and not said_by and not _is_one(plan, mask):
         yield f"  Hint: {hint}"
+
+
+def may_in_block(plan: RoutePlan) -> bool:
+    """Whether a replica answers in a READ ONLY transaction what it may not by itself; writes and locks it refuses."""
+    return plan.primary.startswith(("It calls ", "It reads ")) and not plan.always_primary
 
 
 def _route(plan: RoutePlan, mask: int | None) -> str:

@@ -20,6 +20,10 @@ def _form(pattern: bytes) -> re.Pattern[bytes]:
 
 
 _BEGIN = _form(rb"(?:(?P<begin>begin)(?: work| transaction)?|start transaction)(?: [a-z,]+)*")
+_LEVEL = re.compile(
+    rb"isolation%b+level%b+(?:(serializable)|(repeatable)%b+read|(read)%b+(?:un)?committed)" % ((_BLANK,) * 4),
+    re.IGNORECASE,
+)
 _END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
 _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
 _EXECUTES = re.compile(rb"\bexecute\b", re.IGNORECASE)
@@ -37,6 +41,8 @@ class Reading:
 
     plan: RoutePlan
     tag: str = ""
+    reads_only: bool | None = None  # of the beginning of a block: whether it says so; None: it says nothing
+    isolation: str = ""  # of that: the first word of the level that it says, in lower case
     repeatable: bool = False  # a block in which only such statements ran may begin anew elsewhere
     said_again: bool = False  # and this one is part of how it begins
     executes: bool = False  # it may run a statement that was prepared, whose text it does not show
@@ -72,7 +78,8 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
     if plan.verdict is not Verdict.SESSION:
         return Reading(plan, inserts=plan.writes and _INSERTS.search(sql) is not None)
     if begun := _BEGIN.fullmatch(sql):
-        return Reading(plan, "BEGIN" if begun["begin"] else "START TRANSACTION", repeatable=True, said_again=True)
+        tag = "BEGIN" if begun["begin"] else "START TRANSACTION"
+        return Reading(plan, tag, _reads_only(sql), _isolation(sql), repeatable=True, said_again=True)
     if ended := _END.fullmatch(sql):
         return Reading(plan, "COMMIT" if ended["commit"] else "ROLLBACK")
     if _EXECUTES.search(sql):
@@ -81,6 +88,20 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
         return Reading(plan, listens=True)
     again = _SAID_AGAIN.fullmatch(sql) is not None
     return Reading(plan, repeatable=again or _SHOW.fullmatch(sql) is not None, said_again=again)
+
+
+def only_reads(sql: bytes) -> bool:
+    """Whether this begins a transaction that a replica may run, whatever the defaults of its session are."""
+    return _BEGIN.fullmatch(sql) is not None and _reads_only(sql) is True and _isolation(sql) != "serializable"
+
+
+def _reads_only(begin: bytes) -> bool | None:
+    return None if b"read" not in _LEVEL.sub(b"", begin).lower() else b"write" not in begin.lower()
+
+
+def _isolation(begin: bytes) -> str:
+    found = _LEVEL.search(begin)
+    return found[found.lastindex or 0].decode().lower() if found is not None else ""
 
 
 def explained_by(sql: bytes) -> bytes | None:

@@ -4,11 +4,11 @@ Rule: nothing is refused, and nothing waits. What is not understood is the prima
 schema is read again.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromString, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memchr
 
-from trunkline.execution.explanation import as_query
-from trunkline.execution.reading import explained_by
+from trunkline.execution.explanation import IN_BLOCK, as_query, may_in_block
+from trunkline.execution.reading import explained_by, only_reads
 from trunkline.execution.router import PARAMETER
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.sql import MAX_BYTES
@@ -43,6 +43,7 @@ cdef class WholeRouter(Router):
         if type(statement) is Statement and (<Statement>statement).route_context is context:
             known = (<Statement>statement).route
             self.known, self.reading, self.readable = known, known.note, known.readable
+            self._text, self._size = <const unsigned char *>PyBytes_AS_STRING((<Statement>statement).body), -1
             return 0
         if statement is None:
             return ANYWHERE  # there is none, as the server will say
@@ -52,19 +53,30 @@ cdef class WholeRouter(Router):
             (<Statement>statement).route, (<Statement>statement).route_context = self.known, context
         return 0
 
+    cdef bytes said_text(self):
+        """Of the last decision."""
+        if self._size < 0:
+            return PyBytes_FromString(<const char *>self._text)
+        return PyBytes_FromStringAndSize(<const char *>self._text, self._size)
+
     def _explain(self, bytes inner, Context context, hint):
         if explained_by(inner) is not None:
             return as_query(iter(("Route: answered by the proxy itself",)))
+        if only_reads(inner):
+            return as_query(iter(("Route: a replica", "  Reason: It begins a transaction that only reads.")))
         too_long = "It is above 64 kB, and not looked at."
         plan = make_plan(inner, self.catalog, self.sharding, context.path) if len(inner) <= MAX_BYTES else None
         why = too_long if plan is None else self._why_primary(plan, inner, context)
-        said = (f"Route: {'the primary' if why else 'a replica'}", f"  Reason: {why or 'It only reads.'}")
+        said = [f"Route: {'the primary' if why else 'a replica'}", f"  Reason: {why or 'It only reads.'}"]
+        if plan is not None and may_in_block(plan):
+            said.append(IN_BLOCK)
         parameters = max(map(int, PARAMETER.findall(inner)), default=0)
         return as_query(iter(said), parameters if self._parsing else 0)
 
     cdef int _of(self, const unsigned char *text, Py_ssize_t n, Context context) except? -99:
         cdef Known known
         n = length(text, n)
+        self._text, self._size = text, n
         if n > MAX_BYTES or (not context.utf8 and has_high_byte(text, n)):
             return 0
         self._literals.scan(text, n, context.standard)

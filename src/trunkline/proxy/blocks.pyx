@@ -10,10 +10,12 @@ from trunkline.errors import ServerRefused
 from trunkline.protocol.messages import IDLE_READY, command_complete, ready_for_query
 from trunkline.proxy.lost_block import LostBlock
 
+from trunkline.execution.whole cimport WholeRouter
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport BOUND, ClientLink
+from trunkline.proxy.read_only cimport only_reads
 from trunkline.proxy.routed cimport Route
 from trunkline.proxy.steps cimport WAIT
 
@@ -30,6 +32,7 @@ cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *:
         if own.held is not None:
             return False  # the server has a warning for that
         own.held = [own.router.text]
+        own.only_reads = own.readers is not None and only_reads(own)
         own.router.count(own.known, own.outcome, -1)
         client.write(command_complete(tag) + IN_BLOCK)
         return True
@@ -84,7 +87,7 @@ cdef int note_history(ClientLink client, Route own, Frame *frame) except -1:
     if keeps_portal or begins_within or not own.router.reading.repeatable:
         own.history = None
     elif own.router.reading.said_again and (own.history or own.router.reading.tag):
-        own.history.append(own.router.text)
+        own.history.append((<WholeRouter>own.router).said_text() if own.router.whole else own.router.text)
     return 0
 
 

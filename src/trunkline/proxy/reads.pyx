@@ -13,7 +13,8 @@ from trunkline.pool.leases cimport Leases
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport ClientLink
-from trunkline.proxy.routed cimport GO, Route, choose, decide, fail, move_to
+from trunkline.proxy.routed cimport GO, Route, choose, decide, move_to
+from trunkline.proxy.refusing cimport fail
 from trunkline.proxy.repeats cimport keep
 from trunkline.proxy.steps cimport WAIT
 

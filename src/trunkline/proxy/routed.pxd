@@ -27,6 +27,10 @@ cdef class Route:
     cdef object hint               # the shard that its settings say, or None, or an error
     cdef readonly Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
     cdef bint serializable         # which replicas cannot be
+    cdef bint reads_by_default     # its transactions are READ ONLY unless they say otherwise
+    cdef bint only_reads           # so is the block that is held, or that it is in
+    cdef bint in_reads             # which is at a replica
+    cdef bint block_ends           # and is over when what has been sent of it is answered
     cdef bint on_replica           # its lease is, or was last, of a replica's pool
     cdef bint frame_readable       # a replica may answer the frame that is being routed
     cdef Leases shunned            # the replica that could not be had for the request, or None
@@ -52,7 +56,6 @@ cdef int move_to(ClientLink client, Leases pool) except -1
 cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char *end) except -1
 cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except? -99
 cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1
-cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1
 cdef int end_batch(Route own) except -1
 cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1
 cdef int route(ClientLink client, Frame *frame, const unsigned char *end) except -1

@@ -7,7 +7,7 @@ it concerns the same shard, or none in particular.
 
 Rules:
 1. No statement reaches a server of a shard that it was not decided for.
-2. What is refused in the middle of something is made to fail there (`fail`): the server's own transaction ends with it.
+2. What is refused in the middle of something is made to fail there (refusing.pyx).
 3. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
 4. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
 5. What begins after DDL waits in the same way until the catalog has been read anew (execution/new_catalog.py).
@@ -15,24 +15,20 @@ Rules:
 Where a block begins, and begins anew, is in blocks.pyx.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-
 from trunkline.pool.policy import reachable
-from trunkline.pool.undo import Refused
-from trunkline.protocol.messages import IDLE_READY, error_response, message, query
 from trunkline.proxy.collector import KEPT_BYTES as ROOM, Collector
 
 from trunkline.execution.readers cimport Readers
-from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Outcome, Router
+from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Router
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.names cimport Name, read_name, to_bytes
-from trunkline.pool.prepared cimport begin
-from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
-from trunkline.protocol.server_session cimport BIND, FORWARD, QUERY, ServerSession
-from trunkline.proxy.client cimport BOUND, REFUSED as SKIPPING, ClientLink
+from trunkline.protocol.server_session cimport ServerSession
+from trunkline.proxy.client cimport BOUND, ClientLink
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
+from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
+from trunkline.proxy.refusing cimport fail, refuse
 from trunkline.proxy.repeats cimport keep, unit_passed
 from trunkline.proxy.words cimport behind_position, in_place, is_located, raise_to, say_own, take_settings
 from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
@@ -43,9 +39,8 @@ cdef enum:
     MORE = -10               # the frames that are here do not say yet
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
-# No statement is called so, for a name that a client gives is replaced by one of ours.
-cdef bytes FAILING_QUERY = query(b"trunkline has refused a statement")
-cdef bytes FAILING_BIND = message(b"B", b"\0trunkline has refused a statement\0" + bytes(6))
+cdef bytes READ_ONLY = b"default_transaction_read_only"
+cdef tuple YES = (b"on", b"true", b"yes", b"1")
 
 
 cdef class Route:
@@ -100,6 +95,8 @@ cdef int read_params(ClientLink client, Route own) except -1:
     if own.readers is not None:
         take_settings(client, own)
     isolation = client.params.extra.get(b"default_transaction_isolation")
+    reads_only = client.params.reported.get(READ_ONLY, client.params.extra.get(READ_ONLY, b"off"))
+    own.reads_by_default = reads_only.lower() in YES
     own.serializable = own.is_serializable_by_default if isolation is None else isolation.lower() == b"serializable"
     return 0
 
@@ -126,10 +123,12 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return DONE
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
-    own.on_replica = False
+    own.on_replica, own.asked_unit, own.block_ends = False, -1, False
     own.shard = decision if decision >= 0 else reachable(own.pools, own.router.home)
-    if reads and go_to_replica(client, own):
+    own.in_reads = not reads and begins_reads(client, own, frame, end)
+    if (reads or own.in_reads) and go_to_replica(client, own):
         return WAIT if own.waited else refuse(client, own, frame)
+    own.in_reads &= own.on_replica
     if not own.on_replica:
         move_to(client, <Leases>own.pools[own.shard])
     own.history = []
@@ -137,7 +136,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return WAIT
     if own.held is not None:
         return begin_block(client, own)
-    if own.on_replica:
+    if own.on_replica and not own.in_reads:
         keep(client, own, frame.data)
     return go(client, own, frame, decision)
 
@@ -188,7 +187,8 @@ cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
         own.router.count(own.known, own.outcome, own.shard)
         if client.server is not None and client.server.timed is None:
             client.server.timed = own.known
-    if own.readers is not None and not own.frame_readable and client.server is not None and may_write(own):
+    if own.readers is not None and not (own.frame_readable or own.on_replica) and client.server is not None \
+            and may_write(own):
         note_write(client, own)
     return taken
 
@@ -305,9 +305,11 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
     if decision == EXPLAINED:
         own.instead = in_place(frame, own.router.instead)
         return INSTEAD
-    if frame.type == c'B' and (decision < 0 or own.router.reading.is_catalog):
+    if frame.type == c'B' and (decision < 0 or own.router.reading.is_catalog or own.in_reads):
         decision = decide(client, own, frame, None)  # what was decided last is what comes behind it in its batch
-    if decision >= 0 and not own.router.reading.is_catalog:
+    if own.in_reads:
+        note_end(own, frame)
+    if decision >= 0 and not own.router.reading.is_catalog and not (own.in_reads and own.router.whole):
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
         note_history(client, own, frame)
@@ -328,7 +330,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     cdef int decision
     if failed:
         own.history = None  # not all was done of what has been said since the block began
-    if own.on_replica:
+    if own.on_replica and not is_in_reads(own, session):
         return stay_at_replica(client, own, frame, end)
     if frame.type not in b"QPBF" or (failed and frame.type != c'Q'):
         return GO
@@ -336,6 +338,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     if decision == MORE:
         return WAIT
     if failed and not is_several(frame):
+        note_end(own, frame)
         return GO  # it ends the failed block, or fails in it
     if decision == APART:
         return leave_to_plan(client, own)
@@ -343,7 +346,9 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return fail(client, frame, own.router.refusal, own.outcome)
     if own.known is not None and own.known.special and own.readers is not None and not is_located(client):
         return behind_position(client, own, frame, end)
-    if decision < 0 or decision == own.shard or (own.router.reading.is_catalog and (client.sticky or session.status == c'T')):
+    stays = not own.in_reads or goes_on_reading(own, decision)
+    follows = own.router.reading.is_catalog and (client.sticky or session.status == c'T')
+    if stays and (decision < 0 or decision == own.shard or follows):
         return go(client, own, frame, decision)
     if session.count:
         return client._await_answers()
@@ -358,40 +363,19 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
-    return fail(client, frame, own.router.spans(own.shard, decision, client.sticky), OTHERWISE_REFUSED)
+    error = own.router.spans(own.shard, decision, client.sticky) if stays else only_primary(own)
+    return fail(client, frame, error, OTHERWISE_REFUSED)
+
+
+cdef bint is_in_reads(Route own, ServerSession session) except -1:
+    """In a transaction that only reads; behind its end it is like anybody at a replica, unless that has failed."""
+    if own.block_ends and not session.in_batch():
+        own.in_reads = own.block_ends = False
+    if not own.in_reads and session.count == 0 and session.status != c'I':
+        own.in_reads = True
+    return own.in_reads
 
 
 cdef bint is_several(Frame *frame):
     """A simple query that may hold more than one statement: one behind the end of a failed block would run."""
     return b";" in bytes(frame.data[HEADER_BYTES:frame.have]).rstrip(b"; \t\r\n\0")
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-cdef int refuse(ClientLink client, Route own, Frame *frame) except -1:
-    """Without a server and outside a block: one error, and what comes after one."""
-    cdef bytes said = error_response(own.router.refusal)
-    own.router.count(own.known, own.outcome, -1)
-    if frame.type == c'Q' or frame.type == c'F':
-        said += IDLE_READY
-    else:
-        client.state = SKIPPING
-    client.write(said)
-    return DONE
-
-
-cdef int fail(ClientLink client, Frame *frame, error, Outcome outcome) except -1:
-    """A statement that fails goes in the place of the one that is refused, and our words in the place of its error's."""
-    cdef ServerLink server = client.server
-    cdef bint simple = frame.type == c'Q' or frame.type == c'F'
-    cdef bytes asked = FAILING_QUERY if simple else FAILING_BIND
-    cdef Route own = client.route
-    own.router.count(own.known, outcome, -1)
-    server.close_needed |= simple and server.session.in_batch()
-    begin(client)
-    server.session.expect(QUERY if simple else BIND, FORWARD, Refused(error_response(error)))
-    server.retain(asked)
-    server.gather(<unsigned char *>PyBytes_AS_STRING(asked), PyBytes_GET_SIZE(asked))
-    if simple:
-        client.unnamed = server.unnamed = None
-    return DONE

@@ -18,7 +18,8 @@ from trunkline.pool.names cimport Name, read_name
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport ClientLink
-from trunkline.proxy.routed cimport GO, INSTEAD, Route, choose, fail, go
+from trunkline.proxy.routed cimport GO, INSTEAD, Route, choose, go
+from trunkline.proxy.refusing cimport fail
 from trunkline.proxy.steps cimport WAIT, take_leased
 
 

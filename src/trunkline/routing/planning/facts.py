@@ -67,6 +67,7 @@ class Facts:
     bindings: int = 0
     calls: int = 0  # of functions
     primary: str = ""  # the first reason, beside writes and locks, why no replica may answer
+    always_primary: str = ""  # the first that holds in a READ ONLY transaction too
 
     def count(self) -> None:
         self.bindings += 1
@@ -81,8 +82,11 @@ class Facts:
         if self.single is None:
             self.single = Refusal(reason, hint)
 
-    def demand_primary(self, reason: str) -> None:
+    def demand_primary(self, reason: str, *, always: bool = True) -> None:
+        """`always`: in a READ ONLY transaction too, in which a replica itself refuses whatever writes."""
         self.primary = self.primary or reason
+        if always:
+            self.always_primary = self.always_primary or reason
 
     def doubtful(self) -> frozenset[int]:
         """Parameters that are used as values of more than one kind: which type they have is not certain."""

@@ -16,7 +16,7 @@ from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import TooComplex
 from trunkline.routing.planning.queries import bind_select
-from trunkline.routing.planning.replicas import why_primary
+from trunkline.routing.planning.replicas import why_always_primary, why_primary
 from trunkline.routing.planning.verdicts import conclude
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
@@ -33,6 +33,8 @@ _NOT_UTF8 = Refusal(
     "The text of the statement is not UTF-8, so what it names is not certain.", "Use client_encoding UTF8.", "22021"
 )
 
+_NO_SYNTAX = "It does not parse."
+
 
 def _in_servers_words(problem: SyntaxProblem) -> Refusal:
     return Refusal(str(problem), sqlstate="42601", position=problem.position)
@@ -45,7 +47,9 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
     except SyntaxProblem as problem:
         reason = "It does not parse: the home server says what is wrong with it."
         refusal = _in_servers_words(problem)
-        return RoutePlan(Verdict.HOME, reason=reason, unless_single=refusal, primary="It does not parse.")
+        return RoutePlan(
+            Verdict.HOME, reason=reason, unless_single=refusal, primary=_NO_SYNTAX, always_primary=_NO_SYNTAX
+        )
     except TooDeep:
         return _refused(_TOO_COMPLEX)
     except TooLarge:
@@ -60,9 +64,13 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
                 part.descend(Environment())
     except (RecursionError, TooComplex):
         return _refused(_TOO_COMPLEX)
+    analysis.facts.always_primary = why_always_primary(analysis, statements)
     analysis.facts.primary = why_primary(analysis, statements)
     return conclude(analysis)
 
 
 def _refused(refusal: Refusal) -> RoutePlan:
-    return RoutePlan(Verdict.REFUSED, reason=refusal.reason, hint=refusal.hint, refusal=refusal, primary=refusal.reason)
+    why = refusal.reason
+    return RoutePlan(
+        Verdict.REFUSED, reason=refusal.reason, hint=refusal.hint, refusal=refusal, primary=why, always_primary=why
+    )

@@ -64,6 +64,7 @@ def _plan(
         single,
         tuple(occurrences),
         facts.primary,
+        facts.always_primary,
     )
 
 

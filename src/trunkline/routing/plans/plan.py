@@ -177,3 +177,4 @@ class RoutePlan:
     unless_single: Refusal | None = None
     occurrences: tuple[Occurrence, ...] = ()
     primary: str = field(default="", metadata=SHARED)  # why only the primary can answer it; empty: a replica may
+    always_primary: str = field(default="", metadata=SHARED)  # the same in a READ ONLY transaction

@@ -42,6 +42,7 @@ cdef class Known:
         cdef Py_ssize_t i, start = 0
         self.ready, self.note, self.texts = ready, note, b"".join(parts)
         self.readable = not ready.plan.primary
+        self.block_readable = not ready.plan.always_primary
         self.fixed = <FixedLiteral *>PyMem_Malloc(max(1, len(ordinals)) * sizeof(FixedLiteral))
         if self.fixed is NULL:
             raise MemoryError

@@ -18,6 +18,7 @@ RELATIONS = (
     Relation("public", "far", "f", COLUMNS),
     Relation("public", "seq", "S"),
     Relation("pg_catalog", "pg_class", "r"),
+    Relation("pg_catalog", "pg_stat_activity", "v"),
 )
 FUNCTIONS = (
     Function("pg_catalog", "now", volatility="s"),
@@ -31,8 +32,10 @@ FUNCTIONS = (
     Function("public", "locking", (), "f", "s", "sql", "SELECT id FROM t FOR UPDATE"),
     Function("public", "setting", (), "f", "s", "plpgsql", "BEGIN SET work_mem = '1MB'; END"),
     Function("public", "vague", (), "f", "v", "sql", "SELECT 1"),
+    Function("public", "compiled", language="c"),
     Function("public", "dynamic", (), "f", "s", "plpgsql", "BEGIN EXECUTE 'SELECT 1'; END"),
 )
+NO_PART = "It is no part of a READ ONLY transaction."
 CATALOG = Catalog(
     {(one.schema, one.name): one for one in RELATIONS}, {(one.schema, one.name): (one,) for one in FUNCTIONS}
 )
@@ -97,3 +100,62 @@ def test_a_replica_may_answer(sql: str) -> None:
 )
 def test_only_the_primary_can(sql: str, reason: str) -> None:
     assert why(sql) == reason
+
+
+def why_always(sql: str) -> str:
+    return plan(sql.encode(), CATALOG, Sharding(("only",), 0), ("public",)).always_primary
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM t",
+        "SELECT vague()",
+        "SELECT locking()",
+        "SELECT oid FROM pg_class",
+        "SELECT id FROM t FOR UPDATE",
+        "INSERT INTO t VALUES (1)",
+        "CREATE TABLE more (id int8)",
+        "SAVEPOINT a",
+        "ROLLBACK TO a",
+        "COMMIT AND CHAIN",
+        "SHOW transaction_isolation",
+        "SET LOCAL work_mem = '1MB'",
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "DECLARE c CURSOR FOR SELECT id FROM t",
+        "FETCH ALL FROM c",
+        "CLOSE c",
+        "",
+    ],
+)
+def test_in_a_transaction_that_only_reads_a_replica_may_answer_or_refuse(sql: str) -> None:
+    assert why_always(sql) == ""
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT numbering()", "It concerns a sequence, of which there is one."),
+        ("SELECT dynamic()", "The function public.dynamic() is not seen through."),
+        ("SELECT setting()", "The function public.setting() has a statement of the session's."),
+        ("SELECT compiled()", "It calls public.compiled(), which is volatile."),
+        ("SELECT setseed(0.5)", "It calls setseed(), which is volatile."),
+        ("SELECT pg_advisory_xact_lock(1)", "It concerns an advisory lock, of which there is one."),
+        ("SELECT id FROM unlogged", "It reads public.unlogged, which is unlogged."),
+        ("SELECT * FROM pg_stat_activity", "It reads pg_catalog.pg_stat_activity, which tells of its own server."),
+        ("DECLARE c CURSOR WITH HOLD FOR SELECT 1", NO_PART),
+        ("DECLARE c CURSOR FOR SELECT setseed(0.5)", "It calls setseed(), which is volatile."),
+        ("SET TRANSACTION READ WRITE", NO_PART),
+        ("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", NO_PART),
+        ("SET TRANSACTION SNAPSHOT '1'", NO_PART),
+        ("SET transaction_read_only = off", NO_PART),
+        ("PREPARE TRANSACTION 'x'", NO_PART),
+        ("LISTEN here", NO_PART),
+        ("LOCK TABLE t", NO_PART),
+        ("SELECT 1; SELECT 2", "It is more than one statement."),
+        ("SELECT FROM WHERE", "It does not parse."),
+    ],
+)
+def test_and_this_is_the_primarys_even_there(sql: str, reason: str) -> None:
+    assert why_always(sql) == reason
