@@ -34,7 +34,7 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
     settings = config.settings
     process.become(settings.user)
     if not root and os.geteuid() == 0:
-        raise ConfigError("it should not run as root", hint="Set user, or begin with -u USER.")
+        raise ConfigError("PgBouncer should not run as root", hint="Set user, or start with -u USER.")
     logs.use(config, quiet=quiet)
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -51,9 +51,9 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner, process.pidfile(settings.pidfile):
             return runner.run(serve(load_again, config))
-    except TrunklineError as error:
+    except Exception as error:
         if background:  # nobody sees what the caller could say
-            log.critical("%s", error)
+            log.critical("%s", error, exc_info=not isinstance(error, TrunklineError))
         raise
 
 

@@ -17,6 +17,8 @@ from trunkline.protocol.messages import INT4, TEXT, parameter_status
 _number = re.match(r"\d+\.\d+\.\d+", __version__)
 VERSION_NUMBER = _number[0] if _number else "0.0.0"
 """Always three numbers: monitors look for them, and drivers make a number of `server_version`."""
+VERSION_LINE = f"Trunkline {VERSION_NUMBER}"
+"""What SHOW VERSION tells, and the first line of `trunkline-pgbouncer --version`."""
 
 VOID = 2278
 _IN_TRANSACTION, _IDLE = b"T", b"I"

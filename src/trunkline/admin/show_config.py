@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from trunkline.admin import columns
 from trunkline.admin.commands import COMMANDS, Answer, Command, Request, register, show
-from trunkline.admin.probes import VERSION_NUMBER
+from trunkline.admin.probes import VERSION_LINE
 from trunkline.admin.result import Row
 from trunkline.config.table import show_rows
 from trunkline.proxy.instance import Instance
@@ -23,7 +23,7 @@ register(Command(("SHOW", "HELP"), _help, "SHOW"))
 
 @show("VERSION", columns.VERSION)
 def show_version(instance: Instance) -> Iterator[Row]:
-    yield (f"Trunkline {VERSION_NUMBER}",)
+    yield (VERSION_LINE,)
 
 
 @show("CONFIG", columns.CONFIG)
