@@ -24,10 +24,8 @@ from tests.integration.wire import query
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 READ = "SELECT count(*) FROM pgbench_branches"
-MIXED = ("-b", "tpcb-like@1", "-b", "select-only@6")
 SHARES = [(balance, weights) for balance in ("least", "round-robin", "random") for weights in ((1, 3), (1, 1))]
-CLIENTS, TRANSACTIONS = 8, 100
-NONE_FAILED = "number of failed transactions: 0 "
+READS = 900
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -77,14 +75,15 @@ async def asked(proxy: Proxy, cluster: Replicated, times: int = 10, database: st
     return [after[server.port] - before[server.port] for server in cluster.replicas]
 
 
-async def pgbench(proxy: Proxy, cluster: Replicated, database: str, *words: str) -> str:
-    """What it says of a run without an error."""
-    where = proxy.dsn(database, sslmode="disable")
-    return await cluster.primary.run("pgbench", "-n", "-c", str(CLIENTS), *words, where)
+async def pgbench(proxy: Proxy, cluster: Replicated, database: str, *words: str) -> None:
+    """One run, of which nothing may fail."""
+    said = await cluster.primary.run("pgbench", "-n", *words, proxy.dsn(database, sslmode="disable"))
+    assert "number of failed transactions: 0 " in said, said
 
 
 async def test_reads_are_spread_by_the_weights_under_pgbench(cluster: Replicated) -> None:
-    """Within a tenth; by chance, within what chance allows."""
+    """Within a tenth; by chance, within what chance allows. Who writes is another client than who reads: a read that
+    only one of the replicas can answer yet does not ask for weights."""
     databases = {
         named(balance, weights): split(cluster, *({"weight": weight} for weight in weights), balance=balance)
         for balance, weights in SHARES
@@ -94,12 +93,14 @@ async def test_reads_are_spread_by_the_weights_under_pgbench(cluster: Replicated
         await up(proxy)
         for balance, weights in SHARES:
             name, share = named(balance, weights), weights[0] / sum(weights)
-            said = await pgbench(proxy, cluster, name, "-t", str(TRANSACTIONS), *MIXED)
-            assert f"processed: {CLIENTS * TRANSACTIONS}/{CLIENTS * TRANSACTIONS}" in said and NONE_FAILED in said
+            await asyncio.gather(
+                pgbench(proxy, cluster, name, "-b", "tpcb-like", "-c", "2", "-t", "50"),
+                pgbench(proxy, cluster, name, "-b", "select-only", "-c", "6", "-t", str(READS // 6)),
+            )
             answered = await reads(proxy, name)
             first, second = (answered[server.port] for server in cluster.replicas)
             spread[name] = first / (first + second) / share
-            assert first + second > 0.6 * CLIENTS * TRANSACTIONS
+            assert first + second >= READS
             by_chance = 4 * math.sqrt((1 - share) / share / (first + second))
             assert spread[name] == pytest.approx(1, abs=max(0.1, by_chance if balance == "random" else 0)), spread
     print(spread)
@@ -177,7 +178,7 @@ async def behind(proxy: Proxy, replica: Postgres) -> None:
 async def test_a_replica_that_is_killed_under_load_costs_no_read_and_is_read_from_again(cluster: Replicated) -> None:
     async with Proxy({**SETTINGS, "breaker_timeout": 0.5}, databases={"app": split(cluster)}) as proxy:
         await up(proxy)
-        load = asyncio.create_task(pgbench(proxy, cluster, "app", "-T", "3", "-b", "select-only"))
+        load = asyncio.create_task(pgbench(proxy, cluster, "app", "-T", "3", "-b", "select-only", "-c", "8"))
         victim, other = cluster.replicas
         await wait_until(lambda: read_from(proxy, victim, 100))
         await victim.kill()
@@ -191,7 +192,7 @@ async def test_a_replica_that_is_killed_under_load_costs_no_read_and_is_read_fro
         async with await proxy.connect("app") as client:
             before = (await reads(proxy))[victim.port]
             await wait_until(lambda: answers_again(proxy, client, victim.port, before))
-        assert NONE_FAILED in await load
+        await load
         assert "Traceback" not in proxy.log, proxy.log[-3000:]
 
 
