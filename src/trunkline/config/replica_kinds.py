@@ -122,5 +122,34 @@ def _show_lag(value: LagLimit | None) -> str:
     return "" if value is None else str(value)
 
 
+# --- reads after writes ---------------------------------------------------------------------------------------------
+
+_AFTER_WRITE = '"lsn", "off", or "sticky:" and a time, as in "sticky:5s"'
+_STICKY = "sticky:"
+
+
+def _after_write_toml(value: object, limits: Limits) -> str:
+    needs(value, (str,), _AFTER_WRITE)
+    return _after_write_text(str(value), limits)
+
+
+def _after_write_text(text: str, limits: Limits) -> str:
+    word = text.strip()
+    if word in ("lsn", "off"):
+        return word
+    if not word.startswith(_STICKY):
+        raise BadValue(f"must be {_AFTER_WRITE}", did_you_mean(word, ("lsn", "off", "sticky:5s")))
+    time_s = quantity(word.removeprefix(_STICKY), _SECONDS, _AFTER_WRITE)
+    if not time_s:
+        raise BadValue(f"must be {_AFTER_WRITE}", 'a time of 0 is "off"')
+    return f"{_STICKY}{time_s:g}s"
+
+
+def sticky_time_s(read_after_write: str) -> float:
+    """For how long the primary answers behind a write; 0 if that is not measured by the clock."""
+    return float(read_after_write[len(_STICKY) : -1]) if read_after_write.startswith(_STICKY) else 0.0
+
+
 REPLICAS = Kind("an array of URLs or tables", _replicas_toml, _replicas_text, _show_replicas)
 LAG = Kind(_LAG, _lag_toml, _lag_text, _show_lag)
+AFTER_WRITE = Kind(_AFTER_WRITE, _after_write_toml, _after_write_text, str)

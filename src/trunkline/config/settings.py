@@ -22,7 +22,7 @@ from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.global_settings import Settings
 from trunkline.config.hba import Hba
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
-from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
+from trunkline.config.replica_kinds import AFTER_WRITE, LAG, REPLICAS, LagLimit
 from trunkline.config.rest_kinds import REST_URLS
 from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
 from trunkline.config.table import setting
@@ -60,9 +60,9 @@ class DatabaseSettings:
     )
     read_after_write: str = setting(
         "lsn",
-        CHOICE,
-        "Whether a client's reads wait for its own writes: lsn is exact, off does not ask.",
-        choices=("lsn", "off"),
+        AFTER_WRITE,
+        "Whether a client's reads wait for its own writes: lsn is exact, off does not ask, and with sticky:5s they are "
+        "the primary's for so long.",
     )
     balance: str = setting(
         "least",

@@ -29,7 +29,7 @@ cdef class ShardReaders:
     cdef object settings           # of the shard
     cdef dict readers              # by the name of a server
     cdef list up                   # those that are up, and not too far behind
-    cdef bint waits, zoned
+    cdef bint zoned
     cdef Balance balance
     cdef double turn               # the last that came
     cdef uint64_t seed

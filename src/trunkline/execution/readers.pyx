@@ -16,6 +16,7 @@ from functools import partial
 from libc.math cimport INFINITY
 
 from trunkline.config.parts import servers_of
+from trunkline.config.replica_kinds import sticky_time_s
 from trunkline.execution.no_replica import none_will_do
 from trunkline.pool.topology_lag import is_beyond
 
@@ -39,7 +40,6 @@ cdef class ShardReaders:
 
     def __init__(self, watch, settings, str zone, find_pool):
         self.watch, self.settings = watch, settings
-        self.waits = settings.read_after_write == "lsn"
         self.balance = BALANCES[settings.balance]
         self.seed = random.getrandbits(64) | 1
         self.zoned = bool(zone) and any(one.zone == zone for one in settings.replicas)
@@ -103,7 +103,7 @@ cdef class ShardReaders:
     cdef inline Rank rank_of(self, Reader one, int64_t position) except? NOBODY:
         cdef Leases pool = one.pool
         cdef bint taken
-        if pool.paused or pool.shut or (self.waits and one.replayed < position):
+        if pool.paused or pool.shut or one.replayed < position:
             return NOBODY
         if pool.trouble is not None and pool.trouble.retry_at > pool.pools.now:
             return NOBODY
@@ -194,9 +194,15 @@ cdef class Readers:
 
     @property
     def waits(self):
-        """Whether reads wait for what their client has written."""
+        """Whether what a client writes makes a difference to its reads."""
         settings = self._pools.config.databases.get(self._database)
-        return settings is not None and settings.read_after_write == "lsn"
+        return settings is not None and settings.read_after_write != "off"
+
+    @property
+    def sticky_s(self):
+        """For how long the primary answers behind a write; 0: until a replica has replayed it."""
+        settings = self._pools.config.databases.get(self._database)
+        return sticky_time_s(settings.read_after_write) if settings is not None else 0.0
 
     def wait(self, int shard, int64_t position, done):
         """Call `done` once a replica has replayed up to there, or after read_after_write_wait."""

@@ -154,7 +154,7 @@ class Returns(Leases):
     def locate(self, server: ServerLink) -> None:
         lessee = server.lessee
         assert lessee is not None
-        if server.cancels:  # a cancel request under way could hit the question
+        if server.cancels or not lessee.asks_position():  # a cancel request under way could hit the question
             server.position_due = False
             lessee.wrote_up_to(None)
             self.free(server)

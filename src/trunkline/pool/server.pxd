@@ -37,6 +37,7 @@ cdef class Lessee(Link):
     cdef bint ends_names                  # it has sent a DEALLOCATE or DISCARD that has not been seen to run
     cpdef granted(self)
     cpdef refused(self, error)
+    cpdef bint asks_position(self)
     cpdef wrote_up_to(self, position)
     cpdef bint outlives(self)
     cpdef bint asks_again(self, ServerLink server, bytes said)

@@ -69,6 +69,10 @@ cdef class Lessee(Link):
         """`self.server` is leased and has this lessee's parameters."""
         raise NotImplementedError
 
+    cpdef bint asks_position(self):
+        """Whether it wants to know that position, and not only that the transaction has ended."""
+        return True
+
     cpdef wrote_up_to(self, position):
         """Its last transaction, which may have written, ends before this position of the log; None: not known where."""
 

@@ -17,7 +17,8 @@ from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport CUT_BAD, CUT_MORE, WATCH_HEAD, WATCH_WHOLE, Cut, Frame, cut, read_u32
 from trunkline.protocol.server_session cimport COPY_BOTH, COPY_IN
 from trunkline.proxy.blocks cimport give_up_block
-from trunkline.proxy.reads cimport leave_replica, note_position
+from trunkline.proxy.reads cimport leave_replica, note_end_of_write
+from trunkline.proxy.routed cimport Route
 from trunkline.proxy.repeats cimport ask_elsewhere, may_ask_again, repeat_lost, unit_passed
 from trunkline.proxy.steps cimport OVER, WAIT, take_step
 
@@ -173,9 +174,12 @@ cdef class ClientLink(Lessee):
         if not self.blocked:
             self.resume()
 
+    cpdef bint asks_position(self):
+        return self.route is None or not (<Route>self.route).readers.sticky_s
+
     cpdef wrote_up_to(self, position):
         if self.route is not None:
-            note_position(self.route, position)
+            note_end_of_write(self, self.route, position)
 
     cpdef refused(self, error):
         """No server: the first unit in line is answered with the error; the client is kept unless it is fatal."""

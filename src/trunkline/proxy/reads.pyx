@@ -59,6 +59,8 @@ cdef bint go_to_replica(ClientLink client, Route own) except -1:
     cdef bint waited = own.waited
     position = own.positions.get(own.shard) if own.positions is not None else None
     own.shunned, own.waited = None, False
+    if own.until is not None and own.until.get(own.shard, 0.0) > client.engine.now:
+        position = -1
     if position != -1:
         pool = own.readers.choice(own.shard, 0 if position is None else position, shunned)
     if pool is not None:
@@ -96,6 +98,20 @@ cdef int note_write(ClientLink client, Route own) except -1:
     if own.readers.waits:
         note_position(own, None)
         client.server.position_due = not client.sticky
+    elif own.positions is not None:
+        own.positions.pop(own.shard, None)  # what a token has said
+    return 0
+
+
+cdef int note_end_of_write(ClientLink client, Route own, position) except -1:
+    """Its transaction is over: what it reads has to have been replayed up to there, or is the primary's for a while."""
+    sticky_s = own.readers.sticky_s
+    if not sticky_s:
+        return note_position(own, position)
+    own.positions.pop(own.shard, None)
+    if own.until is None:
+        own.until = {}
+    own.until[own.shard] = client.engine.now + sticky_s
     return 0
 
 

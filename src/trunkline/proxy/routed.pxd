@@ -48,6 +48,7 @@ cdef class Route:
     cdef bint repeating            # they are about to be consumed
     cdef bint is_serializable_by_default    # as a replica has said
     cdef dict positions            # by shard: the position behind its last write (-1: not known), or None
+    cdef dict until                # by shard: when a replica may answer again, in seconds of the engine; or None
     cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
     cdef readonly object awaited   # what is being planned for it now: an Apart, or None
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None

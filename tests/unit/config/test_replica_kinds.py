@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.config.address import BadValue, ServerAddress
 from trunkline.config.kinds import Limits
-from trunkline.config.replica_kinds import LAG, REPLICAS, LagLimit
+from trunkline.config.replica_kinds import AFTER_WRITE, LAG, REPLICAS, LagLimit, sticky_time_s
 
 ANY = Limits()
 
@@ -57,3 +57,22 @@ def test_a_lag_is_a_time_or_a_size(written: object, limit: LagLimit | None, show
 def test_what_is_no_lag_is_refused(written: object, says: str) -> None:
     with pytest.raises(BadValue, match=says):
         LAG.from_toml(written, ANY)
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "time_s"),
+    [("lsn", "lsn", 0.0), ("off", "off", 0.0), ("sticky:5s", "sticky:5s", 5.0), ("sticky:200 ms", "sticky:0.2s", 0.2)],
+)
+def test_reads_after_writes_are_exact_or_sticky_or_free(written: str, value: str, time_s: float) -> None:
+    assert AFTER_WRITE.from_toml(written, ANY) == AFTER_WRITE.from_text(written, ANY) == value
+    assert AFTER_WRITE.from_text(AFTER_WRITE.show(value), ANY) == value
+    assert sticky_time_s(value) == pytest.approx(time_s)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [("sticky", "must be"), ("sticky:", "must be"), ("sticky:0s", "must be"), (5, "must be")],
+)
+def test_what_is_no_such_promise_is_refused(written: object, says: str) -> None:
+    with pytest.raises(BadValue, match=says):
+        AFTER_WRITE.from_toml(written, ANY)

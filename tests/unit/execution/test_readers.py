@@ -184,9 +184,10 @@ async def test_a_replica_that_is_too_far_behind_is_not_read_from(limit: LagLimit
         assert {chosen(readers, None) for _ in range(4)} == {"app/replica1", "app/replica2"}
 
 
-async def test_off_does_not_ask_what_was_replayed() -> None:
+async def test_with_off_a_position_is_that_of_a_token_and_counts() -> None:
     async with reading(replace(APP, read_after_write="off")) as (_, _, readers):
-        assert chosen(readers, 10_000) == "app/replica1"
+        assert chosen(readers, None) == "app/replica1"
+        assert chosen(readers, 10_000) is None
 
 
 async def test_a_replica_that_does_not_answer_or_cannot_be_leased_from_is_not_chosen() -> None:

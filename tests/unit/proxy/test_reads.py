@@ -345,3 +345,33 @@ def located(position: int) -> bytes:
     text = b"0/%X" % position
     row = message(b"D", b"\0\1" + len(text).to_bytes(4, "big") + text)
     return row + command_complete("SELECT 1")
+
+
+async def test_a_sticky_client_reads_from_the_primary_behind_its_write() -> None:
+    async with stage(replace(APP, read_after_write="sticky:3600s")) as on:
+        on.say(query(WRITE))
+        on.answer(on.primary, command_complete("INSERT 0 1"), READY)
+        assert on.primary.kinds() == "Q"  # and nobody asks for the position
+        on.say(query(READ))
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
+
+
+async def test_and_no_longer_than_that() -> None:
+    async with stage(replace(APP, read_after_write="sticky:1e-06s")) as on:
+        on.say(query(WRITE))
+        on.answer(on.primary, command_complete("INSERT 0 1"), READY)
+        until = on.made.pools.now + 1e-06
+        while on.made.pools.now <= until:
+            on.made.turn()
+        on.say(query(READ))
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "Q")
+
+
+async def test_a_token_is_read_behind_whatever_writes_do() -> None:
+    async with stage(replace(APP, read_after_write="off")) as on:
+        on.say(query(b"SET trunkline.min_lsn = '0/FF'"))
+        on.answer(on.primary, command_complete("SET"), READY)
+        assert on.primary.kinds() == "Q"
+        on.say(query(READ))
+        await on.made.settle()
+        assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
