@@ -42,8 +42,7 @@ _OF_RULES = ("auth_type", "auth_hba_file", "auth_ident_file")
 
 def build(raw: Raw, report: Report, *, base: FilePath, source: str, from_ini: bool = False) -> Config:
     """Make a Config, or raise ConfigErrors with everything that is wrong."""
-    config = _Builder(report, SectionReader(report, base)).config(raw, source)
-    config = replace(config, from_ini=from_ini)
+    config = _Builder(report, SectionReader(report, base), from_ini).config(raw, source)
     checks.check(config, report)
     report.raise_errors()
     return replace(config, warnings=tuple(report.warnings))
@@ -53,6 +52,7 @@ def build(raw: Raw, report: Report, *, base: FilePath, source: str, from_ini: bo
 class _Builder:
     report: Report
     sections: SectionReader
+    from_ini: bool
 
     def config(self, raw: Raw, source: str) -> Config:
         top = {key: value for key, value in raw.items() if key not in TOP_SECTIONS}
@@ -62,7 +62,8 @@ class _Builder:
         secrets = self._secrets(settings)
         secrets.update({user.name: user.password for user in users.values() if user.password is not None})
         self._check_names_of_shards(databases)
-        return Config(settings, databases, users, secrets, source, hba=self.hba(settings))
+        hba = self.hba(settings)
+        return Config(settings, databases, users, secrets, source, hba=hba, from_ini=self.from_ini)
 
     def _database(self, name: str, raw: Raw) -> DatabaseSettings:
         path: Path = ("databases", name)
@@ -113,6 +114,8 @@ class _Builder:
             self.report.add(("auth_file",), f"{settings.auth_file} {error.diagnostic.message}", error.diagnostic.hint)
             return {}
         self.report.extend(users.diagnostics)
+        # PgBouncer takes the last, and says nothing.
+        (self.report.warnings if self.from_ini else self.report.diagnostics).extend(users.repeated)
         return users.secrets
 
     def hba(self, settings: Settings) -> Hba:
@@ -154,7 +157,7 @@ def _of_its_own(name: str) -> str:
 
 def with_settings(config: Config, raw: Raw, report: Report) -> Config:
     """The config with some global settings replaced, checked again as a whole."""
-    builder = _Builder(report, SectionReader(report, FilePath()))
+    builder = _Builder(report, SectionReader(report, FilePath()), config.from_ini)
     settings = replace(config.settings, **builder.sections.read(Settings, raw, ()))
     secrets = dict(config.secrets)
     if settings.auth_file != config.settings.auth_file:

@@ -18,10 +18,11 @@ _USER = re.compile(rf"\s*{_QUOTED}\s*")
 
 @dataclass(frozen=True, slots=True)
 class Userlist:
-    """What a userlist holds: secrets by user, and what could not be read."""
+    """What a userlist holds: secrets by user, what could not be read, and who is listed again; the last line counts."""
 
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    repeated: list[Diagnostic] = field(default_factory=list)
 
 
 def parse_userlist(text: str, file: str) -> Userlist:
@@ -42,11 +43,11 @@ def _read_line(users: Userlist, line: str, number: int, file: str) -> None:
     shown, column = _shown(line)
     if not name:
         users.diagnostics.append(Diagnostic(file, number, 1, "empty user name", "", shown))
-    elif name in users.secrets:
-        users.diagnostics.append(Diagnostic(file, number, 1, f"user `{name}` is listed twice", "", shown))
     elif "\0" in line:
         users.diagnostics.append(Diagnostic(file, number, column, "a zero byte", "", shown))
     else:
+        if name in users.secrets:
+            users.repeated.append(Diagnostic(file, number, 1, f"user `{name}` is listed twice", "", shown))
         users.secrets[name] = secret
 
 

@@ -163,6 +163,14 @@ def test_pgbouncer_starts_with_what_we_would_refuse_elsewhere(file: Path) -> Non
     assert [words for _, _, words in warnings(file, MAIN)] == ["no database is configured"]
 
 
+def test_the_last_line_of_a_user_counts(file: Path, tmp_path: Path) -> None:
+    users = tmp_path / "users.txt"
+    users.write_text('"bob" "old"\n"bob" "new"\n')
+    config = read(file, "[databases]\na = host=x\n" + MAIN + f"auth_file = {users}\n")
+    assert config.secrets == {"bob": "new"}
+    assert [str(told) for told in config.warnings] == [f"{users}:2:1: user `bob` is listed twice"]
+
+
 def test_no_password_is_shown(file: Path) -> None:
     file.write_text("[databases]\na = password='it''s' foo=1\nb = password=hush host='x\n" + MAIN)
     with pytest.raises(ConfigErrors) as raised:
