@@ -13,12 +13,12 @@ for admin_users alone, and that is decided here, not in the commands, at each of
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from trunkline.admin.columns import Columns
 from trunkline.admin.grammar import Statement
-from trunkline.admin.result import Row
+from trunkline.admin.result import Row, Value
 from trunkline.config.diagnostics import redact
 from trunkline.errors import AdminNotAllowed, AdminSyntaxError
 from trunkline.proxy.identity import Identity
@@ -33,6 +33,7 @@ class Request:
     identity: Identity
     argument: str = ""
     words: tuple[str, ...] = ()
+    parameters: tuple[Value, ...] = ()
 
 
 @dataclass(slots=True)
@@ -131,4 +132,4 @@ async def run(command: Command, rest: tuple[str, ...], request: Request) -> Answ
     """Carry out a command that `find` has found."""
     check_rights(command, request)
     argument = rest[0] if rest else ""
-    return await command.run(Request(request.instance, request.identity, argument, rest))
+    return await command.run(replace(request, argument=argument, words=rest))

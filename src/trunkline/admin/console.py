@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -41,7 +42,7 @@ from trunkline.admin.control import is_stopped
 from trunkline.admin.grammar import split
 from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
-from trunkline.admin.result import Row, rows_as_messages
+from trunkline.admin.result import ConsoleError, Row, Value, rows_as_messages
 from trunkline.admin.statements import Names, Prepared, prepare
 from trunkline.errors import ProtocolViolation, QueryCanceled, TrunklineError
 from trunkline.failpoints import failpoint
@@ -72,7 +73,6 @@ MAX_UNSENT_BYTES: Final = 1 << 20
 BATCH_ROWS: Final = 25
 _POLL_S = 0.05
 _PORTAL_SUSPENDED = message(b"s", b"")
-_NO_PARAMETERS = message(b"t", b"\0\0")
 
 
 async def serve_console(instance: Instance, link: ClientLink, inbox: Inbox, identity: Identity) -> None:
@@ -129,12 +129,12 @@ class _Session:
         error.severity = "ERROR"
         self.link.write(error_response(error))
 
-    async def carry_out(self, prepared: Prepared) -> Answer:
+    async def carry_out(self, prepared: Prepared, parameters: tuple[Value, ...] = ()) -> Answer:
         command = prepared.command
         assert command is not None
         try:
             async with self.while_connected():
-                answer = await run(command, prepared.rest, Request(self.instance, self.identity))
+                answer = await run(command, prepared.rest, self.request(parameters))
         except QueryCanceled:  # PgBouncer: what was paused or suspended as a whole goes on
             if is_stopped(self.instance):
                 await self.instance.resume()
@@ -145,6 +145,9 @@ class _Session:
         answer.tag = answer.tag or command.tag
         self.status = command.leaves or self.status
         return answer
+
+    def request(self, parameters: tuple[Value, ...]) -> Request:
+        return Request(self.instance, self.identity, parameters=parameters)
 
     @asynccontextmanager
     async def while_connected(self) -> AsyncIterator[None]:
@@ -210,16 +213,19 @@ class _Session:
         self.synchronize()
 
     async def answer_simply(self, prepared: Prepared) -> None:
+        if prepared.types:
+            raise ConsoleError("42P02", "there is no parameter $1")
         answer = await self.carry_out(prepared)
         assert prepared.command is not None
         failpoint("console_answers")
+        sent = 0
         if prepared.columns is not None:
             self.link.write(row_description(prepared.columns))
-            await self.send_rows(iter(answer.rows), prepared.columns)
-        self.complete(answer.tag, answer.afterwards)
+            sent = await self.send_rows(iter(answer.rows), prepared.columns)
+        self.complete(answer.tag, sent, answer.afterwards)
 
-    def complete(self, tag: str, afterwards: Callable[[], None] | None) -> None:
-        self.link.write(command_complete(tag))
+    def complete(self, tag: str, sent: int, afterwards: Callable[[], None] | None) -> None:
+        self.link.write(command_complete(f"SELECT {sent}" if tag == "SELECT" else tag))
         if afterwards is not None:
             afterwards()
 
@@ -245,7 +251,8 @@ class _Session:
         formats: tuple[int, ...] = ()
         if kind == b"S":
             columns = self.names.statement(name).columns
-            self.link.write(_NO_PARAMETERS)
+            types = self.names.statement(name).types
+            self.link.write(message(b"t", struct.pack(f"!h{len(types)}i", len(types), *types)))
         else:
             portal = self.names.portal(name)
             columns, formats = portal.prepared.columns, portal.formats
@@ -259,15 +266,15 @@ class _Session:
             self.link.write(EMPTY_QUERY_RESPONSE)
             return
         if portal.rows is None:
-            answer = await self.carry_out(portal.prepared)
-            portal.rows, portal.afterwards = iter(answer.rows), answer.afterwards
+            answer = await self.carry_out(portal.prepared, portal.parameters)
+            portal.rows, portal.afterwards, portal.tag = iter(answer.rows), answer.afterwards, answer.tag
         rows = islice(portal.rows, max_rows) if max_rows > 0 else portal.rows
         sent = await self.send_rows(rows, command.columns, portal.formats) if command.columns is not None else 0
         # PostgreSQL suspends at the limit, also when the row that met it was the last one.
         if 0 < max_rows == sent:
             self.link.write(_PORTAL_SUSPENDED)
         else:
-            self.complete(command.tag, portal.afterwards)
+            self.complete(portal.tag, sent, portal.afterwards)
 
     async def on_close(self, body: bytes) -> None:
         self.names.close(*read_named(body))

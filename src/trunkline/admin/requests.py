@@ -1,6 +1,6 @@
 """The bodies of the extended protocol's requests, as far as the console needs them (section 55.7). Pure.
 
-The console takes no parameters, so Bind's are only counted; a body that does not add up is a ProtocolViolation.
+A body that does not add up is a ProtocolViolation.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from trunkline.errors import ProtocolViolation
 class Parse(NamedTuple):
     name: bytes
     sql: str
+    types: tuple[int, ...] = ()  # of the first parameters; 0 is not said
 
 
 class Bind(NamedTuple):
     portal: bytes
     statement: bytes
-    parameters: int
+    parameters: tuple[bytes | None, ...]
     formats: tuple[int, ...]
+    parameter_formats: tuple[int, ...] = ()
 
 
 class Execute(NamedTuple):
@@ -69,19 +71,17 @@ def query_text(body: bytes) -> str:
 
 def read_parse(body: bytes) -> Parse:
     reader = _Body(body)
-    return Parse(reader.string(), reader.string().decode(errors="replace"))
+    name, sql = reader.string(), reader.string().decode(errors="replace")
+    return Parse(name, sql, tuple(reader.int4() & 0xFFFFFFFF for _ in range(reader.int2())))
 
 
 def read_bind(body: bytes) -> Bind:
     reader = _Body(body)
     portal, statement = reader.string(), reader.string()
-    reader.bytes(2 * reader.int2())  # the parameters' formats
-    parameters = reader.int2()
-    for _ in range(parameters):
-        size = reader.int4()
-        if size >= 0:
-            reader.bytes(size)
-    return Bind(portal, statement, parameters, tuple(reader.int2() for _ in range(reader.int2())))
+    formats = tuple(reader.int2() for _ in range(reader.int2()))
+    sizes = range(reader.int2())
+    parameters = tuple(None if (size := reader.int4()) < 0 else reader.bytes(size) for _ in sizes)
+    return Bind(portal, statement, parameters, tuple(reader.int2() for _ in range(reader.int2())), formats)
 
 
 def read_execute(body: bytes) -> Execute:

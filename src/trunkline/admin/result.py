@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Context, Decimal
 from typing import TypeAlias
 
 from trunkline.admin.columns import Columns
 from trunkline.errors import TrunklineError
-from trunkline.protocol.messages import INT4, INT8, NUMERIC, data_row, format_of
+from trunkline.protocol.messages import BOOL, INT4, INT8, NUMERIC, TIMESTAMPTZ, data_row, format_of
 
-Value: TypeAlias = str | int | None
+Value: TypeAlias = str | int | Decimal | datetime | None
 Row: TypeAlias = Sequence[Value]
 
 _INT4_MAX = 2**31 - 1
@@ -49,28 +51,60 @@ def _encoder(oid: int, code: int) -> Callable[[Value], bytes]:
 
 
 def _as_text(value: Value) -> bytes:
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S.%f+00").encode()
+    if isinstance(value, Decimal):
+        return f"{value:f}".encode()
     # A name from the network may hold bytes that are no UTF-8; the console promises UTF-8.
     return str(value).encode(errors="replace")
 
 
 def _as_int4(value: Value) -> bytes:
-    return struct.pack("!i", min(int(value or 0), _INT4_MAX))
+    return struct.pack("!i", min(_whole(value), _INT4_MAX))
 
 
 def _as_int8(value: Value) -> bytes:
-    return struct.pack("!q", int(value or 0))
+    return struct.pack("!q", _whole(value))
+
+
+def _whole(value: Value) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def _as_bool(value: Value) -> bytes:
+    return b"\1" if value else b"\0"
+
+
+def _as_timestamp(value: Value) -> bytes:
+    assert isinstance(value, datetime)
+    since = value - _EPOCH
+    return struct.pack("!q", (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
 def _as_numeric(value: Value) -> bytes:
-    """An integer as numeric_send writes it: digits to the base 10000, weight, sign, scale (numeric.c)."""
-    number = int(value or 0)
-    rest = abs(number)
+    """A number as numeric_send writes it: digits to the base 10000, weight, sign, scale (numeric.c)."""
+    number = value if isinstance(value, Decimal) else Decimal(_whole(value))
+    scale = max(0, -int(number.as_tuple().exponent))
+    groups = -(-scale // 4)  # behind the point
+    rest = int(number.copy_abs().scaleb(4 * groups, _EXACT))
     digits: list[int] = []
     while rest:
         rest, digit = divmod(rest, 10000)
         digits.insert(0, digit)
+    weight = len(digits) - groups - 1 if digits else 0
     sign = 0x4000 if number < 0 else 0
-    return struct.pack(f"!hhHh{len(digits)}h", len(digits), max(len(digits) - 1, 0), sign, 0, *digits)
+    return struct.pack(f"!hhHh{len(digits)}h", len(digits), weight, sign, scale, *digits)
 
 
-_BINARY: dict[int, Callable[[Value], bytes]] = {INT4: _as_int4, INT8: _as_int8, NUMERIC: _as_numeric}
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_EXACT = Context(prec=10_000)
+_BINARY: dict[int, Callable[[Value], bytes]] = {
+    INT4: _as_int4,
+    INT8: _as_int8,
+    NUMERIC: _as_numeric,
+    BOOL: _as_bool,
+    TIMESTAMPTZ: _as_timestamp,
+}

@@ -87,7 +87,7 @@ def _database_row(instance: Instance, name: str, database: DatabaseSettings) -> 
         settings.max_db_client_connections,
         instance.clients.databases[name],
         int(bool({name, ""} & instance.pools.paused)),
-        int(database.disabled),
+        int(database.disabled or name in instance.pools.disabled),
     )
 
 

@@ -5,15 +5,18 @@ The unnamed ones are replaced silently, named ones only after Close or DEALLOCAT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from trunkline.admin.columns import Columns
-from trunkline.admin.commands import Command, find
+from trunkline.admin.commands import COMMANDS, Command, find
 from trunkline.admin.grammar import Statement, split
-from trunkline.admin.result import ConsoleError, Row, check_formats
+from trunkline.admin.result import ConsoleError, Row, Value, check_formats
+from trunkline.admin.select import read_select
+from trunkline.admin.types import parameter
 from trunkline.errors import AdminSyntaxError
+from trunkline.protocol.messages import format_of
 
 MAX_STATEMENTS: Final = 1000
 MAX_PORTALS: Final = 50
@@ -25,6 +28,7 @@ class Prepared:
 
     command: Command | None = None
     rest: tuple[str, ...] = ()
+    types: tuple[int, ...] = ()  # of its parameters
 
     @property
     def columns(self) -> Columns | None:
@@ -37,11 +41,21 @@ class Portal:
 
     prepared: Prepared
     formats: tuple[int, ...] = ()
+    parameters: tuple[Value, ...] = ()
+    tag: str = ""
     rows: Iterator[Row] | None = None
     afterwards: Callable[[], None] | None = None
 
 
-def prepare(statement: Statement) -> Prepared:
+def prepare(statement: Statement, declared: Sequence[int] = ()) -> Prepared:
+    """AdminSyntaxError if there is no such command. PgBouncer takes SELECT for SHOW where that is all."""
+    words = statement.words
+    if statement.keywords(1) == ("SELECT",) and statement.keywords(len(words)) not in COMMANDS:
+        shown = COMMANDS.get(("SHOW", words[1].upper())) if len(words) == 2 else None
+        if shown is not None:
+            return Prepared(shown)
+        command, types = read_select(statement.text, declared)
+        return Prepared(command, (), types)
     return Prepared(*find(statement))
 
 
@@ -52,28 +66,34 @@ class Names:
     statements: dict[bytes, Prepared] = field(default_factory=dict)
     portals: dict[bytes, Portal] = field(default_factory=dict)
 
-    def parse(self, name: bytes, sql: str) -> None:
+    def parse(self, name: bytes, sql: str, types: Sequence[int] = ()) -> None:
         statements = split(sql)
         if len(statements) > 1:
             raise AdminSyntaxError("cannot insert multiple commands into a prepared statement")
-        prepared = prepare(statements[0]) if statements else Prepared()
+        prepared = prepare(statements[0], types) if statements else Prepared()
         if name and name in self.statements:
             raise ConsoleError("42P05", f'prepared statement "{_shown(name)}" already exists')
         if len(self.statements) >= MAX_STATEMENTS:
             raise ConsoleError("54000", f"no more than {MAX_STATEMENTS} prepared statements in a console session")
         self.statements[name] = prepared
 
-    def bind(self, portal: bytes, name: bytes, parameters: int, formats: tuple[int, ...]) -> None:
+    def bind(
+        self,
+        portal: bytes,
+        name: bytes,
+        parameters: tuple[bytes | None, ...],
+        formats: tuple[int, ...],
+        parameter_formats: tuple[int, ...] = (),
+    ) -> None:
         prepared = self.statement(name)
-        if parameters:
-            raise ConsoleError("08P01", f"bind message supplies {parameters} parameters, but the statement takes none")
+        values = _values(parameters, prepared.types, parameter_formats)
         if prepared.columns is not None:
             check_formats(formats, prepared.columns)
         if portal and portal in self.portals:
             raise ConsoleError("42P03", f'cursor "{_shown(portal)}" already exists')
         if len(self.portals) >= MAX_PORTALS:
             raise ConsoleError("54000", f"no more than {MAX_PORTALS} portals in a console session")
-        self.portals[portal] = Portal(prepared, formats)
+        self.portals[portal] = Portal(prepared, formats, values)
 
     def statement(self, name: bytes) -> Prepared:
         if name not in self.statements:
@@ -103,3 +123,16 @@ class Names:
 
 def _shown(name: bytes) -> str:
     return name.decode(errors="replace")
+
+
+def _values(
+    parameters: tuple[bytes | None, ...], types: tuple[int, ...], formats: tuple[int, ...]
+) -> tuple[Value, ...]:
+    """Bind's parameters; their formats are as those of results: none, one for all, or one for each."""
+    given, wanted = len(parameters), len(types)
+    if given != wanted:
+        raise ConsoleError("08P01", f"bind message supplies {given} parameters, but the statement takes {wanted}")
+    if len(formats) > 1 and len(formats) != given:
+        raise ConsoleError("08P01", f"bind message has {len(formats)} parameter formats but {given} parameters")
+    pairs = enumerate(zip(parameters, types, strict=True))
+    return tuple(parameter(data, oid, format_of(formats, index)) for index, (data, oid) in pairs)

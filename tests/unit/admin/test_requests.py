@@ -20,9 +20,9 @@ def body(message: bytes) -> bytes:
 
 def test_requests_are_read_as_a_client_writes_them() -> None:
     assert query_text(body(wire.query("show pools"))) == "show pools"
-    assert read_parse(body(wire.parse("show pools", "s1", [23]))) == (b"s1", "show pools")
-    assert read_bind(body(wire.bind("s1", [b"1", None], "p1"))) == Bind(b"p1", b"s1", 2, ())
-    assert read_bind(b"\0\0\0\1\0\1\0\0\0\2\0\0\0\1") == Bind(b"", b"", 0, (0, 1))
+    assert read_parse(body(wire.parse("show pools", "s1", [23]))) == (b"s1", "show pools", (23,))
+    assert read_bind(body(wire.bind("s1", [b"1", None], "p1"))) == Bind(b"p1", b"s1", (b"1", None), ())
+    assert read_bind(b"\0\0\0\1\0\1\0\0\0\2\0\0\0\1") == Bind(b"", b"", (), (0, 1), (1,))
     assert read_execute(body(wire.execute("p1", 10))) == Execute(b"p1", 10)
     assert read_named(body(wire.describe("S", "s1"))) == Named(b"S", b"s1")
 
