@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from trunkline.admin.columns import Columns
 from trunkline.admin.patterns import like
+from trunkline.admin.probes import VERSION
 from trunkline.admin.result import ConsoleError, Row, Value
 from trunkline.admin.types import CASTS, NAMES, NUMBERS, UNKNOWN, cast, common, from_text
 from trunkline.protocol.messages import BOOL, INT4, INT8, NUMERIC, TEXT, TIMESTAMPTZ
@@ -367,7 +368,9 @@ _FUNCTIONS: dict[tuple[str, int], tuple[int, Callable[..., Any]]] = {
     ("upper", 1): (TEXT, str.upper),
     ("length", 1): (INT4, len),
     ("now", 0): (TIMESTAMPTZ, lambda: datetime.now(UTC)),
+    ("version", 0): (TEXT, lambda: VERSION),
     ("current_database", 0): (TEXT, lambda: "trunkline"),
+    ("current_schema", 0): (TEXT, lambda: None),
 }
 
 _Read = Callable[[Reader, Node], Expression]

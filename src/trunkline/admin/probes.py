@@ -68,13 +68,13 @@ _NO_OPS: dict[str, tuple[str, bytes]] = {
 }
 
 # SQLAlchemy looks for PostgreSQL and a number.
-_VERSION = f"Trunkline {VERSION_NUMBER}, speaking as PostgreSQL 18.0"
+VERSION = f"Trunkline {VERSION_NUMBER}, speaking as PostgreSQL 18.0"
 
 # A SELECT as drivers write it -> its one column (name, type) and value.
 _SELECTS: dict[str, tuple[Column, Value]] = {
     "SELECT 1": (("?column?", INT4), 1),
-    "SELECT version()": (("version", TEXT), _VERSION),
-    "SELECT pg_catalog.version()": (("version", TEXT), _VERSION),
+    "SELECT version()": (("version", TEXT), VERSION),
+    "SELECT pg_catalog.version()": (("version", TEXT), VERSION),
     "SELECT current_schema()": (("current_schema", TEXT), None),
     "SELECT current_database()": (("current_database", TEXT), "trunkline"),
     "SELECT pg_advisory_unlock_all()": (("pg_advisory_unlock_all", VOID), ""),
