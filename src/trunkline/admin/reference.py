@@ -17,23 +17,23 @@ _INTRODUCTION = """# The console
 Made by `python -m trunkline.admin.reference` from the table of commands; do not edit.
 
 The console is the database `trunkline`, or `pgbouncer`, on the same port as all others: `psql -p 6432 trunkline`. It
-speaks the simple and the extended protocol, with prepared statements, parameters and several statements in one query, so
-every driver and tool can use it as it uses PostgreSQL. BEGIN, COMMIT, resets and what drivers SET on their own are
+speaks the simple and the extended protocol, with prepared statements, parameters and several statements in one query,
+so every driver and tool can use it as it uses PostgreSQL. BEGIN, COMMIT, resets and what drivers SET on their own are
 answered, and have no effect.
 
 `admin_users` may do everything. `stats_users` may SHOW and SELECT; by default that is everybody who can log in (`*`),
 with a `pgbouncer.ini` nobody else. A reload, or SET, changes the rights of those who are connected, too.
 
 Commands, columns and words of errors are PgBouncer's. SQLSTATEs are PostgreSQL's where PgBouncer has 08P01 for
-everything, which makes drivers throw their connection away: 42601 for no such command, 42501 without the right, 3D000 for
-no such database, 55000 where the state does not allow it, 22023 and 55P02 for SET.
+everything, which makes drivers throw their connection away: 42601 for no such command, 42501 without the right, 3D000
+for no such database, 55000 where the state does not allow it, 22023 and 55P02 for SET.
 """
 
 DOES: Mapping[str, str] = {
     "RELOAD": "Reads the configuration again, all or nothing; what SET has changed is as the file says again.",
     "PAUSE": "No server is given out any more. Answers when all servers of the database, or all, are closed.",
-    "SUSPEND": "Nothing is read from anybody. Answers when all that was on its way is sent, or `suspend_timeout` is over, "
-    "after which those who do not take it are closed. Undone when the last console leaves.",
+    "SUSPEND": "Nothing is read from anybody. Answers when all that was on its way is sent, or `suspend_timeout` is "
+    "over, after which those who do not take it are closed. Undone when the last console leaves.",
     "RESUME": "Undoes PAUSE, SUSPEND and KILL.",
     "SHUTDOWN": "Ends the process: at once, or when all clients have left or are between two transactions.",
     "KILL": "Ends all clients (57P01) and servers at once; clients that come then wait until RESUME.",
@@ -56,9 +56,8 @@ Each of these is a relation, too: `SELECT database, cl_waiting FROM pools WHERE 
 - count, sum, min, max and avg, with GROUP BY (of columns) and HAVING
 - ORDER BY (columns, positions, names of the output, NULLS FIRST and LAST), LIMIT and OFFSET
 
-NULL, types and errors are as in PostgreSQL, except that `user` is the column of that name where there is one. Everything
-else (joins, sub-selects, DISTINCT, UNION, WITH, other functions) is refused with 0A000 or 42883, by name. Rows are those
-of one moment for each relation.
+NULL, types and errors are as in PostgreSQL, except that `user` is the column of that name where there is one.
+Everything else (joins, sub-selects, DISTINCT, UNION, WITH, other functions) is refused with 0A000 or 42883, by name.
 
 ## What is shown
 """
