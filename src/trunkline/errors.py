@@ -135,8 +135,8 @@ class InvalidStartupValue(TrunklineError):
     severity = "FATAL"
 
 
-class AuthQueryFailed(TrunklineError):
-    """auth_query cannot be asked, or its answer cannot be used; how, is said in the log alone."""
+class AuthUnavailable(TrunklineError):
+    """Whoever is to say who a user is cannot be asked, or answers what cannot be used; why, is the log's."""
 
     code = "TL0206"
     sqlstate = "F0000"

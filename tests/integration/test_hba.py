@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.certificates import Authority
 from tests.integration.conftest import ProxyFactory
+from tests.integration.directory_server import BASE, directory_server
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import HOST, Proxy
 from trunkline.auth.md5 import md5_secret
@@ -158,6 +159,24 @@ async def test_a_certificate_is_a_login_by_its_name_or_a_map(
         assert await enter(user, name) == f'certificate authentication failed for user "{user}"'
     assert await enter("hba_md5", None) == "connection requires a valid client certificate"
     assert await by_psycopg(proxy, "hba_plain", "sesame", sslmode="disable") == "in"
+
+
+async def test_a_directory_judges_by_line_and_for_all(ruled: Rules, tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    with directory_server(tmp_path / "directory") as port:
+        options = f'ldapserver=127.0.0.1 ldapport={port} ldapprefix="uid=" ldapsuffix=",ou=people,{BASE}"'
+        lined = await ruled(f"host all ldap_bob all reject\nhost all all all ldap {options}")
+        every = await ruled("", auth_type="ldap", auth_ldap_options=options)
+        for proxy in (lined, every):
+            for enter in (by_asyncpg, by_psycopg):
+                assert await enter(proxy, "ldap_alice", "sesame") == "in"
+            said = await by_asyncpg(proxy, "ldap_alice", "wrong")
+            assert said == '28000 LDAP authentication failed for user "ldap_alice"'
+        assert (await by_asyncpg(lined, "ldap_bob", "sesame")).startswith("28000 login rejected")
+        assert await by_asyncpg(every, "ldap_bob", "sesame") == "in"
+    assert (await by_asyncpg(every, "ldap_alice", "sesame")) == "F0000 bouncer config error"
+    assert "LDAP at ldap://127.0.0.1" in every.log
+    assert "sesame" not in every.log
 
 
 async def test_the_console_has_lines_too(ruled: Rules) -> None:

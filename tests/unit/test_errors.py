@@ -25,7 +25,7 @@ PUBLISHED = {
     "TL0203": ("LoginTimeout", "08P01"),
     "TL0204": ("InvalidStartupOption", "42601"),
     "TL0205": ("InvalidStartupValue", "22023"),
-    "TL0206": ("AuthQueryFailed", "F0000"),
+    "TL0206": ("AuthUnavailable", "F0000"),
     "TL0207": ("DatabaseDisabled", "55000"),
     "TL0300": ("TooManyConnections", "53300"),
     "TL0301": ("PoolTimeout", "53300"),

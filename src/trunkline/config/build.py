@@ -19,6 +19,7 @@ from trunkline.config.diagnostics import Diagnostic, Path, Report
 from trunkline.config.global_settings import Settings
 from trunkline.config.hba import Hba, load_hba
 from trunkline.config.hba_ident import IdentMaps, load_ident
+from trunkline.config.ldap_options import LdapOptions, read_ldap_options, split_ldap_options
 from trunkline.config.sections import DATABASE_SECTIONS, TOP_SECTIONS, Raw, SectionReader, server_fields
 from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings, UserSettings
 from trunkline.config.sharding_reader import ShardingReader
@@ -62,8 +63,8 @@ class _Builder:
         secrets = self._secrets(settings)
         secrets.update({user.name: user.password for user in users.values() if user.password is not None})
         self._check_names_of_shards(databases)
-        hba = self.hba(settings)
-        return Config(settings, databases, users, secrets, source, hba=hba, from_ini=self.from_ini)
+        hba, ldap = self.hba(settings), self.ldap(settings)
+        return Config(settings, databases, users, secrets, source, hba=hba, ldap=ldap, from_ini=self.from_ini)
 
     def _database(self, name: str, raw: Raw) -> DatabaseSettings:
         path: Path = ("databases", name)
@@ -125,6 +126,16 @@ class _Builder:
         maps = self._file("auth_ident_file", settings.auth_ident_file, load_ident) or IdentMaps()
         return self._file("auth_hba_file", settings.auth_hba_file, partial(load_hba, maps=maps)) or Hba()
 
+    def ldap(self, settings: Settings) -> LdapOptions | None:
+        """What auth_ldap_options says, if anybody goes by it."""
+        if settings.auth_type != "ldap":
+            return None
+        try:
+            return read_ldap_options(split_ldap_options(settings.auth_ldap_options))
+        except BadValue as error:
+            self.report.add(("auth_ldap_options",), f"`auth_ldap_options`: {error.message}", error.hint)
+            return None
+
     def _file(self, key: str, path: str, load: Callable[[FilePath], tuple[T, list[Diagnostic]]]) -> T | None:
         if not path:
             return None
@@ -164,7 +175,8 @@ def with_settings(config: Config, raw: Raw, report: Report) -> Config:
         secrets = builder._secrets(settings)
         secrets.update({user.name: user.password for user in config.users.values() if user.password is not None})
     ruled = all(getattr(settings, name) == getattr(config.settings, name) for name in _OF_RULES)
-    changed = replace(config, settings=settings, secrets=secrets, hba=config.hba if ruled else builder.hba(settings))
+    hba = config.hba if ruled else builder.hba(settings)
+    changed = replace(config, settings=settings, secrets=secrets, hba=hba, ldap=builder.ldap(settings))
     checks.check(changed, report)
     report.raise_errors()
     return changed

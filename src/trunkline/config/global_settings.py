@@ -23,6 +23,7 @@ from trunkline.config.kinds import (
     NAMES,
     PATH,
     SECONDS,
+    SECRET,
     TEXT,
 )
 from trunkline.config.table import setting
@@ -152,11 +153,13 @@ class Settings:
         "scram-sha-256",
         CHOICE,
         "How clients prove who they are. PgBouncer: md5.",
-        choices=("trust", "plain", "md5", "scram-sha-256", "cert", "any", "hba"),
-        later=("ldap", "pam"),
+        choices=("trust", "plain", "md5", "scram-sha-256", "cert", "any", "hba", "ldap", "pam"),
     )
     auth_hba_file: str = setting(
         "", PATH, "File of who may log in from where and how, as pg_hba.conf; for auth_type hba."
+    )
+    auth_ldap_options: str = setting(
+        "", SECRET, "Where and how users are found, for auth_type ldap: PostgreSQL's ldap… ."
     )
     auth_ident_file: str = setting("", PATH, "File of maps for its methods cert and peer, as pg_ident.conf.")
     auth_file: str = setting("", PATH, 'File of `"user" "secret"` lines.')

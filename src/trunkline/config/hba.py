@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trunkline.config.address import BadValue
 from trunkline.config.diagnostics import Diagnostic, did_you_mean
 from trunkline.config.hba_ident import IdentMaps
 from trunkline.config.hba_tokens import Field, Line, Reader, Token, compiled
+from trunkline.config.ldap_options import LDAP_OPTIONS, LdapOptions, read_ldap_options
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -29,6 +31,8 @@ _METHODS: Mapping[str, frozenset[str]] = {
     "password": frozenset(),
     "peer": frozenset(("map",)),
     "cert": frozenset(("map",)),
+    "pam": frozenset(("pamservice",)),
+    "ldap": LDAP_OPTIONS,
 }
 """Methods and their options."""
 
@@ -77,7 +81,8 @@ class Rule:
     users: Names
     network: Network | None
     method: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ldap: LdapOptions | None = None
 
     def fits(self, visit: Visit) -> bool:
         return self._fits_connection(visit) and self._fits_database(visit) and self.users.fit(visit.user)
@@ -151,7 +156,9 @@ class _RuleReader:
         network = None if kind.text == "local" else self._network()
         method = self._method(kind.text)
         options = self._options(method)
-        return Rule(self._line.file, self._line.number, kind.text, databases, users, network, method.text, options)
+        ldap = self._ldap(method, options)
+        file, number = self._line.file, self._line.number
+        return Rule(file, number, kind.text, databases, users, network, method.text, options, ldap)
 
     def _wrong(self, message: str, hint: str = "", at: Token | None = None) -> _Wrong:
         return _Wrong(self._line.error(message, hint, at))
@@ -219,6 +226,12 @@ class _RuleReader:
         if method.text == "cert" and kind != "hostssl":
             raise self._wrong("`cert` is for hostssl connections", "", method)
         return method
+
+    def _ldap(self, method: Token, options: Mapping[str, str]) -> LdapOptions | None:
+        try:
+            return read_ldap_options(options) if method.text == "ldap" else None
+        except BadValue as error:
+            raise self._wrong(error.message, error.hint, method) from None
 
     def _options(self, method: Token) -> dict[str, str]:
         options: dict[str, str] = {}

@@ -22,6 +22,7 @@ from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.global_settings import Settings
 from trunkline.config.hba import Hba
 from trunkline.config.kinds import BOOL, CHOICE, INT, NAMES, SECONDS, SECRET, TEXT
+from trunkline.config.ldap_options import LdapOptions
 from trunkline.config.replica_kinds import AFTER_WRITE, LAG, REPLICAS, LagLimit
 from trunkline.config.rest_kinds import REST_URLS
 from trunkline.config.sharding import MAX_BUCKETS, ShardingSettings
@@ -204,6 +205,8 @@ class Config:
     """What the file says and has no effect, or not the one that it seems to have."""
     hba: Hba = Hba()  # noqa: RUF009
     """What auth_hba_file and auth_ident_file say."""
+    ldap: LdapOptions | None = field(default=None, repr=False)
+    """What auth_ldap_options says."""
 
     def database(self, name: str) -> DatabaseSettings | None:
         """The database of this name, or a shard (`shop/s0`), or what a pattern or the wildcard says, or None."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from trunkline.auth.secret import LoginSeed, Secret, SecretKind
 from trunkline.auth.user_row import read_user
 from trunkline.config.settings import RESERVED_DATABASES
-from trunkline.errors import AuthQueryFailed, ServerRefused, TrunklineError
+from trunkline.errors import AuthUnavailable, ServerRefused, TrunklineError
 from trunkline.net.tasks import Tasks
 from trunkline.pool.auth_link import AuthLink, Source
 
@@ -102,10 +102,10 @@ class AuthQueries:
             log.error(
                 "auth_query at %s as %s: %s (%s)", source.database, source.user, refusal.message, refusal.sqlstate
             )
-            raise AuthQueryFailed("bouncer config error") from None
+            raise AuthUnavailable("bouncer config error") from None
         except TrunklineError as error:
             log.error("auth_query at %s as %s: %s", source.database, source.user, error.message)
-            raise AuthQueryFailed("bouncer config error") if isinstance(error, AuthQueryFailed) else error from None
+            raise AuthUnavailable("bouncer config error") if isinstance(error, AuthUnavailable) else error from None
         if found is not None and found.text:
             self._kinds[source] = found.kind
         return found

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from trunkline.auth import messages
 from trunkline.auth.login import ClientAuthentication
+from trunkline.auth.messages import AuthCode
 from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import Secret
-from trunkline.config.hba import Visit
-from trunkline.errors import NotAuthorized, ProtocolViolation
+from trunkline.config.hba import Rule, Visit
+from trunkline.config.ldap_options import LdapOptions
+from trunkline.errors import AuthenticationFailed, NotAuthorized, ProtocolViolation
 from trunkline.net.credentials import peer_user
 from trunkline.net.inbox import ConnectionEnded
+from trunkline.net.pam import SERVICE
 from trunkline.pool.opening import Credentials
 
 if TYPE_CHECKING:
@@ -42,23 +46,44 @@ class Authentication:
         self._learned: Secret | None = None
 
     async def run(self, startup: StartupMessage) -> bytes:
-        method, options = self._door.config.settings.auth_type, NO_OPTIONS
+        method, options, ldap = self._door.config.settings.auth_type, NO_OPTIONS, self._door.config.ldap
         if method == "hba":
-            method, options = self._by_rule(startup)
-        reply = await self._exchange(method, options)
+            rule = self._rule(startup)
+            method, options, ldap = rule.method, rule.options, rule.ldap
+        if method in ("ldap", "pam"):
+            reply = await self._ask_elsewhere(options, ldap if method == "ldap" else None)
+        else:
+            reply = await self._exchange(method, options)
         self._prove(reply)
         return reply.payload
 
-    def _by_rule(self, startup: StartupMessage) -> tuple[str, Mapping[str, str]]:
-        """The method, and its options, of the first line of auth_hba_file that fits."""
+    def _rule(self, startup: StartupMessage) -> Rule:
+        """The first line of auth_hba_file that fits, if it is one by which to come in."""
         identity, peer = self._identity, self._identity.peer
         host = None if peer.is_unix else peer.host
         visit = Visit(identity.database, identity.user, host, self._link.is_tls, startup.replication == b"true")
         rule = self._door.config.hba.find(visit)
         if rule is not None and rule.method != "reject":
-            return rule.method, rule.options
+            return rule
         log.info("%s", f"{rule.file}:{rule.line} rejects {visit}" if rule else f"no line of auth_hba_file for {visit}")
         raise NotAuthorized("login rejected", detail=f"No entry of auth_hba_file allows {visit}.")
+
+    async def _ask_elsewhere(self, options: Mapping[str, str], ldap: LdapOptions | None) -> Accept:
+        """Have the system, or a directory, judge a password in clear text; it is what logs in to servers, too."""
+        user = self._identity.user
+        self._link.write(messages.authentication(AuthCode.CLEARTEXT_PASSWORD))
+        password = messages.read_password(await self._message(messages.MAX_PASSWORD_BYTES))
+        if not password:
+            raise AuthenticationFailed("empty password returned by client")
+        if ldap is not None:
+            accepted = await self._door.ldap.accepts(user, password, ldap)
+        else:
+            name, peer = user.encode(errors="surrogateescape"), self._identity.peer
+            host = b"" if peer.is_unix else peer.host.encode()
+            accepted = await self._door.pam.accepts(name, password, host, options.get("pamservice") or SERVICE)
+        if not accepted:
+            raise NotAuthorized(f'{"PAM" if ldap is None else "LDAP"} authentication failed for user "{user}"')
+        return Accept(messages.authentication(AuthCode.OK), password=password)
 
     async def _secret(self) -> Secret | None:
         """The stored secret; an empty one, which matches nothing, says that the user exists."""

@@ -27,6 +27,8 @@ from trunkline.failpoints import failpoint
 from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
+from trunkline.net.ldap import Ldap
+from trunkline.net.pam import Pam
 from trunkline.net.tasks import Tasks
 from trunkline.pool.auth_query import AuthQueries
 from trunkline.pool.derivation import KeyDerivation
@@ -94,6 +96,8 @@ class Instance:
             clients=self.clients,
             derivation=self.derivation,
             auth_queries=self.auth_queries,
+            ldap=Ldap(),
+            pam=Pam(),
             seed=login_seed(config, self._seed),
             tls=client_tls(config.settings),
             console=lambda link, inbox, identity: console(self, link, inbox, identity),
@@ -197,7 +201,8 @@ class Instance:
         owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
         await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, self.auth_queries)))
         self.auth_queries.close()
-        self.derivation.close()
+        for threads in (self.derivation, self.door.ldap, self.door.pam):
+            threads.close()
         self.engine.close()
 
     # --- operation ----------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ from trunkline.execution.routers import Routers
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
+from trunkline.net.ldap import Ldap
+from trunkline.net.pam import Pam
 from trunkline.net.tls import ALPN, TlsChannel
 from trunkline.pool.auth_query import AuthQueries
 from trunkline.pool.derivation import KeyDerivation
@@ -74,6 +76,8 @@ class Door:
     clients: Clients
     derivation: KeyDerivation
     auth_queries: AuthQueries
+    ldap: Ldap
+    pam: Pam
     seed: LoginSeed
     tls: ClientTls
     console: Console

@@ -6,7 +6,7 @@ import pytest
 
 from trunkline.auth.secret import SecretKind
 from trunkline.auth.user_row import Row, read_user
-from trunkline.errors import AuthQueryFailed
+from trunkline.errors import AuthUnavailable
 
 
 def test_one_row_with_the_name_that_was_asked_for_is_the_users_secret() -> None:
@@ -44,5 +44,5 @@ def test_names_and_secrets_may_be_any_bytes() -> None:
     ],
 )
 def test_an_answer_that_cannot_be_used_says_why(rows: list[Row], says: str) -> None:
-    with pytest.raises(AuthQueryFailed, match=says):
+    with pytest.raises(AuthUnavailable, match=says):
         read_user(rows, "a")

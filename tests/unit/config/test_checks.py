@@ -58,6 +58,7 @@ def test_a_small_config_is_good() -> None:
         ),
         ({"auth_type": "cert"}, "auth_type cert needs client certificates"),
         ({"auth_type": "hba"}, "auth_type hba needs rules"),
+        ({"auth_type": "ldap"}, "`auth_ldap_options`: `ldapserver` is needed"),
         ({"auth_type": "any"}, "auth_type any needs a user for database `app`"),
         ({"server_tls_sslmode": "verify-full"}, "server_tls_sslmode verify-full needs server_tls_ca_file"),
     ],

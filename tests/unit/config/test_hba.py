@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.hba import Hba, Visit, load_hba
 from trunkline.config.hba_ident import IdentMaps
+from trunkline.config.ldap_options import LdapOptions
 
 LOCAL = Visit("app", "alice", None, False)
 REMOTE = Visit("app", "alice", "10.1.2.3", False)
@@ -114,6 +115,9 @@ def test_the_first_line_that_fits_decides() -> None:
         ("host all all all trust now", 24, "`now` is not an option"),
         ("host all all all trust map=x", 24, "`trust` has no option `map`"),
         ("local all all peer map=x", 20, "there is no map `x` in auth_ident_file"),
+        ("host all all all ldap", 18, "`ldapserver` is needed"),
+        ("host all all all ldap ldapserver=h ldapsrv=x", 36, "`ldap` has no option `ldapsrv`"),
+        ("host all all all pam service=x", 22, "`pam` has no option `service`"),
         ("host all all a,b trust", 14, "several values for the address"),
         ('host "all', 6, "a quote is not closed"),
     ],
@@ -151,3 +155,13 @@ def test_no_text_breaks_it_and_each_error_has_its_line(text: str) -> None:
     for visit in (LOCAL, REMOTE, SECURE, SIX):
         found = hba.find(visit)
         assert found is None or found.fits(visit)
+
+
+def test_a_line_says_which_directory_or_service_judges() -> None:
+    hba, wrong = load(
+        'host all all all ldap ldapserver=h "ldapbasedn=dc=a,dc=b" ldapsearchattribute=cn\n'
+        "local all all pam pamservice=login\n"
+    )
+    assert wrong == []
+    assert hba.rules[0].ldap == LdapOptions("ldap://h:389", base_dn="dc=a,dc=b", filter="(cn=$username)")
+    assert hba.rules[1].options == {"pamservice": "login"}

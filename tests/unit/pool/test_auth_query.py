@@ -14,7 +14,7 @@ from tests.unit.pool.test_auth_link import last, row
 from tests.unit.relay import READY, Relay, error, relay
 from trunkline.auth.secret import LoginSeed, SecretKind
 from trunkline.config.settings import DatabaseSettings
-from trunkline.errors import AuthQueryFailed, ServerUnavailable
+from trunkline.errors import AuthUnavailable, ServerUnavailable
 from trunkline.pool.auth_link import Source
 from trunkline.pool.auth_query import AuthQueries
 
@@ -118,7 +118,7 @@ async def test_a_wrong_answer_is_the_operators_to_mend(said: bytes) -> None:
     async with asking() as (made, queries):
         task = await begin(made, queries)
         await answer(made, said)
-        with pytest.raises(AuthQueryFailed, match="bouncer config error"):
+        with pytest.raises(AuthUnavailable, match="bouncer config error"):
             await task
 
 

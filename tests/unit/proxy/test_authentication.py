@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.unit.pool.test_auth_link import row
 from tests.unit.proxy.door import Visitors, door
 from tests.unit.proxy.test_login import ALICE, sqlstates
 from tests.unit.relay import READY, FarEnd
-from trunkline.protocol.messages import message, startup_message
+from trunkline.config.ldap_options import LdapOptions
+from trunkline.errors import AuthUnavailable
+from trunkline.protocol.messages import message, parse_fields, startup_message
 
 CAROL = [(b"user", b"carol"), (b"database", b"app")]
 
@@ -50,3 +54,41 @@ async def test_with_any_nobody_is_asked_for() -> None:
         client = await made.come(startup_message(CAROL))
         assert client.kinds() == "RSKZ"
         assert [call.credentials.user for call in made.opener.calls] == ["carol"]
+
+
+class Judge:
+    """Stands in for PAM or a directory: keeps what it was asked, and lets in who says `sesame`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    async def accepts(self, *asked: object) -> bool:
+        self.asked.append(asked)
+        if asked[1] == b"away":
+            raise AuthUnavailable("bouncer config error")
+        return asked[1] == b"sesame"
+
+    def close(self) -> None:
+        """As what it stands in for."""
+
+
+async def test_the_system_or_a_directory_judges_a_password_in_clear_text() -> None:
+    judge = Judge()
+    for method, words in (("pam", "PAM"), ("ldap", "LDAP")):
+        for password, expected in ((b"sesame", []), (b"wrong", ["28000"]), (b"", ["28P01"]), (b"away", ["F0000"])):
+            async with door(auth_type=method) as made:
+                made.instance.door.pam = made.instance.door.ldap = judge  # type: ignore[assignment]
+                if method == "ldap":
+                    made.instance.door.config = replace(made.configuration, ldap=LdapOptions("ldap://h"))
+                client = await made.come(startup_message(CAROL))
+                assert client.bytes() == message(b"R", b"\0\0\0\3")
+                client.send(message(b"p", password + b"\0"))
+                await made.settle()
+                frames = client.frames()
+                assert sqlstates(frames) == expected
+                if expected == ["28000"]:
+                    assert parse_fields(frames[-1][1])["M"] == f'{words} authentication failed for user "carol"'
+                if not expected:  # it is what logs in to servers, too
+                    assert made.opener.calls[-1].credentials.password == b"sesame"
+    assert judge.asked[0] == (b"carol", b"sesame", b"", "pgbouncer")
+    assert judge.asked[-1] == ("carol", b"away", LdapOptions("ldap://h"))

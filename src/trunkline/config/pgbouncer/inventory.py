@@ -159,7 +159,6 @@ class Needs:
 
 
 INERT_WITHOUT: Mapping[str, Needs] = {
-    "auth_ldap_options": Needs("auth_type", ("ldap", "hba")),
     "peer_id": Needs("[peers]"),
 }
 """Refused with what they need, ignored without it."""

@@ -110,7 +110,6 @@ def test_paths_are_relative_to_the_working_directory(
         (MAIN + "pool_mode = foo\n", 4, 13, "`pool_mode`: unknown value `foo`"),
         (MAIN + "pool_mode =\n", 4, 12, "`pool_mode`: unknown value ``"),
         (MAIN + "disable_pqexec = 1\n", 4, 1, "`disable_pqexec` is not supported yet"),
-        (MAIN + "auth_type = pam\n", 4, 13, "`auth_type`: `pam` is not supported yet"),
         (MAIN + "[peers]\n1 = host=x\n", 5, 1, "peers are not supported yet"),
         (MAIN + "[foo]\n", 4, 2, "unknown section `foo`"),
         ("a = b\n" + MAIN, 1, 1, "`a` stands before any section"),
