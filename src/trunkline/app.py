@@ -76,8 +76,10 @@ async def serve(load: Callable[[], Config], config: Config) -> int:
             port = instance.start()
             gc.freeze()  # what is here now stays: no collection has to look at it again
             log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
+            process.notify("READY=1")
             await instance.stopped.wait()
     finally:
+        process.notify("STOPPING=1")
         await instance.close()
     log.info("stopped")
     return 0
@@ -129,7 +131,9 @@ def _on_signal(number: signal.Signals, words: str, action: Callable[[], object])
 
 
 def _reload(instance: Instance) -> None:
+    process.notify(process.reloading())
     try:
         instance.reload()
     except TrunklineError as error:
         log.debug("reload failed: %s", error)  # the instance has said why
+    process.notify("READY=1")

@@ -1,4 +1,4 @@
-"""What a serving process is to its system: whose it is, its pidfile, and its way into the background.
+"""What a serving process is to its system: whose it is, its pidfile, its way into the background, and news for systemd.
 
 Contract: as PgBouncer does it. A pidfile whose process lives, or that holds no number, is another instance's; one whose
 process is gone is removed. Ours is written when clients can come, and is gone when the process is.
@@ -11,6 +11,8 @@ import errno
 import logging
 import os
 import pwd
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,3 +104,18 @@ def go_into_background(settings: Settings) -> None:
     os.setsid()
     if os.fork():  # a leader of its session could get a terminal again
         os._exit(0)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where it started us and wants to know: READY=1, STOPPING=1, or `reloading`'s."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        sock.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def reloading() -> str:
+    """What systemd is told when a reload begins; READY=1 ends it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +83,20 @@ def test_in_the_background_the_caller_ends_and_a_grandchild_goes_on(tmp_path: Pa
     with open(end, "rb") as pipe:
         pid, session = pipe.read().split()
     assert int(pid) not in (caller.pid, int(session))
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told_where_it_wants_to_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool
+) -> None:
+    path = f"@trunkline-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind("\0" + path[1:] if abstract else path)
+        monkeypatch.setenv("NOTIFY_SOCKET", path)
+        process.notify("READY=1")
+        assert end.recv(100) == b"READY=1"
+        process.notify(process.reloading())
+        assert re.fullmatch(rb"RELOADING=1\nMONOTONIC_USEC=\d+", end.recv(100))
+    process.notify("STOPPING=1")  # it is gone, and nobody minds
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    process.notify("READY=1")

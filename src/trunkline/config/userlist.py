@@ -39,16 +39,20 @@ def _read_line(users: Userlist, line: str, number: int, file: str) -> None:
     if match is None:
         users.diagnostics.append(_bad_line(line, number, file))
         return
-    name, secret = (text.replace('""', '"') for text in match.groups())
-    shown, column = _shown(line)
+    name, secret = match[1].replace('""', '"'), match[2].replace('""', '"')
     if not name:
-        users.diagnostics.append(Diagnostic(file, number, 1, "empty user name", "", shown))
+        users.diagnostics.append(_told(line, number, file, "empty user name"))
     elif "\0" in line:
-        users.diagnostics.append(Diagnostic(file, number, column, "a zero byte", "", shown))
+        users.diagnostics.append(_told(line, number, file, "a zero byte", behind_user=True))
     else:
         if name in users.secrets:
-            users.repeated.append(Diagnostic(file, number, 1, f"user `{name}` is listed twice", "", shown))
+            users.repeated.append(_told(line, number, file, f"user `{name}` is listed twice"))
         users.secrets[name] = secret
+
+
+def _told(line: str, number: int, file: str, message: str, *, behind_user: bool = False) -> Diagnostic:
+    shown, column = _shown(line)
+    return Diagnostic(file, number, column if behind_user else 1, message, "", shown)
 
 
 def _bad_line(line: str, number: int, file: str) -> Diagnostic:
