@@ -184,9 +184,6 @@ ROWS: Mapping[str, Mapping[int, str]] = {
 
 LATER = {
     "58": "a plain COMMIT; phase 2 comes with sharding",
-    "auth_query": "comes with auth_query",
-    "hba": "comes with HBA",
-    "search_path": "comes with auth_query",
 }
 """Entries that need what does not exist yet, wholly or in part, and may be without a test."""
 

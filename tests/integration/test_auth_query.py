@@ -103,6 +103,7 @@ async def test_an_md5_secret_lets_in_and_logs_in_to_a_server_that_takes_it(
 async def test_who_may_not_log_in_hears_what_a_wrong_password_would(
     people: Postgres, start_proxy: ProxyFactory
 ) -> None:
+    """[1b expired password] [1b auth_user confusion]"""
     proxy = await start_proxy(ASKER, databases={"postgres": people})
     for user in ("aq_expired", "aq_nologin", "aq_none", "aq_nobody", EVIL, "x" * 200, "postgres\\"):
         assert (await enter(proxy, user)).startswith(f'28P01 password authentication failed for user "{user[:60]}')
@@ -128,6 +129,7 @@ async def asked(proxy: Proxy, user: str) -> bytes:
 
 
 async def test_a_name_is_never_a_part_of_the_query(people: Postgres, start_proxy: ProxyFactory) -> None:
+    """[1b auth_query injection]"""
     await run(people, f"CREATE ROLE \"{EVIL.replace(chr(34), chr(34) * 2)}\" LOGIN PASSWORD 'sesame'")
     try:
         proxy = await start_proxy({**ASKER, "auth_type": "plain"}, databases={"postgres": people})
@@ -149,6 +151,7 @@ async def test_a_changed_password_and_a_lost_right_hold_from_the_next_login_on(
 
 
 async def test_what_clients_set_does_not_reach_the_question(people: Postgres, start_proxy: ProxyFactory) -> None:
+    """[1a search_path before authentication]"""
     proxy = await start_proxy({**ASKER, "default_pool_size": 1}, databases={"postgres": people})
     await run(people, "CREATE SCHEMA aq_evil", "CREATE TABLE aq_evil.pg_authid AS SELECT 'aq_nobody' AS rolname")
     try:

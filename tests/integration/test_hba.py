@@ -122,6 +122,7 @@ async def by_psycopg_detail(proxy: Proxy, user: str) -> str:
 
 
 async def test_a_peer_is_who_owns_its_process(ruled: Rules, tmp_path: Path) -> None:
+    """[1b HBA and peer]"""
     proxy = await ruled(
         "local all mapped_away peer map=other\nlocal all hba_plain peer map=me\nlocal all all peer",
         f"me {ME} hba_plain\nother /^no(.*)$ \\1\n",

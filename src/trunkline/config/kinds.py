@@ -19,12 +19,11 @@ INT_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed beyond the kind: bounds for numbers, words for choices, words of a later version."""
+    """What is allowed beyond the kind: bounds for numbers, words for choices."""
 
     low: float = 0
     high: float = INT_MAX
     choices: tuple[str, ...] = ()
-    later: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +171,6 @@ def _text(text: str, limits: Limits) -> str:
 def _choice(text: str, limits: Limits) -> str:
     if text in limits.choices:
         return text
-    if text in limits.later:
-        raise BadValue(f"`{text}` is not supported yet", "use one of " + ", ".join(limits.choices))
     listed = "it is one of " + ", ".join(limits.choices)
     raise BadValue(f"unknown value `{text}`", did_you_mean(text, limits.choices) or listed)
 

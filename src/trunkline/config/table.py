@@ -43,12 +43,11 @@ def setting(
     low: float = 0,
     high: float = INT_MAX,
     choices: tuple[str, ...] = (),
-    later: tuple[str, ...] = (),
     convert: type | None = None,
     key: str | None = None,
 ) -> Any:
     """One row of the table, as a dataclass field."""
-    limits = Limits(low, high, choices, later)
+    limits = Limits(low, high, choices)
     spec = Spec(kind, doc, unit or _UNITS.get(id(kind), ""), reloadable, limits, convert, key)
     return field(default=default, repr=not kind.is_secret, metadata={"spec": spec})
 

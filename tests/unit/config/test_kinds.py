@@ -125,11 +125,6 @@ def test_a_choice_that_is_far_off_gets_the_list() -> None:
     assert error.value.hint == "it is one of session, transaction"
 
 
-def test_a_choice_of_a_later_version_is_not_called_a_mistake() -> None:
-    with pytest.raises(BadValue, match="`hba` is not supported yet"):
-        kinds.CHOICE.from_toml("hba", Limits(choices=("trust",), later=("hba",)))
-
-
 def test_several_choices_stay_as_written() -> None:
     limits = Limits(choices=("tlsv1.2", "tlsv1.3"))
     assert kinds.CHOICES.from_toml("tlsv1.2, tlsv1.3", limits) == "tlsv1.2, tlsv1.3"
