@@ -14,6 +14,8 @@ from tests.integration import wire
 from tests.integration.postgres import PASSWORD
 from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.wire import SYNC, Wire, rows
+from trunkline.admin.select import relations
+from trunkline.protocol.messages import BYTEA, TEXT
 
 BUSY = "SELECT database, sv_idle + sv_active AS servers FROM pools WHERE database = {} AND maxwait < {} LIMIT 1"
 
@@ -47,6 +49,22 @@ async def test_asyncpg_reads_every_type(used: Proxy) -> None:
         assert found["avg"] == Decimal(1) and found["now"].tzinfo is not None
         names = [row["key"] async for row in _cursor(console)]
         assert names == sorted(names) and len(names) == 5
+    finally:
+        await console.close()
+
+
+async def test_every_relation_is_read_in_binary_and_every_column_fits_its_type(used: Proxy) -> None:
+    console = await asyncpg.connect(used.dsn("trunkline"))
+    try:
+        for relation in relations():
+            name = relation.words[1].lower()
+            shown, selected = await console.fetch(f"SHOW {name}"), await console.fetch(f"SELECT * FROM {name}")
+            assert [list(row.keys()) for row in shown[:1]] == [list(row.keys()) for row in selected[:1]]
+            for column, oid in relation.columns or ():
+                if oid == BYTEA:
+                    continue
+                same = f"lower(\"{column}\") >= ''" if oid == TEXT else f'"{column}" + 0 >= 0'
+                await console.fetch(f'SELECT min("{column}"), max("{column}"), count(*) FROM {name} WHERE {same}')
     finally:
         await console.close()
 

@@ -221,8 +221,9 @@ class Reader:
         return Expression(BOOL, lambda scope: (tested(scope) is None) == wanted)
 
     def type_cast(self, value: Node) -> Expression:
-        name = value["typeName"]["names"][-1]["String"]["sval"]
-        oid = CASTS.get(name)
+        written = value["typeName"]
+        name = written["names"][-1]["String"]["sval"]
+        oid = None if "arrayBounds" in written or "typmods" in written else CASTS.get(name)
         if oid is None:
             raise refused(f"the type {name}")
         found = self.read(value["arg"])
@@ -247,7 +248,9 @@ class Reader:
     # --- functions ----------------------------------------------------------------------------------------------
 
     def call(self, value: Node) -> Expression:
-        name = value["funcname"][-1]["String"]["sval"]
+        *schema, name = (one["String"]["sval"] for one in value["funcname"])
+        if schema not in ([], ["pg_catalog"]):
+            raise ConsoleError("42883", f"function {'.'.join(schema)}.{name} does not exist")
         if any(key in value for key in ("over", "agg_filter", "agg_order", "agg_within_group", "agg_distinct")):
             raise refused("DISTINCT, FILTER, ORDER BY and OVER in a call")
         arguments = value.get("args", [])

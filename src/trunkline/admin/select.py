@@ -154,8 +154,8 @@ def _relation(node: Node) -> tuple[Command, str]:
     if not tables:
         return _NO_RELATION, ""
     kind, table = only(tables[0])
-    if len(tables) > 1 or kind != "RangeVar":
-        raise refused("more than one relation in FROM")
+    if len(tables) > 1 or kind != "RangeVar" or "colnames" in table.get("alias", {}):
+        raise refused("anything but one relation, and a name for it, in FROM")
     name, schema = table["relname"], table.get("schemaname", "public")
     command = COMMANDS.get(("SHOW", name.upper()))
     if command is None or not command.columns or not command.listed or schema != "public":
@@ -198,6 +198,8 @@ def _targets(targets: Sequence[Node], reader: Reader) -> Iterator[Expression]:
         if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
             if not reader.columns:
                 raise ConsoleError("42601", "SELECT * with no tables specified is not valid")
+            if len(value["fields"]) > 1 and value["fields"][-2].get("String", {}).get("sval") != reader.relation:
+                raise ConsoleError("42P01", "missing FROM-clause entry")
             yield from (reader.column_named(name) for name, _ in reader.columns)
             continue
         found = reader.settled(reader.read(target["val"]), TEXT)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import trunkline.admin.console  # noqa: F401 - fills the table of commands
 from trunkline.admin import commands
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import COMMANDS, Request, run, show
-from trunkline.admin.result import ConsoleError, Row
+from trunkline.admin.result import ConsoleError, Row, rows_as_messages
 from trunkline.admin.select import read_select, relations
 from trunkline.protocol.messages import BOOL, INT4, INT8, NUMERIC, TEXT, TIMESTAMPTZ
 from trunkline.proxy.identity import Identity, Peer
@@ -197,6 +201,13 @@ async def test_nothing_has_to_be_read(instance: Instance) -> None:
         ("SELECT 1::money", "0A000", "the console does not understand the type money"),
         ("SELECT " + "(" * 50 + "1" + ")+1" * 50, "54001", None),
         ("SELECT '" + "x" * 20000 + "'", "54000", None),
+        ("SELECT x.* FROM things", "42P01", "missing FROM-clause entry"),
+        ("SELECT * FROM things AS t (a, b)", "0A000", None),
+        ("SELECT waiting::text[] FROM things", "0A000", "the console does not understand the type text"),
+        ("SELECT 'abc'::varchar(2)", "0A000", "the console does not understand the type varchar"),
+        ("SELECT evil.now()", "42883", "function evil.now does not exist"),
+        ("SELECT database LIKE 'a' ESCAPE 'b' FROM things", "42883", None),
+        ("SELECT (database).x FROM things", "0A000", None),
         ("SELECT $1000", "42P02", "there is no parameter $1000"),
         ("SELECT *", "42601", "SELECT * with no tables specified is not valid"),
     ],
@@ -208,6 +219,33 @@ async def test_what_is_wrong_or_not_understood_is_said(
         await ask(instance, sql)
     assert refusal.value.sqlstate == sqlstate, refusal.value
     assert words is None or refusal.value.message == words
+
+
+_WORDS = """
+    SELECT FROM WHERE AND OR NOT ( ) , * = <> < > <= >= + - / . :: IN LIKE ILIKE BETWEEN IS NULL GROUP BY HAVING ORDER
+    DESC LIMIT OFFSET things database user waiting total host count sum avg min max lower now coalesce 1 0 2.5 'x' '7'
+    $1 $2 text int numeric true CASE WHEN THEN END ARRAY [ ] ROW DISTINCT ALL EXISTS ~ || AS t INTERVAL
+""".split()  # noqa: SIM905
+_SOUND = ("SELECT", "*", "FROM", "things", "WHERE", "waiting", ">", "$1", "AND", "database", "IN", "(", "'x'", ")")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_any_statement_is_answered_or_refused(data: st.DataObject) -> None:
+    """What cannot be read, or carried out, is the client's error, and never ours."""
+    words = list(_SOUND)
+    for _ in range(data.draw(st.integers(0, 5))):
+        at = data.draw(st.integers(0, len(words)))
+        words[at : at + data.draw(st.integers(0, 2))] = data.draw(st.lists(st.sampled_from(_WORDS), max_size=3))
+    try:
+        command, types = read_select(" ".join(words))
+        identity = SimpleNamespace(user="ops")
+        request = Request(None, identity, parameters=(None,) * len(types))  # type: ignore[arg-type]
+        answer = asyncio.run(command.run(request))
+        rows_as_messages(answer.rows, command.columns or (), (1,))
+        rows_as_messages(answer.rows, command.columns or ())
+    except ConsoleError as error:
+        assert error.sqlstate != "XX000"
 
 
 async def test_more_rows_than_fit_one_turn_are_all_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
