@@ -307,7 +307,7 @@ async def pause_by_the_console(stage: Stage) -> None:
         await wait_until(lambda: stage.instance.pools.paused)
         await Wire.cancel(stage.port, console.backend_pid, console.cancel_key)
         await stage.ask(console)
-        stage.instance.resume("app")
+        await stage.instance.resume("app")
         await console.send(parse("PAUSE app") + bind() + execute() + SYNC)
         await wait_until(lambda: stage.instance.pools.paused)
         await stage.ask(wire, query("COMMIT"))
@@ -338,7 +338,7 @@ async def resumed(stage: Stage) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        stage.instance.resume()
+        await stage.instance.resume()
 
 
 async def drain(stage: Stage) -> None:
