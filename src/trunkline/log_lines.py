@@ -65,16 +65,25 @@ def _pooler_error(who: Any, code: str, sqlstate: str, message: str) -> str:
     return f"{_client(who.database, who.user, who.peer)} pooler error: {message}"
 
 
+def _server(server: Any) -> str:
+    pool = server.owner
+    where = f"{getattr(pool, 'database', '(nodb)')}/{getattr(pool, 'user', '(nouser)')}@{server.address}"
+    return f"S-0x{server.id:x}: {where}"
+
+
+def _server_opened(server: Any, address: object) -> str:
+    return f"{_server(server)} new connection to server"
+
+
 def _server_closed(server: Any, reason: str) -> str:
-    pool, address = server.owner, server.address
-    where = f"{getattr(pool, 'database', '(nodb)')}/{getattr(pool, 'user', '(nouser)')}@{address}"
-    return f"S-0x{server.id:x}: {where} closing because: {reason} (age={int(server.engine.now - server.connected_at)}s)"
+    return f"{_server(server)} closing because: {reason} (age={int(server.engine.now - server.connected_at)}s)"
 
 
 _WORDS: Mapping[str, Callable[..., str]] = {
     "login: db=%s user=%s from=%s%s": _login,
     "left: db=%s user=%s from=%s age=%.1fs: %s": _left,
     "%s: %s %s: %s": _pooler_error,
+    "new server connection %r to %s": _server_opened,
     "closing server connection %r: %s": _server_closed,
     "ready port=%d version=%s config=%s": lambda port, version, file: (
         f"process up: Trunkline {version}, port {port}, config {file}"

@@ -138,6 +138,7 @@ async def test_its_log_has_pgbouncers_lines(started: Started) -> None:
     await wait_until(lambda: "closing because: client close request" in started.log)
     stamp = rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{{3}} \S+ \[{started.pid}\]"
     assert all(re.match(stamp + r" (LOG|WARNING|ERROR) ", line) for line in started.log.splitlines())
+    assert re.search(rf"{stamp} LOG S-0x[0-9a-f]+: template1/someuser@\S+:\d+ new connection to server", started.log)
     client = r"C-0x[0-9a-f]+: template1/someuser@\S+:\d+"
     assert re.search(rf"{stamp} LOG {client} login attempt: db=template1 user=someuser tls=no", started.log)
     assert re.search(rf"{stamp} LOG {client} closing because: client close request \(age=\d+s\)", started.log)

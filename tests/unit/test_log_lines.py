@@ -55,7 +55,7 @@ def test_the_errors_that_clients_get_are_pooler_errors() -> None:
     assert re.fullmatch(r"WARNING C-0x[0-9a-f]+: app/bob@unix pooler error: no more connections allowed", said)
 
 
-def test_a_server_that_is_closed_is_named_as_its_pool() -> None:
+def test_a_server_is_named_as_its_pool_from_its_login_to_its_end() -> None:
     server = SimpleNamespace(
         owner=SimpleNamespace(database="app", user="bob"),
         address=ServerAddress("h", 5432),
@@ -65,6 +65,8 @@ def test_a_server_that_is_closed_is_named_as_its_pool() -> None:
     )
     said = words("closing server connection %r: %s", server, "server lifetime over")
     assert said == "LOG S-0xff: app/bob@h:5432 closing because: server lifetime over (age=10s)"
+    said = words("new server connection %r to %s", server, server.address)
+    assert said == "LOG S-0xff: app/bob@h:5432 new connection to server"
 
 
 @pytest.mark.parametrize("text", _WORDS)
