@@ -188,6 +188,16 @@ async def test_the_console_has_lines_too(ruled: Rules) -> None:
         await proxy.connect("trunkline")
 
 
+async def test_the_owner_of_the_process_administers_it_over_its_socket(ruled: Rules, tmp_path: Path) -> None:
+    proxy = await ruled("host all all all reject", admin_users=[])
+    where = {**unix(proxy, tmp_path), "user": "pgbouncer", "dbname": "pgbouncer", "autocommit": True}
+    async with await psycopg.AsyncConnection.connect(**where) as connection:
+        await connection.execute("RELOAD")
+        await connection.execute("SHOW POOLS")
+    with pytest.raises(psycopg.OperationalError, match="login rejected"):
+        await psycopg.AsyncConnection.connect(**where | {"dbname": "app"})
+
+
 async def test_a_reload_takes_new_lines_and_refuses_wrong_ones(ruled: Rules, tmp_path: Path) -> None:
     proxy = await ruled("host all all all reject")
     (tmp_path / "hba.conf").write_text("host all all all trusted\n")

@@ -121,10 +121,12 @@ def _fits(command: Command, given: int) -> bool:
 
 def check_rights(command: Command, request: Request) -> None:
     """AdminNotAllowed unless the user may run it, whatever kind of login was asked for."""
-    settings, user = request.instance.config.settings, request.identity.user
-    if command.admin and user not in settings.admin_users:
+    settings, identity = request.instance.config.settings, request.identity
+    if identity.may_administer(settings):
+        return
+    if command.admin:
         raise AdminNotAllowed("admin access needed", hint="It is for admin_users.")
-    if not settings.may_read_console(user):
+    if not settings.may_read_console(identity.user):
         raise AdminNotAllowed("not allowed", hint="The console is for admin_users and stats_users.")
 
 

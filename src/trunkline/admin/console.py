@@ -106,7 +106,7 @@ class _Session:
 
     async def serve(self) -> None:
         identity = self.identity
-        is_admin = identity.user in self.instance.config.settings.admin_users
+        is_admin = identity.may_administer(self.instance.config.settings)
         key_data = backend_key_data(identity.pid, identity.key)
         self.link.write(greeting(is_admin) + key_data + ready_for_query(self.status))
         while True:

@@ -37,7 +37,7 @@ async def _set(request: Request) -> Answer:
     if name not in specs(Settings):
         hint = did_you_mean(name, specs(Settings)) or None
         raise ConsoleError("22023", "SET failed", detail=f'There is no setting "{name}".', hint=hint)
-    if request.identity.user not in request.instance.config.settings.admin_users:
+    if not request.identity.may_administer(request.instance.config.settings):
         raise AdminNotAllowed("admin access needed", hint="It is for admin_users.")
     value = _value(words)
     _check_reloadable(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from trunkline.auth.replies import Accept, Derive, Send
 from trunkline.auth.secret import Secret
 from trunkline.config.hba import Rule, Visit
 from trunkline.config.ldap_options import LdapOptions
+from trunkline.config.settings import RESERVED_DATABASES
 from trunkline.errors import AuthenticationFailed, NotAuthorized, ProtocolViolation
-from trunkline.net.credentials import peer_user
+from trunkline.net.credentials import peer_id, peer_user
 from trunkline.net.inbox import ConnectionEnded
 from trunkline.net.pam import SERVICE
 from trunkline.pool.opening import Credentials
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("trunkline.client")
 
+OWNER = "pgbouncer"
 NO_OPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -46,6 +49,9 @@ class Authentication:
         self._learned: Secret | None = None
 
     async def run(self, startup: StartupMessage) -> bytes:
+        if self._is_owner():
+            self._identity.is_owner = True
+            return messages.authentication(AuthCode.OK)
         method, options, ldap = self._door.config.settings.auth_type, NO_OPTIONS, self._door.config.ldap
         if method == "hba":
             rule = self._rule(startup)
@@ -56,6 +62,12 @@ class Authentication:
             reply = await self._exchange(method, options)
         self._prove(reply)
         return reply.payload
+
+    def _is_owner(self) -> bool:
+        """Whoever runs this process may be `pgbouncer` at the console, over a Unix socket, as in PgBouncer."""
+        identity = self._identity
+        wanted = identity.peer.is_unix and identity.user == OWNER and identity.database in RESERVED_DATABASES
+        return wanted and peer_id(self._link.fileno()) == os.geteuid()
 
     def _rule(self, startup: StartupMessage) -> Rule:
         """The first line of auth_hba_file that fits, if it is one by which to come in."""

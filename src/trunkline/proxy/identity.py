@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError
 
 if TYPE_CHECKING:
+    from trunkline.config.global_settings import Settings
     from trunkline.pool.server import ServerLink
     from trunkline.proxy.client import ClientLink
     from trunkline.proxy.clients import Clients
@@ -19,6 +20,7 @@ class Identity:
     __slots__ = (
         "clients",
         "database",
+        "is_owner",
         "key",
         "kind",
         "on_cancel",
@@ -34,12 +36,17 @@ class Identity:
         self.peer = peer
         self.database = ""
         self.user = ""
+        self.is_owner = False  # of this process, as its user `pgbouncer` at the console
         self.kind = "login"  # then "client", "console" or "replication"
         self.pid = 0
         self.key = b""
         self.reason = ""
         self.warned = False
         self.on_cancel: Callable[[], None] | None = None  # of a console: what a cancel request stops
+
+    def may_administer(self, settings: Settings) -> bool:
+        """Whether the console is all his."""
+        return self.is_owner or self.user in settings.admin_users
 
     def __repr__(self) -> str:
         return f"{self.database}/{self.user}@{self.peer}"

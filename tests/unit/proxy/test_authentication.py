@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.unit.pool.test_auth_link import row
 from tests.unit.proxy.door import Visitors, door
 from tests.unit.proxy.test_login import ALICE, sqlstates
@@ -11,6 +13,7 @@ from tests.unit.relay import READY, FarEnd
 from trunkline.config.ldap_options import LdapOptions
 from trunkline.errors import AuthUnavailable
 from trunkline.protocol.messages import message, parse_fields, startup_message
+from trunkline.proxy.identity import Peer
 
 CAROL = [(b"user", b"carol"), (b"database", b"app")]
 
@@ -92,3 +95,26 @@ async def test_the_system_or_a_directory_judges_a_password_in_clear_text() -> No
                     assert made.opener.calls[-1].credentials.password == b"sesame"
     assert judge.asked[0] == (b"carol", b"sesame", b"", "pgbouncer")
     assert judge.asked[-1] == ("carol", b"away", LdapOptions("ldap://h"))
+
+
+async def test_the_owner_of_the_process_has_the_console_over_a_unix_socket_without_a_password() -> None:
+    unix, tcp = Peer("", ""), Peer(("10.0.0.1", 1), ("10.0.0.2", 2))
+    for user, database, peer, expected in (
+        (b"pgbouncer", b"pgbouncer", unix, True),
+        (b"pgbouncer", b"trunkline", unix, True),
+        (b"pgbouncer", b"pgbouncer", tcp, False),
+        (b"pgbouncer", b"app", unix, False),
+        (b"ops", b"pgbouncer", unix, False),
+    ):
+        async with door(auth_type="scram-sha-256") as made:
+            await made.come(startup_message([(b"user", user), (b"database", database)]), peer=peer)
+            assert (made.console_visits == ["pgbouncer"]) is expected
+            identity = made.links[0].session
+            assert identity.may_administer(made.configuration.settings) is expected
+
+
+async def test_another_user_of_the_machine_is_not_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    async with door(auth_type="plain") as made:
+        client = await made.come(startup_message([(b"user", b"pgbouncer"), (b"database", b"pgbouncer")]))
+        assert client.bytes() == message(b"R", b"\0\0\0\3")
