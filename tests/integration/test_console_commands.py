@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -279,6 +281,28 @@ async def test_others_are_turned_away(narrow: Proxy) -> None:
         await _as(narrow, "nobody", password="secret")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         await _as(narrow, USER, password="wrong")
+
+
+async def test_who_runs_the_process_is_an_admin_on_its_unix_socket(
+    postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    """PgBouncer's own way in: the user `pgbouncer`, without a password, and only to the console."""
+    with TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        config = {"unix_socket_dir": directory, "stats_users": []}
+        proxy = await start_proxy(config, databases={"postgres": postgres})
+        dsn = f"host={directory} port={proxy.port} user=pgbouncer dbname=pgbouncer"
+        if os.stat(f"{directory}/.s.PGSQL.{proxy.port}").st_uid != os.geteuid():
+            pytest.skip("the process runs as another user")
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as console:
+            await console.execute("RELOAD")
+            assert await (await console.execute("SHOW FDS")).fetchall()
+        for other in (
+            dsn.replace("dbname=pgbouncer", "dbname=postgres"),
+            dsn.replace(f"host={directory}", "host=127.0.0.1"),
+        ):
+            with pytest.raises(psycopg.OperationalError, match=r"no password|authentication failed"):
+                await psycopg.AsyncConnection.connect(other)
 
 
 async def test_who_loses_his_rights_loses_them_at_once(narrow: Proxy) -> None:

@@ -22,7 +22,8 @@ so every driver and tool can use it as it uses PostgreSQL. BEGIN, COMMIT, resets
 answered, and have no effect.
 
 `admin_users` may do everything. `stats_users` may SHOW and SELECT; by default that is everybody who can log in (`*`),
-with a `pgbouncer.ini` nobody else. A reload, or SET, changes the rights of those who are connected, too.
+with a `pgbouncer.ini` nobody else. The user `pgbouncer` on the Unix socket is an admin without a password, if it is
+the system's user that runs the process. A reload, or SET, changes the rights of those who are connected, too.
 
 Commands, columns and words of errors are PgBouncer's. SQLSTATEs are PostgreSQL's where PgBouncer has 08P01 for
 everything, which makes drivers throw their connection away: 42601 for no such command, 42501 without the right, 3D000

@@ -208,7 +208,7 @@ class _Login:
     async def _enter(self, console: bool) -> None:
         door, identity, key_bytes = self.door, self.identity, KEY_BYTES[self.startup.spoken_minor]
         if console:
-            if not door.config.settings.may_read_console(identity.user):
+            if not (identity.is_owner or door.config.settings.may_read_console(identity.user)):
                 raise NotAuthorized("not allowed")
             door.clients.register(self.link, identity, "console", key_bytes)
             door.clients.move(self.link, door.clients.consoles)
