@@ -214,6 +214,34 @@ async def test_suspend_and_resume_know_what_is_paused(narrow: Proxy) -> None:
         await console.execute("RESUME")
 
 
+# --- under load ---------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_is_lost_while_an_operator_tries_everything(narrow: Proxy) -> None:
+    """[row 93] Clients get each of their answers, in order, whatever is paused, suspended or renewed meanwhile."""
+
+    async def client(number: int) -> None:
+        async with await narrow.connect() as connection:
+            for turn in range(25):
+                cursor = await connection.execute("SELECT %s::int, %s::int", (number, turn))
+                assert await cursor.fetchone() == (number, turn)
+
+    running = [asyncio.create_task(client(number)) for number in range(12)]
+    cycles = 0
+    async with await narrow.connect("trunkline") as console:
+        while not all(task.done() for task in running):
+            for command in (
+                "SUSPEND", "RESUME", "PAUSE", "RESUME", "RECONNECT", "WAIT_CLOSE", "DISABLE other", "ENABLE other",
+                "PAUSE postgres", "RESUME postgres", "SET default_pool_size = 3", "RELOAD",
+            ):  # fmt: skip
+                await console.execute(command)
+            cycles += 1
+    await asyncio.gather(*running)
+    assert cycles
+    assert "Traceback" not in narrow.log
+    assert await narrow.fetch("SELECT 1") == [(1,)]
+
+
 # --- SET ----------------------------------------------------------------------------------------------------------
 
 
