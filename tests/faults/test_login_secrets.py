@@ -146,5 +146,5 @@ async def test_row_admin_console_is_for_admins_alone(start_proxy: Any, postgres:
                     await connection.execute(command)
     async with await log_in(proxy) as wire:
         assert wire.backend_pid
-    with pytest.raises(psycopg.errors.SyntaxError):
+    with pytest.raises(psycopg.errors.UndefinedTable):
         await proxy.admin("SELECT * FROM pg_authid; --")
