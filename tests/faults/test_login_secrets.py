@@ -148,3 +148,5 @@ async def test_row_admin_console_is_for_admins_alone(start_proxy: Any, postgres:
         assert wire.backend_pid
     with pytest.raises(psycopg.errors.UndefinedTable):
         await proxy.admin("SELECT * FROM pg_authid; --")
+    with pytest.raises(psycopg.errors.SyntaxError):
+        await proxy.admin("DROP TABLE pools; --")
