@@ -34,6 +34,7 @@ cdef int read_at(ClientLink client, Route own, Frame *frame, const unsigned char
             decision = decide(client, own, &ahead, bodies)
             if own.barred and own.router.known is not None:
                 own.router.known.readable = False  # whichever of them it was
+                own.router.known.writes |= own.writes
             elif not own.router.readable or decision < ANYWHERE or (found >= 0 and 0 <= decision != found):
                 return NOT_A_READ
             found = max(found, decision)

@@ -147,7 +147,7 @@ cdef bint is_for_primary(Route own) except -1:
     if _SERIALIZABLE in said:
         own.serializable = own.is_serializable_by_default = True
     else:
-        own.barred = True
+        own.barred, own.writes = True, b"\0C25006\0" in said
     return True
 
 

@@ -45,6 +45,7 @@ cdef class Route:
     cdef bytes said                # what the server has said by which they are repeated; None: nothing, it is gone
     cdef int spent                 # requests to come that have been asked before
     cdef bint barred               # the first of them is one that a standby does not answer
+    cdef bint writes               # as it writes (25006)
     cdef bint repeating            # they are about to be consumed
     cdef bint is_serializable_by_default    # as a replica has said
     cdef dict positions            # by shard: the position behind its last write (-1: not known), or None

@@ -194,8 +194,8 @@ cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
 
 
 cdef bint may_write(Route own):
-    """A statement that is the primary's only because replicas have refused it does not."""
-    return own.known is None or (not own.known.special and bool(own.known.ready.plan.primary))
+    """A statement that is the primary's only because replicas have refused it does not, unless they refused a write."""
+    return own.known is None or own.known.writes or (not own.known.special and bool(own.known.ready.plan.primary))
 
 
 cdef int end_batch(Route own) except -1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.proxy.test_reads import READ, WRITE, Stage, stage
+from tests.unit.proxy.test_reads import POSITION, READ, WRITE, Stage, stage
 from tests.unit.relay import IN_TRANSACTION, READY, SYNC, bind, describe, error, execute, parse, query, rows
 from tests.unit.relay import close as close_statement
 from trunkline.protocol.messages import command_complete, message
@@ -90,7 +90,16 @@ async def test_with_a_row_given_the_failure_is_told() -> None:
         assert b"C08006" in dict(on.client.frames())["E"]
 
 
-@pytest.mark.parametrize("code", ["25006", "0A000", "55000"])
+async def test_what_a_standby_refuses_for_writing_is_a_write_whatever_the_catalog_says() -> None:
+    async with stage() as on:
+        on.say(query(READ))
+        await fail(on, error("25006"), READY)
+        assert on.primary.frames() == [("Q", READ + b"\0")]
+        on.answer(on.primary, rows(b"1"), READY)
+        assert on.primary.frames() == [("Q", POSITION + b"\0")]
+
+
+@pytest.mark.parametrize("code", ["0A000", "55000"])
 async def test_what_a_standby_does_not_do_is_the_primarys_from_then_on(code: str) -> None:
     async with stage() as on:
         on.say(query(READ))
@@ -110,7 +119,7 @@ async def test_a_batch_that_a_standby_does_not_do_has_all_its_statements_remembe
     async with stage() as on:
         other = parse(b"", OTHER) + bind(b"") + execute()
         on.say(other + parse(b"", READ) + BATCH)
-        await fail(on, PARSED, BOUND, error("25006"), READY)
+        await fail(on, PARSED, BOUND, error("0A000"), READY)
         assert on.primary.kinds() == "PBEPBES"
         on.answer(on.primary, *(PARSED, BOUND, command_complete("SELECT 0")) * 2, READY)
         assert (on.client.kinds(), on.primary.kinds()) == ("12C12CZ", "")

@@ -13,6 +13,7 @@ cdef struct FixedLiteral:        # whose text a plan depends on
 cdef class Known:
     cdef readonly ReadyPlan ready
     cdef readonly bint readable          # a replica may answer it
+    cdef public bint writes              # a replica has refused it for that, whatever the catalog says
     cdef readonly bint block_readable    # or it may in a READ ONLY transaction
     cdef public bint special             # the caller has a part in its answer
     cdef readonly object note            # whatever else the caller knows of such a text
