@@ -31,6 +31,24 @@ class _Nobody(Leases):
         """Whoever asks hears of it."""
 
 
+async def ask(link: ServerLink, sql: bytes) -> list[bytes]:
+    """The rows of a query as bodies of DataRow messages; ServerRefused in the server's words, or ServerLost."""
+    answer: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
+
+    def on_answer(error: Fields | None) -> None:
+        if answer.done():  # whoever asked has given up
+            return
+        if error is None:
+            answer.set_result(list(link.answer or ()))
+        elif link.opened:
+            answer.set_exception(ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H")))
+        else:
+            answer.set_exception(ServerLost(error["M"]))
+
+    link.ask(sql, on_answer, True)
+    return await answer
+
+
 class Control:
     """Open, ask one question after the other, close."""
 
@@ -51,25 +69,12 @@ class Control:
             self._link.drop("it is not needed any more")
 
     async def bodies(self, sql: bytes, patience_s: float = ANSWER_S) -> list[bytes]:
-        """The rows of a query as bodies of DataRow messages; ServerRefused in the server's words, or ServerLost."""
+        """As `ask`; ServerLost too if there is no answer in time."""
         if not self._link.opened:
             raise ServerLost("the connection was lost")
-        answer: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-
-        def on_answer(error: Fields | None) -> None:
-            if answer.done():  # whoever asked has given up
-                return
-            if error is None:
-                answer.set_result(list(self._link.answer or ()))
-            elif self._link.opened:
-                answer.set_exception(ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H")))
-            else:
-                answer.set_exception(ServerLost(error["M"]))
-
-        self._link.ask(sql, on_answer, True)
         try:
             async with asyncio.timeout(patience_s):
-                return await answer
+                return await ask(self._link, sql)
         except TimeoutError:
             self.close()
             raise ServerLost(f"no answer within {patience_s:g} s") from None

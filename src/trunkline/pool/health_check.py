@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.config.address import ServerAddress
 from trunkline.errors import ServerLost, ServerRefused, TrunklineError
+from trunkline.pool.control import ask
 from trunkline.pool.leases import Leases
 from trunkline.pool.opening import Target
 from trunkline.pool.server import ServerLink
@@ -29,8 +30,6 @@ LONGEST_PAUSE_S = 5.0  # between tries at a server that does not answer
 SHORTEST_PAUSE_S = 0.1  # before a connection that was lost is opened anew
 SEARCH_S = 0.2  # between two looks as long as there is no primary
 JITTER = 0.2
-
-Fields = dict[str, str]
 
 
 class _Owner(Leases):
@@ -134,21 +133,7 @@ class HealthCheck:
             self._link = await self._pools.opener.open(
                 self._owner, target, lambda link: link.move_to(self._pools.control)
             )
-        link, loop = self._link, asyncio.get_running_loop()
-        answer: asyncio.Future[list[bytes]] = loop.create_future()
-
-        def on_answer(error: Fields | None) -> None:
-            if answer.done():  # whoever asked has given up
-                return
-            if error is None:
-                answer.set_result(list(link.answer or ()))
-            elif link.opened:
-                answer.set_exception(ServerRefused(error["C"], error["M"]))
-            else:
-                answer.set_exception(ServerLost(error["M"]))
-
-        link.ask(QUERY, on_answer, True)
-        return read(await answer, self._pools.now)
+        return read(await ask(self._link, QUERY), self._pools.now)
 
     async def _pause(self) -> None:
         """Until the next check: an interval, longer and longer while it fails; a loss of the connection ends it."""
