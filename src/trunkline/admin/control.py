@@ -45,11 +45,12 @@ async def resume(request: Request) -> None:
     instance, name = request.instance, request.argument
     if instance.door.draining:
         raise ConsoleError(NOT_NOW, "pooler is shutting down")
-    if not name and not is_stopped(instance) and not instance.pools.paused:
+    left = any(pool.stopped for pool in instance.pools if name in ("", pool.database, pool.family))
+    if not (name or left or is_stopped(instance) or instance.pools.paused):
         raise ConsoleError(NOT_NOW, "pooler is not paused/suspended")
     if name in RESERVED_DATABASES or (name and instance.config.database(name) is None):
         raise UnknownDatabase(f"no such database: {name}")
-    if name and instance.pools.paused.isdisjoint((name, "")):
+    if name and not left and instance.pools.paused.isdisjoint((name, "")):
         raise ConsoleError(NOT_NOW, f"database {name} is not paused")
     await instance.resume(name)
 

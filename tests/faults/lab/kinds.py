@@ -8,6 +8,7 @@ noticed: a message of the wrong type, or bytes between two messages.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -152,7 +153,8 @@ async def _paused(stage: Stage, chance: random.Random) -> bool:
     database = chance.choice(("plain", "faulty"))
     pausing = asyncio.create_task(stage.target.admin(f"PAUSE {database}"))
     await asyncio.wait([pausing], timeout=chance.uniform(0, 2 * PAUSE_S))
-    await stage.target.admin(f"RESUME {database}")
+    with contextlib.suppress(psycopg.Error):  # it was not paused yet
+        await stage.target.admin(f"RESUME {database}")
     await asyncio.wait([pausing], timeout=5)
     pausing.cancel()
     return isinstance((await asyncio.gather(pausing, return_exceptions=True))[0], list | psycopg.Error)
