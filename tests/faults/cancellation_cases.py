@@ -191,7 +191,8 @@ async def watch_replicas(stage: Stage) -> None:
     count = len(watch.topology.members)
 
     def all_looked_at() -> bool:
-        unseen = sum(member.state is State.UNSEEN for member in watch.topology.members.values())
+        members = watch.topology.members.values()
+        unseen = sum(member.state is State.UNSEEN and member.last is None for member in members)
         return unseen <= count - len(replicas.tasks)
 
     def at(member: Member) -> float:
@@ -440,6 +441,34 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/directory_": "directories are played in tests/integration/test_directories.py",
     "pool/catalog_watch.py CatalogWatch._follow": "and so is who waits for them",
     "pool/catalog_watch.py CatalogWatch._read_home: await self._follow": "and so is who waits for them",
+    "admin/switch.py": "switches are played, and given up at each stage, in tests/integration/test_switch.py",
+    "proxy/switching.py": "and so is who carries them out",
+    "pool/switchover.py": "and who asks the servers",
+    "pool/control.py": "by these connections",
+    "pool/patroni.py": "Patroni, with its faults, is played in tests/integration/test_patroni.py",
+    "pool/rest.py": "and so is who asks it",
+    "pool/auth_": "auth_query, its faults too, is played in tests/integration/test_auth_query.py",
+    "proxy/authentication.py Authentication._secret": "and so is who waits for it",
+    "proxy/authentication.py Authentication._exchange: await self._secret()": "and so is who waits for it",
+    "proxy/authentication.py Authentication._ask_elsewhere": "LDAP and PAM are played in tests/unit/net and tests/integration/test_hba.py",
+    "proxy/authentication.py Authentication.run: await self._ask_elsewhere": "and so is who waits for them",
+    "net/ldap.py": "and so is who asks them",
+    "net/pam.py": "and so is who asks them",
+    "admin/select.py": "a SELECT of the console changes nothing, and is played in tests/integration/test_console_select.py",
+    "admin/operate.py": "WAIT_CLOSE is left while it waits in tests/integration/test_console_commands.py",
+    "proxy/operation.py": "and so is who waits there",
+    "proxy/suspension.py": "SUSPEND is played in tests/integration/test_console_commands.py",
+    "admin/control.py suspend": "and so is its command",
+    "admin/control.py resume": "RESUME at a switchover is played in tests/integration/test_failover.py",
+    "admin/console.py _Session.carry_out: await self.instance.resume()": "and so is a cancelled PAUSE",
+    "proxy/instance.py Instance.resume": "and who waits for the roles of servers",
+    "pool/replica_watch.py ReplicaWatch.look_anew": "and so is this",
+    "pool/health_check.py HealthCheck.look_anew": "and so is this",
+    "pool/replica_watch.py ReplicaWatch.until_replayed": "reads behind writes are in test_replica_routing.py there",
+    "pool/following.py Following.until_primary": "the loss of a primary is played in test_failover.py there",
+    "pool/own.py open_own: await pool.until_primary()": "and so is who waits for the next",
+    "proxy/replication.py Replication.__call__: await self._target": "and so is who waits for the next",
+    "proxy/replication.py Replication._target": "and so is who waits for the next",
 }
 AT_START = "app.py _metrics: await Endpoint.open"  # before the first client: who harms it ends the process, and no more
 REVIEWED: dict[str, str] = {

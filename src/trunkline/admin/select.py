@@ -8,10 +8,10 @@ have to be kept from files, from its own settings and from long computations. Wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from trunkline.admin.commands import COMMANDS, Answer, Command, Request
 from trunkline.admin.expressions import Evaluate, Expression, Reader, Scope, refused
@@ -19,6 +19,9 @@ from trunkline.admin.result import ConsoleError, Row
 from trunkline.admin.types import UNKNOWN, parameter_type
 from trunkline.protocol.messages import INT4, INT8, TEXT
 from trunkline.routing.sql import Node, NotUtf8, SyntaxProblem, Unparsed, only, parse_any
+
+_From = TypeVar("_From")
+_Made = TypeVar("_Made")
 
 TURN_ROWS: Final = 200  # between two turns of the event loop
 MAX_BYTES: Final = 16384
@@ -58,17 +61,18 @@ class _Select:
     async def run(self, request: Request) -> Answer:
         answer = await self.source.run(request)
         user, parameters = request.identity.user, request.parameters
-        scopes = [Scope(row, (), parameters, user) async for row in _in_turns(answer.rows)]
+        scopes = await _in_turns(lambda row: Scope(row, (), parameters, user), answer.rows)
         if self.where is not None:
             where = self.where
-            scopes = [scope async for scope in _in_turns(scopes) if where(scope) is True]
+            found = await _in_turns(lambda scope: scope if where(scope) is True else None, scopes)
+            scopes = [scope for scope in found if scope is not None]
         if self.groups is not None:
             scopes = self._grouped(scopes, parameters, user)
         for key in reversed(self.keys):
             _sort(scopes, key)
         first, last = self._bounds(Scope((), (), parameters, user))
         chosen = islice(scopes, first, last)
-        return Answer([tuple([one(scope) for one in self.targets]) async for scope in _in_turns(chosen)])
+        return Answer(await _in_turns(lambda scope: tuple([one(scope) for one in self.targets]), chosen))
 
     def _grouped(self, scopes: Iterable[Scope], parameters: Sequence[Any], user: str) -> list[Scope]:
         groups: dict[tuple[Any, ...], list[Row]] = {}
@@ -90,11 +94,14 @@ class _Select:
         return min(first, 1 << 40), None if limit is None else min(first + limit, 1 << 40)
 
 
-async def _in_turns(rows: Iterable[Any]) -> Any:
+async def _in_turns(make: Callable[[_From], _Made], rows: Iterable[_From]) -> list[_Made]:
+    """What is made of each row; others have their turn in between."""
+    made = []
     for number, row in enumerate(rows, 1):
-        yield row
+        made.append(make(row))
         if number % TURN_ROWS == 0:
             await asyncio.sleep(0)
+    return made
 
 
 def _sort(scopes: list[Scope], key: _Key) -> None:
