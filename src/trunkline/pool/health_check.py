@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.config.address import ServerAddress
@@ -35,12 +36,12 @@ JITTER = 0.2
 class _Owner(Leases):
     """Of a control connection: nobody leases it."""
 
-    def __init__(self, lost: asyncio.Event) -> None:
+    def __init__(self, check: HealthCheck) -> None:
         super().__init__()
-        self._lost = lost
+        self._check = check
 
     def on_lost(self, server: ServerLink, reason: str) -> None:
-        self._lost.set()
+        self._check.on_lost()
 
 
 class HealthCheck:
@@ -56,7 +57,7 @@ class HealthCheck:
         self._link: ServerLink | None = None
         self._lost = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._owner = _Owner(self._lost)
+        self._owner = _Owner(self)
         self._last: Observation | None = None
         self._failures = 0
         self._asked_for: list[asyncio.Future[None]] = []
@@ -70,6 +71,14 @@ class HealthCheck:
         if not self._failures:
             self._hurried.set()
             self._lost.set()
+
+    def on_lost(self) -> None:
+        """Look at once; until then nobody knows what it has replayed: one that has crashed begins again with its last
+        restartpoint, and shows itself before it is where it was."""
+        self._lost.set()
+        if self._last is not None and self._last.replayed is not None:
+            self._last = replace(self._last, replayed=None)
+            self.watch.doubt(self.name, self._last)
 
     async def look_anew(self) -> None:
         """Return at the end of a look that has not begun yet."""

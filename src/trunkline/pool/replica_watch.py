@@ -20,7 +20,7 @@ from trunkline.net.tasks import Tasks
 from trunkline.pool.health_check import HealthCheck
 from trunkline.pool.opening import Credentials, Target
 from trunkline.pool.standing import Standing, standing_of
-from trunkline.pool.topology import Memory, Role, Sight, State, Topology, judge
+from trunkline.pool.topology import Memory, Observation, Role, Sight, State, Topology, judge
 from trunkline.pool.topology_lag import Lag, Positions
 from trunkline.pool.topology_query import PARAMETERS
 
@@ -192,6 +192,12 @@ class ReplicaWatch:
             self._positions.clear()
         if primary is not None and primary.name == name and primary.last is not None:
             self._positions.note(primary.last.at, primary.last.written or 0)
+
+    def doubt(self, name: str, last: Observation) -> None:
+        """What a server has said last does not all count any more."""
+        if name in self._sights:
+            self._sights[name] = replace(self._sights[name], last=last)
+            self.topology = judge(self._sights, self._named, self.topology.memory)
 
     def _tell(self, before: Topology, after: Topology) -> None:
         for name, now in after.members.items():

@@ -6,6 +6,8 @@ Rules:
 2. A client that has written reads from a replica that is known to have replayed that, or from the primary.
 """
 
+from libc.math cimport INFINITY
+
 from trunkline.errors import ServerRefused, ServerUnavailable, StatementRefused
 
 from trunkline.execution.router cimport ANYWHERE, OTHERWISE_REFUSED
@@ -96,24 +98,33 @@ def on_waited(ClientLink client, Route own):
 
 cdef int note_write(ClientLink client, Route own) except -1:
     """A statement that may write is on its way: until its position is known, its client reads from the primary."""
-    if own.readers.waits:
-        note_position(own, None)
-        client.server.position_due = not client.sticky
-    elif own.positions is not None:
-        own.positions.pop(own.shard, None)  # what a token has said
+    if not own.readers.waits:
+        return forget_unknown(own)
+    client.server.position_due = not client.sticky
+    if own.readers.sticky_s:
+        stick(own, INFINITY)
+        return forget_unknown(own)
+    return note_position(own, None)
+
+
+cdef int forget_unknown(Route own) except -1:
+    """A token that says `?` holds until the next write; one that names a position is read behind whatever is written."""
+    if own.positions is not None and own.positions.get(own.shard) == -1:
+        del own.positions[own.shard]
+    return 0
+
+
+cdef int stick(Route own, double until) except -1:
+    if own.until is None:
+        own.until = {}
+    own.until[own.shard] = until
     return 0
 
 
 cdef int note_end_of_write(ClientLink client, Route own, position) except -1:
     """Its transaction is over: what it reads has to have been replayed up to there, or is the primary's for a while."""
     sticky_s = own.readers.sticky_s
-    if not sticky_s:
-        return note_position(own, position)
-    own.positions.pop(own.shard, None)
-    if own.until is None:
-        own.until = {}
-    own.until[own.shard] = client.engine.now + sticky_s
-    return 0
+    return stick(own, client.engine.now + sticky_s) if sticky_s else note_position(own, position)
 
 
 cdef int forget_positions(Route own) except -1:

@@ -40,6 +40,25 @@ async def test_a_connection_that_is_lost_is_opened_anew_before_its_server_counts
         assert "unreachable" not in caplog.text
 
 
+async def test_what_a_replica_has_replayed_is_not_known_once_its_connection_is_lost() -> None:
+    """It may have crashed, and begun again further back."""
+    async with watching() as (made, watches):
+        (watch,) = watches
+
+        def replayed() -> int | None:
+            last = watch.topology.members[REPLICA].last
+            return last.replayed if last is not None else None
+
+        await say(made, 0, IS_PRIMARY)
+        await say(made, 1, IS_REPLICA)
+        assert replayed() == 0x100
+        made.opener.opened[1][1].close()
+        await until(made, lambda: replayed() is None)
+        assert states(watch) == BOTH
+        await say(made, 2, IS_REPLICA)
+        assert replayed() == 0x100
+
+
 async def test_a_server_that_fails_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_check, "SHORTEST_PAUSE_S", 0.0)
     async with watching(health_check_interval=60.0) as (made, watches):

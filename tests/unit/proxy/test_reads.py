@@ -367,11 +367,20 @@ async def test_and_no_longer_than_that() -> None:
         assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "Q")
 
 
-async def test_a_token_is_read_behind_whatever_writes_do() -> None:
-    async with stage(replace(APP, read_after_write="off")) as on:
+@pytest.mark.parametrize("setting", ["off", "sticky:1e-06s"])
+@pytest.mark.parametrize("writes", [False, True])
+async def test_a_token_is_read_behind_whatever_writes_do(setting: str, writes: bool) -> None:
+    async with stage(replace(APP, read_after_write=setting)) as on:
         on.say(query(b"SET trunkline.min_lsn = '0/FF'"))
         on.answer(on.primary, command_complete("SET"), READY)
         assert on.primary.kinds() == "Q"
+        if writes:
+            on.say(query(WRITE))
+            on.answer(on.primary, command_complete("INSERT 0 1"), READY)
+            assert on.primary.kinds() == "Q"
+        until = on.made.pools.now + 1e-06
+        while on.made.pools.now <= until:
+            on.made.turn()
         on.say(query(READ))
         await on.made.settle()
         assert (on.primary.kinds(), on.replica.kinds()) == ("Q", "")
