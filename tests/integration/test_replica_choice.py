@@ -82,9 +82,9 @@ async def pgbench(proxy: Proxy, cluster: Replicated, database: str, *words: str)
 
 
 async def test_reads_are_spread_by_the_weights_under_pgbench(cluster: Replicated) -> None:
-    """Within a tenth; by chance, within what chance allows; by load, as far as both are equally quick, which a busy
-    machine does not promise. Who writes is another client than who reads: a read that only one of the replicas can
-    answer yet does not ask for weights."""
+    """Within a tenth; by chance, within what chance allows. By load, with one reader at a time: of several, a replica
+    that is slow for a moment is given less, as it should. Who writes is another client than who reads: a read that only
+    one of the replicas can answer yet does not ask for weights."""
     databases = {
         named(balance, weights): split(cluster, *({"weight": weight} for weight in weights), balance=balance)
         for balance, weights in SHARES
@@ -94,17 +94,17 @@ async def test_reads_are_spread_by_the_weights_under_pgbench(cluster: Replicated
         await up(proxy)
         for balance, weights in SHARES:
             name, share = named(balance, weights), weights[0] / sum(weights)
+            readers = 1 if balance == "least" else 6
             await asyncio.gather(
                 pgbench(proxy, cluster, name, "-b", "tpcb-like", "-c", "2", "-t", "50"),
-                pgbench(proxy, cluster, name, "-b", "select-only", "-c", "6", "-t", str(READS // 6)),
+                pgbench(proxy, cluster, name, "-b", "select-only", "-c", str(readers), "-t", str(READS // readers)),
             )
             answered = await reads(proxy, name)
             first, second = (answered[server.port] for server in cluster.replicas)
             spread[name] = first / (first + second) / share
             assert first + second >= READS
             by_chance = 4 * math.sqrt((1 - share) / share / (first + second))
-            allowed = {"least": 0.6, "round-robin": 0.1, "random": max(0.1, by_chance)}[balance]
-            assert spread[name] == pytest.approx(1, abs=allowed), spread
+            assert spread[name] == pytest.approx(1, abs=max(0.1, by_chance if balance == "random" else 0)), spread
     print(spread)
 
 
