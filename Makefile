@@ -7,7 +7,7 @@
 # make fuzz    feed any bytes to what strangers reach first, and compare random conversations with PostgreSQL's (SECONDS=60)
 # make equality  100,000 statements at two shards and at one database with the same rows (ARGS="--seed 2")
 # make lab     a million checked replies while thousands of faults happen (ARGS="--target pgbouncer" for the control),
-#              then 20 failovers under load
+#              then 20 failovers under load, then 200,000 random statements on one PostgreSQL and on 1 to 4 shards
 # make bench   measure Trunkline beside PgBouncer and write bench/RESULTS.md
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,7 @@ equality: $(VENV)/dev.stamp
 lab: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m tests.faults.lab.failover --rounds 20 --write)
+	$(if $(ARGS),,$(BIN)/python -m tests.differential.spread --count 200000 --worlds 32 --write)
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,103 @@
+"""Many worlds at once behind one Trunkline, and what is reported of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tests.differential.spread.saying import Statement
+from tests.differential.spread.shrinking import shrink
+from tests.differential.spread.world import Finding, Tally, World
+from tests.integration.postgres import Postgres
+from tests.integration.proxy import Proxy
+
+CONFIG = {"pool_mode": "transaction", "default_pool_size": 4, "server_round_robin": True}
+
+
+async def run(
+    servers: Sequence[Postgres],
+    seed: int,
+    count: int,
+    shards: Sequence[int],
+    *,
+    worlds: int = 1,
+    at_once: int = 4,
+    known: int = 5,
+    shrunk: bool = False,
+) -> Tally:
+    """``count`` statements over so many worlds of each number of shards, in turn on each of the servers."""
+    made = [
+        World(servers[(number + place) % len(servers)], f"{seed}-{number}", many)
+        for number in range(worlds)
+        for place, many in enumerate(shards)
+    ]
+    for world in made:
+        await world.create()
+    total = Tally()
+    settings = {world.name: world.settings() for world in made}
+    limit = asyncio.Semaphore(at_once)
+
+    async def one(world: World) -> None:
+        async with limit:
+            await world.connect(proxy.port)
+            try:
+                total.add(await world.run(-(-count // len(made)), known))
+                if shrunk:
+                    total.findings = [await _shrunk(world, one) for one in total.findings]
+            finally:
+                await world.close()
+
+    async with Proxy(CONFIG, databases=settings) as proxy:
+        await asyncio.gather(*map(one, made))
+    for world in made:
+        await world.drop()
+    return total
+
+
+async def _shrunk(world: World, finding: Finding) -> Finding:
+    if finding.world != world.seed or finding.shards != world.shards:
+        return finding
+    return await shrink(world, finding)
+
+
+async def single(servers: Sequence[Postgres], sql: str, seed: str, shards: Sequence[int]) -> int:
+    """One statement of one world; 1 if it is wrong."""
+    code = 0
+    for server in servers:
+        for many in shards:
+            world = World(server, seed, many)
+            await world.create()
+            async with Proxy(CONFIG, databases={world.name: world.settings()}) as proxy:
+                await world.connect(proxy.port)
+                await world.say([Statement(sql)])
+                for finding in world.tally.findings:
+                    code = 1
+                    print(await shrink(world, finding))
+                print(f"{many} shards: {world.tally} {dict(world.tally.refused)}")
+                await world.close()
+            await world.drop()
+    return code
+
+
+def report(tally: Tally, seed: int, shards: Sequence[int], worlds: int, seconds: float) -> str:
+    """RESULTS.md of this run."""
+    lines = [
+        "# Random statements on one PostgreSQL and on several shards",
+        "",
+        f"Seed {seed}, {worlds} schemas for each of {', '.join(map(str, shards))} shards, {seconds:.0f} s:",
+        "",
+        f"    {tally}",
+        "",
+        "Errors that were equal on both sides, by SQLSTATE: "
+        + (", ".join(f"{code} {count}" for code, count in sorted(tally.failed.items())) or "none")
+        + ".",
+        "",
+        "Refused, by reason, with one statement each:",
+        "",
+    ]
+    for reason, count in tally.refused.most_common(25):
+        lines += [f"- {count}: {reason}", "", f"      {tally.examples[reason][:400]}", ""]
+    if tally.findings:
+        lines += ["Wrong:", ""]
+        lines += [f"- {finding}\n" for finding in tally.findings]
+    return "\n".join(lines).rstrip() + "\n"

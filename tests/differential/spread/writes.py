@@ -1,0 +1,158 @@
+"""Random writes, alone and in transactions with savepoints and errors, whose effect SQL determines.
+
+An UPDATE ... FROM meets each row once at most, and what picks some rows of several has a total order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from tests.differential.spread.columns import INT4
+from tests.differential.spread.expressions import Expressions, Relation
+from tests.differential.spread.queries import Queries
+from tests.differential.spread.saying import Statement, finished
+from tests.differential.spread.schema import REFERENCE, SHARDED, Schema, Table
+
+_NEW_ID = replace(INT4, values=tuple(map(str, range(8, 30))))
+_SMALL = replace(INT4, values=tuple(map(str, range(6))))
+
+
+class Writes:
+    """Makes units: lists of statements, which are one alone or a transaction."""
+
+    def __init__(self, rng: random.Random, schema: Schema) -> None:
+        self.rng = rng
+        self.schema = schema
+        self.queries = Queries(rng, schema)
+        self.expressions: Expressions = self.queries.expressions
+
+    def unit(self) -> list[Statement]:
+        chance = self.rng.random()
+        if chance < 0.78:
+            return [self.queries.statement()]
+        if chance < 0.92:
+            return [self.statement()]
+        return self._transaction()
+
+    def _transaction(self) -> list[Statement]:
+        rng = self.rng
+        made = [Statement(rng.choice(["BEGIN", "BEGIN", "START TRANSACTION ISOLATION LEVEL REPEATABLE READ"]))]
+        points = 0
+        for _ in range(rng.randint(1, 5)):
+            chance = rng.random()
+            if chance < 0.12:
+                points += 1
+                made.append(Statement(f"SAVEPOINT p{points}"))
+            elif chance < 0.22 and points:
+                made.append(Statement(f"{rng.choice(['ROLLBACK TO', 'RELEASE'])} p{points}"))
+                points -= "RELEASE" in made[-1].sql
+            elif chance < 0.27:
+                made.append(
+                    Statement(rng.choice(["SELECT 1/0", "SELECT 'x'::int", f"SELECT k::bool FROM {self._any()}"]))
+                )
+            else:
+                made.append(self.statement() if rng.random() < 0.6 else self.queries.statement())
+        return [*made, Statement(rng.choice(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"]))]
+
+    def _any(self) -> str:
+        return self.rng.choice(self.schema.named(SHARDED)).name
+
+    def statement(self) -> Statement:
+        """One write."""
+        rng = self.rng
+        self.expressions.parameters = [] if rng.random() < 0.5 else None
+        table = rng.choice(self.schema.tables if rng.random() < 0.3 else self.schema.named(SHARDED))
+        kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
+            self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
+            self._merge,
+        )  # fmt: skip
+        sql, order = rng.choice(kinds)(table)
+        return replace(finished(sql, self.expressions.parameters, order), is_write=True)
+
+    # --- kinds --------------------------------------------------------------------------------------------------
+
+    def _returning(self, table: Table, *, prefix: str = "") -> str:
+        if self.rng.random() < 0.5:
+            return ""
+        chosen = self.rng.sample([name for name, _ in table.columns], 2)
+        return " RETURNING " + self.rng.choice([f"{prefix}*", ", ".join(f"{prefix}{name}" for name in chosen)])
+
+    def _insert(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        rng = self.rng
+        names = [name for name, _ in table.columns[:4]] if rng.random() < 0.5 else [name for name, _ in table.columns]
+        kinds = dict(table.columns) | {"id": _NEW_ID, "n": _SMALL}
+        rows = ", ".join(
+            "(" + ", ".join(self.expressions.constant(kinds[name]) for name in names) + ")"
+            for _ in range(rng.choice([1, 2, 3, 5]))
+        )
+        conflict = ""
+        if table.is_unique and rng.random() < 0.6:
+            conflict = " ON CONFLICT " + rng.choice(
+                ["DO NOTHING", "(k, id) DO NOTHING", "(k, id) DO UPDATE SET n = excluded.n, t = 'again'"]
+            )
+        return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {rows}{conflict}{self._returning(table)}", ()
+
+    def _insert_select(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        rng = self.rng
+        sources = [one for one in self.schema.tables if one.key == table.key and one.name != table.name] or [table]
+        source = rng.choice(sources)
+        where = self.queries.condition([Relation("s", source.columns, source.group)], 0)
+        conflict = " ON CONFLICT DO NOTHING" if table.is_unique and not source.is_unique else ""
+        conflict = conflict or (rng.choice(["", " ON CONFLICT DO NOTHING"]) if table.is_unique else "")
+        distinct = "SELECT s.k, s.id + 40, min(s.n), max(s.t) FROM {} AS s{} GROUP BY s.k, s.id"
+        plain = rng.choice(["SELECT s.k, s.id + 30, s.n, s.t FROM {} AS s{}", distinct])
+        said = f"INSERT INTO {table.name} (k, id, n, t) {distinct if conflict else plain}{conflict}"
+        return said.format(source.name, where) + self._returning(table), None
+
+    def _update(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        rng = self.rng
+        name, kind = rng.choice(table.columns[2:])
+        value = self.expressions.constant(_SMALL if name == "n" else kind, null=True)
+        if name == "n" and rng.random() < 0.4:
+            value = "(x.n + 1) % 6"
+        unique = [one for one in self.schema.named(REFERENCE) if one.is_unique]
+        if rng.random() < 0.2 and unique:
+            joined = f"(SELECT n, max(id) AS id FROM {unique[0].name} GROUP BY n) AS r"
+            return f"UPDATE {table.name} AS x SET n = r.id % 6 FROM {joined} WHERE r.n = x.n", None
+        where = self.queries.condition([Relation("x", table.columns, table.group)], 1)
+        return f"UPDATE {table.name} AS x SET {name} = {value}{where}{self._returning(table, prefix='x.')}", None
+
+    def _delete(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        rng = self.rng
+        chance = rng.random()
+        scope = [Relation("x", table.columns, table.group)]
+        returning = self._returning(table, prefix="x.")
+        if chance < 0.25:
+            other = rng.choice(self.schema.tables)
+            return (
+                f"DELETE FROM {table.name} AS x USING {other.name} AS y WHERE y.id = x.id AND y.n = 1{returning}",
+                None,
+            )
+        if chance < 0.45 and table.is_unique:
+            picked = f"SELECT y.k, y.id FROM {table.name} AS y ORDER BY y.id, y.k LIMIT 2"
+            return f"DELETE FROM {table.name} AS x WHERE (x.k, x.id) IN ({picked}){returning}", None
+        where = self.queries.condition(scope, 1) or f" WHERE x.n = {self.expressions.constant(_SMALL)}"
+        return f"DELETE FROM {table.name} AS x{where}{returning}", None
+
+    def _move(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        """The key itself is changed."""
+        key, other = self.expressions.constant(table.key), self.expressions.constant(table.key)
+        also = f" AND x.id = {self.expressions.constant(INT4)}" if self.rng.random() < 0.5 else ""
+        return (
+            f"UPDATE {table.name} AS x SET k = {key} WHERE x.k = {other}{also}{self._returning(table, prefix='x.')}",
+            None,
+        )
+
+    def _merge(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        sources = [one for one in self.schema.tables if one.key == table.key and one.is_unique]
+        if not sources:
+            return self._update(table)
+        source = self.rng.choice(sources)
+        return (
+            f"MERGE INTO {table.name} AS x USING {source.name} AS s ON x.k = s.k AND x.id = s.id"
+            f" WHEN MATCHED AND s.n = {self.expressions.constant(_SMALL)} THEN DELETE"
+            " WHEN MATCHED THEN UPDATE SET n = s.n"
+            " WHEN NOT MATCHED THEN INSERT (k, id, n, t) VALUES (s.k, s.id, s.n, s.t)"
+        ), None
