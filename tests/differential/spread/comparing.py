@@ -59,6 +59,8 @@ def taken_apart(frames: Sequence[Frame], names: Names) -> Answer:
             answer.columns.append(described)
         elif one.type == "D":
             answer.rows.append(_values(one, described))
+        elif one.type == "d":
+            answer.rows.append((one.body,))
         elif one.type == "C":
             answer.tags.append(one.body)
         elif one.type == "E":

@@ -34,6 +34,7 @@ class Statement:
     parameters: tuple[Parameter, ...] | None = None
     order: tuple[int, ...] | None = None
     is_write: bool = False
+    data: bytes | None = None  # of COPY FROM STDIN
 
     def with_literals(self) -> Statement:
         """The same in the simple protocol."""
@@ -44,6 +45,8 @@ class Statement:
 
     def __str__(self) -> str:
         values = [parameter.value for parameter in self.parameters or ()]
+        if self.data is not None:
+            return f"{self.sql}  -- {self.data!r}"
         return self.sql if self.parameters is None else f"{self.sql}  -- extended, {values}"
 
 
@@ -61,7 +64,7 @@ async def ask(wire: Wire, statement: Statement, way: int) -> list[Frame]:
     """The frames of the answer."""
     parameters = statement.parameters
     if parameters is None:
-        return await wire.query(statement.sql)
+        return await _simple(wire, statement)
     name = "named" if way % 2 else ""
     parsed = parse(statement.sql, name, [parameter.oid for parameter in parameters])
     values = b"".join(
@@ -84,6 +87,17 @@ async def ask(wire: Wire, statement: Statement, way: int) -> list[Frame]:
         await wire.send(bound + describe("P") + execute() + SYNC + forget)
         return first + await _read(wire, units)
     return await _in_portions(wire, parsed + bound + describe("P"), forget, units)
+
+
+async def _simple(wire: Wire, statement: Statement) -> list[Frame]:
+    if statement.data is None:
+        return await wire.query(statement.sql)
+    await wire.send_query(statement.sql)
+    frames = await wire.read_until("GZ")
+    if frames[-1].type == "G":
+        await wire.send(frame("d", statement.data) + frame("c"))
+        frames += await wire.read_until("Z")
+    return frames
 
 
 async def _in_portions(wire: Wire, begin: bytes, forget: bytes, units: int) -> list[Frame]:

@@ -65,6 +65,7 @@ class Schema:
     tables: list[Table]
     rows: dict[str, list[Row]]
     views: list[View] = field(default_factory=list)
+    also: tuple[str, ...] = ()  # further DDL
 
     def named(self, placement: str) -> list[Table]:
         return [table for table in self.tables if table.placement == placement]
@@ -77,7 +78,7 @@ class Schema:
             "CREATE AGGREGATE total(int8) (SFUNC = int8pl, STYPE = int8, INITCOND = '0')",
         ]
         views = [f"CREATE VIEW {view.name} AS {view.sql}" for view in self.views]
-        return ";\n".join([*others, *shared, *(table.ddl for table in self.tables), *views])
+        return ";\n".join([*others, *shared, *(table.ddl for table in self.tables), *views, *self.also])
 
     def rows_sql(self, shard: int | None, shards: int) -> str:
         """All rows of one shard, or of the one database (None); what was there is gone."""

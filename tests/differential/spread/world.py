@@ -73,7 +73,9 @@ class Tally:
 class World:
     """``create`` makes its databases; ``connect`` reaches them, once there is a proxy that knows its ``settings``."""
 
-    def __init__(self, postgres: Postgres, seed: str, shards: int) -> None:
+    def __init__(self, postgres: Postgres, seed: str, shards: int, schema: Schema | None = None) -> None:
+        """The schema is made by chance from the seed unless it is given."""
+        self._given = schema
         self.postgres = postgres
         self.seed = seed
         self.shards = shards
@@ -92,7 +94,7 @@ class World:
         return [f"{self.name}_s{number}" for number in range(self.shards)]
 
     async def create(self) -> None:
-        self.schema = make(self.seed, await text_by_icu(self.postgres))
+        self.schema = self._given or make(self.seed, await text_by_icu(self.postgres))
         for number, name in enumerate([self.plain_name, *self.databases]):
             await self.postgres.fetch(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             await self.postgres.fetch(f"CREATE DATABASE {name}")

@@ -64,6 +64,8 @@ class Writes:
         rng = self.rng
         self.expressions.parameters = [] if rng.random() < 0.5 else None
         table = rng.choice(self.schema.tables if rng.random() < 0.3 else self.schema.named(SHARDED))
+        if rng.random() < 0.1:
+            return self._copy(table)
         kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
             self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
             self._merge,
@@ -93,6 +95,21 @@ class Writes:
                 ["DO NOTHING", "(k, id) DO NOTHING", "(k, id) DO UPDATE SET n = excluded.n, t = 'again'"]
             )
         return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {rows}{conflict}{self._returning(table)}", ()
+
+    def _copy(self, table: Table) -> Statement:
+        """Of several rows, rarely with one that is wrong."""
+        rng = self.rng
+        kinds = dict(table.columns) | {"id": _NEW_ID, "n": _SMALL}
+        names = [name for name, _ in table.columns[:4]]
+        form, separator = rng.choice([("text", "\t"), ("csv", ",")])
+        rows = [[rng.choice(kinds[name].values) for name in names] for _ in range(rng.choice([0, 1, 3, 8]))]
+        if rows and rng.random() < 0.1:
+            rng.choice(rows)[1] = "x"
+        if form == "csv":
+            rows = [['"' + value + '"' for value in row] for row in rows]
+        data = "".join(separator.join(row) + "\n" for row in rows)
+        sql = f"COPY {table.name} ({', '.join(names)}) FROM STDIN WITH (FORMAT {form})"
+        return Statement(sql, is_write=True, data=data.encode())
 
     def _insert_select(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         rng = self.rng
