@@ -10,6 +10,7 @@ from trunkline.errors import TrunklineError
 from trunkline.execution.new_catalog import NewCatalog
 from trunkline.execution.readers import Readers
 from trunkline.execution.router import Router
+from trunkline.execution.spread.studies import Studies
 from trunkline.execution.whole import WholeRouter
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.pool.pool import Pool
@@ -27,6 +28,7 @@ class Routers:
         self._routers: dict[str, Router] = {}
         self._watches: dict[str, CatalogWatch] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
+        self._studies: dict[str, Studies] = {}
         pools.schema_changed = self._on_schema_change
 
     def _on_schema_change(self, database: str) -> None:
@@ -66,6 +68,10 @@ class Routers:
     def pools_of(self, database: str, user: str) -> list[Pool]:
         """A user's pools, by the numbers of the shards."""
         return [self.pools.pool(shard.name, user) for shard in self.pools.config.shards_of(database)]
+
+    def studies_of(self, database: str) -> Studies:
+        """What is known of texts that concerned several of its shards."""
+        return self._studies.setdefault(database, Studies())
 
     def readers_of(self, database: str, user: str) -> Readers | None:
         """Who answers a user's reads of a database whose reads are split; the same for all of its clients."""

@@ -76,6 +76,7 @@ def block_begun(ClientLink client, Route own, ServerLink server, error):
         client.pool.abandon(server, "a block could not be begun there")
         client.refused(ServerRefused(error["C"], error["M"]))
         return
+    own.beginning = list(own.held)
     own.history, own.held = own.held, None
     client.granted()
 

@@ -10,6 +10,7 @@ cdef enum:           # of a batch without its Sync
 
 cdef class ClientLink(Lessee):
     cdef readonly Leases pool
+    cdef public object several         # the session that it has instead of the relay (several.Several), or None
     cdef readonly object route         # of a database with shards: its Route
     cdef const unsigned char *chunk_end   # of the chunk that is being consumed
     cdef readonly int state

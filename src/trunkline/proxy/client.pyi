@@ -7,6 +7,7 @@ from trunkline.protocol.params import Params
 from trunkline.protocol.statement import Statement
 from trunkline.proxy.lost_block import LostBlock
 from trunkline.proxy.routed import Route
+from trunkline.proxy.several import Several
 
 STATES: tuple[str, ...]
 
@@ -16,6 +17,7 @@ class ClientLink(Lessee):
     session: Any
     lost: LostBlock | None
     route: Route | None
+    several: Several | None
     cancel_wanted: bool
     copy_syncs: int
     eof: bool

@@ -259,6 +259,8 @@ cdef class ClientLink(Lessee):
         return self.batch != 0
 
     cdef int on_drained(self) except -1:
+        if self.several is not None:
+            self.several.drained()
         if self.server is not None:
             self.server.resume()
         if self.paused and not self.blocked and (self.server is None or self.server.unsent is None):

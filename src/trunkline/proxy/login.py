@@ -57,6 +57,7 @@ from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
 from trunkline.proxy.routed import Route
+from trunkline.proxy.several import Several
 
 log = logging.getLogger("trunkline.client")
 
@@ -256,7 +257,9 @@ class _Login:
             return None
         router = await door.routers.router_of(identity.database, identity.user)
         readers = door.routers.readers_of(identity.database, identity.user)
-        return Route(router, partial(door.routers.pools_of, identity.database, identity.user), readers)
+        pools = partial(door.routers.pools_of, identity.database, identity.user)
+        several = None if is_whole else partial(Several, door.routers.studies_of(identity.database))
+        return Route(router, pools, readers, several)
 
     def _read_behind(self, route: Route, token: str) -> None:
         """What the client's reads must have been replayed, by a token of another connection's."""

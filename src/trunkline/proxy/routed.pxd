@@ -16,6 +16,8 @@ cdef class Route:
     cdef readonly list pools       # of the client's user, by the number of the shard
     cdef readonly int shard        # that it leases from, or leased from last
     cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
+    cdef object several            # who goes on where a statement concerns several shards (several.Several), or None
+    cdef list beginning            # what the block at its server began with, as others would have to be told; or None
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead
     cdef bytes unnamed_instead     # the unnamed Parse that comes with it, if it is a Bind; or None
@@ -23,8 +25,8 @@ cdef class Route:
     cdef Outcome outcome
     cdef int generation            # of the router, as `pools` and all below were made by
     cdef object params             # of the client, as the next two were made from
-    cdef Context context
-    cdef object hint               # the shard that its settings say, or None, or an error
+    cdef readonly Context context
+    cdef readonly object hint      # the shard that its settings say, or None, or an error
     cdef readonly Readers readers           # who chooses a replica (execution.readers.Readers); None: reads go to the primary
     cdef bint serializable         # which replicas cannot be
     cdef bint reads_by_default     # its transactions are READ ONLY unless they say otherwise

@@ -1,19 +1,26 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from trunkline.execution.apart import Apart
 from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.readers import Readers
-from trunkline.execution.router import Router
-from trunkline.pool.leases import Leases
+from trunkline.execution.router import Context, Router
+from trunkline.pool.pool import Pool
 
 class Route:
     router: Router
-    pools: Sequence[Leases]
+    pools: Sequence[Pool]
     shard: int
     readers: Readers | None
     awaited: Apart | AskedKey | None
     waits: bool
+    context: Context
+    hint: Any
     def __init__(
-        self, router: Router, find_pools: Callable[[], Sequence[Leases]], readers: Readers | None = ...
+        self,
+        router: Router,
+        find_pools: Callable[[], Sequence[Pool]],
+        readers: Readers | None = ...,
+        several: Callable[..., object] | None = ...,
     ) -> None: ...
     def read_behind(self, token: str) -> None: ...

@@ -19,12 +19,15 @@ from trunkline.pool.policy import reachable
 from trunkline.proxy.collector import KEPT_BYTES as ROOM, Collector
 
 from trunkline.execution.readers cimport Readers
-from trunkline.execution.router cimport ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, REFUSED, SESSION, Router
+from trunkline.execution.router cimport (
+    ANYWHERE, APART, EXPLAINED, OTHERWISE_REFUSED, OVER_SEVERAL, REFUSED, SESSION, Router,
+)
 from trunkline.pool.leases cimport Leases
 from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport BOUND, ClientLink
+from trunkline.proxy.handing cimport comes_again, hand_over, may_be_handed_over, note_beginning
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
@@ -36,6 +39,7 @@ from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
     SHORT_BIND = 8192        # one that is longer has parameters
+    SEVERAL = -11            # it concerns several shards, and can be run over them
     MORE = -10               # the frames that are here do not say yet
 
 cdef Py_ssize_t KEPT_BYTES = ROOM
@@ -46,8 +50,9 @@ cdef tuple YES = (b"on", b"true", b"yes", b"1")
 cdef class Route:
     """What one client needs for it; `find_pools` gives those of its user, by the number of the shard."""
 
-    def __init__(self, Router router, find_pools, Readers readers=None):
+    def __init__(self, Router router, find_pools, Readers readers=None, several=None):
         self.router = router
+        self.several = several
         self.find_pools = find_pools
         self.readers = readers
         self.asked = []
@@ -108,6 +113,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     cdef int decision
     cdef bint reads = own.readers is not None and own.held is None and not (client.sticky or own.serializable)
     own.frame_readable = False
+    own.beginning = None
     if own.local is not None and own.held is None:
         forget_local(client, own)
     reads = reads and read_at(client, own, frame, end) != NOT_A_READ
@@ -121,6 +127,8 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
         return wait_for_plan(client, own)
     if decision == SESSION and frame.type == c'Q' and answer_block(client, own, frame):
         return DONE
+    if decision == SEVERAL:
+        return hand_over(client, own)
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
     own.on_replica, own.asked_unit, own.block_ends = False, -1, False
@@ -159,6 +167,8 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         if ahead.data == frame.data:
             own.known, own.outcome = own.router.known, own.router.outcome
             own.frame_readable = own.router.readable
+        if decision == REFUSED and own.router.outcome == OVER_SEVERAL and may_be_handed_over(client, own):
+            return SEVERAL
         if decision >= 0 or decision == APART or ahead.type not in b"PBDEC":
             return decision
         if decision == REFUSED or decision == EXPLAINED:
@@ -313,8 +323,10 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
         own.history = None
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
         note_history(client, own, frame)
-    if decision == SESSION and own.router.said is not None and frame.type != c'P':
-        note_setting(client, own)
+    if decision == SESSION and frame.type != c'P':
+        note_beginning(own)
+        if own.router.said is not None:
+            note_setting(client, own)
     if frame.type == c'Q' or frame.type == c'B':
         alone = not client.server.session.units and not client.batch & BOUND
         client.defines_own = alone and own.router.reading.temporary
@@ -342,6 +354,10 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return GO  # it ends the failed block, or fails in it
     if decision == APART:
         return leave_to_plan(client, own)
+    if decision == SEVERAL:
+        return hand_over(client, own)
+    if decision == REFUSED and own.router.outcome == OVER_SEVERAL and comes_again(client, own):
+        return WAIT if client.server is not None else choose(client, own, frame, end)
     if decision == REFUSED:
         return fail(client, frame, own.router.refusal, own.outcome)
     if own.known is not None and own.known.special and own.readers is not None and not is_located(client):
@@ -363,6 +379,8 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
+    if stays and may_be_handed_over(client, own):
+        return hand_over(client, own)
     error = own.router.spans(own.shard, decision, client.sticky) if stays else only_primary(own)
     return fail(client, frame, error, OTHERWISE_REFUSED)
 

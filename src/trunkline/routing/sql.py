@@ -104,6 +104,21 @@ def _read_slowly(tree: str) -> Any:
         raise TooDeep from problem
 
 
+def pieces(sql: bytes) -> list[bytes]:
+    """The texts of the statements in a text, in order; of one that does not parse, itself."""
+    from pglast.parser import ParseError, parse_sql_json
+
+    try:
+        tree = _read(parse_sql_json(sql.decode()))
+    except (ParseError, UnicodeDecodeError, TooDeep):
+        return [sql]
+    found = []
+    for statement in tree.get("stmts", ()):
+        start, size = statement.get("stmt_location", 0), statement.get("stmt_len", 0)
+        found.append(sql[start : start + size if size else len(sql)])
+    return found
+
+
 def parse_plpgsql(create_function: str) -> Any | None:
     """The tree of a PL/pgSQL function, from its CREATE FUNCTION; None if it does not parse."""
     import orjson

@@ -1,0 +1,38 @@
+"""One call of a statement over several shards: the text, its values, where they say that it goes; and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trunkline.execution.spread.description import Description
+from trunkline.routing.plans.call import Call
+from trunkline.routing.spreading.request import Request
+
+
+@dataclass(slots=True)
+class Asked:
+    """`formats` and `values` are of the parameters, one each; `result_formats` as in Bind: none, one, or one each."""
+
+    request: Request | None  # None: of a statement for one shard
+    described: Description  # what one shard says of the client's own text
+    types: tuple[int, ...] = ()  # OIDs that were declared, 0 where none was
+    formats: tuple[int, ...] = ()
+    values: tuple[bytes | None, ...] = ()
+    result_formats: tuple[int, ...] = ()
+    mask: int = 0  # the shards concerned; 0: none has a row of it
+    masks: Sequence[int] = field(default=())  # of each occurrence of request.plan.occurrences, by place
+    call: Call | None = None  # the values, as plans are evaluated with
+
+
+class Answer(Protocol):
+    """Of one call. Rows are made as they are taken: who does not ask for more stops the shards."""
+
+    def rows(self) -> AsyncIterator[bytes]:
+        """Whole DataRow messages, in pieces of any size."""
+        ...
+
+    def tag(self) -> bytes:
+        """The command tag (CommandComplete, section 55.7), once the rows are over."""
+        ...

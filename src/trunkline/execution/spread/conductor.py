@@ -1,0 +1,324 @@
+"""Conductor: a client's statements while they concern several shards, one after the other, and its transaction.
+
+Theory of operation. Each statement is judged by the router like any other. One for a single shard goes to that shard's
+participant as it is; one for several is run by its program (routing/spreading); what is about the transaction itself is
+said to all. Outside a block, what may write runs in a transaction of ours, which `end_unit` commits.
+
+Rules:
+1. One participant whose transaction has failed fails the block: nothing but its end, or that of a savepoint, is heard.
+2. What would leave something in the session of one server, and not in the others, is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import StatementRefused, TransactionAborted
+from trunkline.execution.missing_keys import AskedKey
+from trunkline.execution.refusals import refused
+from trunkline.execution.router import Router
+from trunkline.execution.spread.asked import Answer, Asked
+from trunkline.execution.spread.binding import DESCRIBE_STATEMENT, parse
+from trunkline.execution.spread.description import Description, fields_of, parameters_of
+from trunkline.execution.spread.judging import (
+    ANSWERED,
+    DENIED,
+    NOWHERE,
+    OF_SESSION,
+    WANTED,
+    Judgement,
+    count,
+    judge_bind,
+    judge_text,
+)
+from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.running import run
+from trunkline.execution.spread.scatter import Scatter
+from trunkline.execution.spread.studies import Studies, Study
+from trunkline.protocol.messages import SYNC
+from trunkline.routing.keys.sharding import KeyMissing
+from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.plan import Refusal
+
+if TYPE_CHECKING:
+    from trunkline.execution.router import Context
+
+_SAVEPOINT_END = re.compile(rb"\s*rollback(\s+(work|transaction))?\s+to\b", re.IGNORECASE)
+_ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
+_LEAVES = "it would leave something in its session, while its transaction concerns several shards"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One call as the client makes it; `bind` is its Bind from behind the names, b"" of a simple query."""
+
+    sql: bytes
+    types: tuple[int, ...] = ()
+    formats: tuple[int, ...] = ()
+    values: tuple[bytes | None, ...] = ()
+    result_formats: tuple[int, ...] = ()
+    bind: bytes = b""
+
+    @property
+    def body(self) -> bytes:
+        """Of the Parse, from its text on."""
+        return (
+            self.sql
+            + b"\0"
+            + len(self.types).to_bytes(2, "big")
+            + b"".join(one.to_bytes(4, "big") for one in self.types)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A statement that runs: what is said of its rows, None of one that has none, and the answer."""
+
+    described: Description | None
+    answer: Answer
+
+
+class Said:
+    """An answer without rows."""
+
+    def __init__(self, tag: bytes) -> None:
+        self._tag = tag
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """None."""
+        nothing: tuple[bytes, ...] = ()
+        for rows in nothing:
+            yield rows
+
+    def tag(self) -> bytes:
+        return self._tag
+
+
+class Conductor:
+    """One client's, from its first statement over several shards to the end of what that is part of."""
+
+    def __init__(
+        self, router: Router, studies: Studies, participants: Participants, context: Context, hint: object
+    ) -> None:
+        self.participants = participants
+        self.failed = False  # the client's block
+        self._router = router
+        self._studies = studies
+        self._context = context
+        self._hint = hint
+
+    @property
+    def status(self) -> str:
+        """As ReadyForQuery has it."""
+        if not self.participants.in_block:
+            return "I"
+        return "E" if self.failed else "T"
+
+    # --- descriptions ---------------------------------------------------------------------------------------------
+
+    async def describe(self, sql: bytes, types: tuple[int, ...]) -> Description:
+        """What a shard says of a text; StatementFailed, in its words, if that cannot be prepared."""
+        study = self._studies.of(sql, self._router, self._context)
+        known = study.descriptions.get(types)
+        if known is None:
+            self._must_listen(sql)
+            known = await _described(await self._anyone(), sql, types)
+            study.descriptions[types] = known
+        return known
+
+    async def _anyone(self) -> Participant:
+        """One of those who take part, or home's."""
+        for one in self.participants:
+            return one
+        return await self.participants.at(self._router.home)
+
+    # --- statements -----------------------------------------------------------------------------------------------
+
+    async def start(self, statement: Statement) -> Begun:
+        """Begin to run one; a TrunklineError if it is refused or fails. `fail` has to hear of that too."""
+        judgement = await self._judge(statement)
+        if judgement.shard == OF_SESSION:
+            return await self._about_session(statement, judgement)
+        self._must_listen(statement.sql)
+        if judgement.shard == ANSWERED:
+            return await self._at(await self._anyone(), statement, judgement.instead)
+        self._must_leave_nothing(statement.sql)
+        if judgement.shard == DENIED:
+            return await self._over_several(statement, judgement)
+        if self._may_write(judgement):
+            await self.participants.begin()
+        one = await self._anyone() if judgement.shard == NOWHERE else await self.participants.at(judgement.shard)
+        count(self._router, judgement, one.shard)
+        return await self._at(one, statement, statement.sql)
+
+    async def _judge(self, statement: Statement) -> Judgement:
+        planned: list[Any] = []
+        while True:
+            if statement.bind:
+                found = judge_bind(self._router, statement.body, statement.bind, self._context, self._hint, planned)
+            else:
+                found = judge_text(self._router, statement.sql, self._context, self._hint, planned)
+            if found.executes:
+                raise StatementRefused("EXECUTE is not run over several shards", hint="Bind it over the protocol.")
+            if found.shard != WANTED:
+                return found
+            await self._wait_for(found.wanted)
+            planned.append(found.wanted)
+
+    async def _wait_for(self, wanted: Any) -> None:
+        """Of a plan, a catalog or a key of a directory."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        wanted.begin(self._router.catalog, self._router.sharding, partial(_settle, done))
+        await done
+
+    def _may_write(self, judgement: Judgement) -> bool:
+        plan = judgement.reading.plan if judgement.reading is not None else None
+        return plan is None or plan.writes or plan.volatile
+
+    async def _at(self, one: Participant, statement: Statement, sql: bytes) -> Begun:
+        """At one shard, as the client says it."""
+        described = await self.describe(sql, statement.types)
+        asked = Asked(
+            None, described, statement.types, statement.formats, statement.values, statement.result_formats
+        )  # fmt: skip
+        return Begun(described, Scatter(asked, sql, [one]))
+
+    async def _over_several(self, statement: Statement, judgement: Judgement) -> Begun:
+        if not judgement.several:
+            assert judgement.refusal is not None
+            raise judgement.refusal
+        study = self._studies.of(statement.sql, self._router, self._context)
+        if study.request is None:
+            raise judgement.refusal or StatementRefused("several statements at once are not run over several shards")
+        program = study.program
+        if isinstance(program, Refusal):
+            raise refused(program)
+        described = await self.describe(statement.sql, statement.types)
+        call = Call(statement.sql, statement.bind or None, statement.types, self._context.standard)
+        mask, masks = await self._masks(study, call)
+        count(self._router, judgement, -1)
+        asked = Asked(
+            study.request, described, statement.types, statement.formats, statement.values,
+            statement.result_formats, mask, masks, call,
+        )  # fmt: skip
+        return Begun(described, await run(program, asked, self.participants))
+
+    async def _masks(self, study: Study, call: Call) -> tuple[int, tuple[int, ...]]:
+        while True:
+            try:
+                return study.mask(call), study.masks(call)
+            except KeyMissing as missing:
+                await self._wait_for(AskedKey(missing))
+
+    # --- the session and the transaction --------------------------------------------------------------------------
+
+    async def _about_session(self, statement: Statement, judgement: Judgement) -> Begun:
+        tag = judgement.reading.tag if judgement.reading is not None else ""
+        if tag in ("BEGIN", "START TRANSACTION"):
+            return await self._begin(statement.sql, tag)
+        if tag in ("COMMIT", "ROLLBACK") and self.participants.in_block:
+            return await self._end(tag)
+        if self.failed and not _SAVEPOINT_END.match(statement.sql):
+            raise TransactionAborted(_ABORTED)
+        if judgement.reading is not None and judgement.reading.said_again and self.participants.in_block:
+            return await self._say(statement.sql)
+        self._must_leave_nothing(statement.sql)
+        return await self._at(await self._anyone(), statement, statement.sql)
+
+    async def _begin(self, sql: bytes, tag: str) -> Begun:
+        participants = self.participants
+        if participants.in_block:
+            return await self._at(await self._anyone(), Statement(sql), sql)  # which has a warning for it
+        if not participants.in_transaction:
+            await participants.begin(sql)
+        participants.in_block = True
+        return _said(tag.encode())
+
+    async def _end(self, tag: str) -> Begun:
+        failed, self.failed = self.failed, False
+        if tag == "ROLLBACK" or failed:
+            await self.participants.rollback()
+            return _said(b"ROLLBACK")
+        await self.participants.commit()
+        return _said(b"COMMIT")
+
+    async def _say(self, sql: bytes) -> Begun:
+        """SAVEPOINT and its like, SET LOCAL: to all of them."""
+        await self._anyone()
+        everyone = list(self.participants)
+        for one in everyone:
+            if one.lost is not None:
+                raise one.lost
+        answer = Scatter(Asked(None, Description((), None)), sql, everyone)
+        async for _ in answer.rows():
+            pass
+        self.participants.beginning.append(sql)
+        if _SAVEPOINT_END.match(sql):
+            self.failed = False
+        return _said(answer.tag())
+
+    async def begin_together(self) -> None:
+        """Several statements in one simple query are one transaction, but for what they say of that themselves."""
+        await self.participants.begin()
+
+    async def fail(self) -> None:
+        """A statement has failed: so has its block, or what was begun for it is undone."""
+        if self.participants.in_block:
+            self.failed = True
+        else:
+            await self.participants.rollback()
+
+    async def end_unit(self) -> None:
+        """A simple query, or a Sync: what was begun for it is committed."""
+        if self.participants.in_block:
+            return
+        if self.participants.in_transaction:
+            await self.participants.commit()
+        else:
+            self.participants.release()
+
+    # --- what is refused ------------------------------------------------------------------------------------------
+
+    def _must_listen(self, sql: bytes) -> None:
+        if self.failed:
+            raise TransactionAborted(_ABORTED)
+
+    def _must_leave_nothing(self, sql: bytes) -> None:
+        pool = self.participants.pools[self._router.home]
+        if pool.exact and pool.sessions.effects.of(sql, ambiguous=False).leaves:
+            raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
+
+
+def _said(tag: bytes) -> Begun:
+    return Begun(None, Said(tag))
+
+
+async def _described(one: Participant, sql: bytes, types: tuple[int, ...]) -> Description:
+    one.request(parse(sql, types) + DESCRIBE_STATEMENT + SYNC, ("parse_unnamed", "describe", "sync"))
+    parameters: tuple[int, ...] = ()
+    fields, error = None, None
+    while True:
+        kind, body = await one.message()
+        if kind == ord("t"):
+            parameters = parameters_of(body)
+        elif kind == ord("T"):
+            fields = fields_of(body)
+        elif kind == ord("E"):
+            error = error or as_error(body)
+        elif kind == ord("Z"):
+            break
+    if error is not None:
+        raise error
+    return Description(parameters, fields)
+
+
+def _settle(asked: asyncio.Future[None], error: BaseException | None) -> None:
+    if not asked.done():
+        asked.set_result(None) if error is None else asked.set_exception(error)

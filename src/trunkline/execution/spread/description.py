@@ -1,0 +1,62 @@
+"""What a server says of a prepared statement: the types of its parameters, and its columns (Describe, section 55.7)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trunkline.protocol.messages import NO_DATA, format_of, message
+
+_FIELD = struct.Struct("!IhIhih")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of a RowDescription, as the protocol has it but for the format."""
+
+    name: bytes
+    table: int
+    attribute: int
+    type: int
+    size: int
+    modifier: int
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """`parameters` are OIDs; `fields` is None where no rows come (NoData)."""
+
+    parameters: tuple[int, ...]
+    fields: tuple[Field, ...] | None
+
+    def row_description(self, formats: Sequence[int] = ()) -> bytes:
+        """RowDescription of a portal with these result formats, or NoData."""
+        if self.fields is None:
+            return NO_DATA
+        body = struct.pack("!h", len(self.fields))
+        for index, one in enumerate(self.fields):
+            where = (one.table, one.attribute, one.type, one.size, one.modifier, format_of(formats, index))
+            body += one.name + b"\0" + _FIELD.pack(*where)
+        return message(b"T", body)
+
+    def parameter_description(self) -> bytes:
+        return message(b"t", struct.pack(f"!h{len(self.parameters)}I", len(self.parameters), *self.parameters))
+
+
+def fields_of(body: bytes) -> tuple[Field, ...]:
+    """Of a RowDescription's body."""
+    found = []
+    at = 2
+    for _ in range(int.from_bytes(body[:2], "big")):
+        end = body.index(b"\0", at)
+        table, attribute, type_, size, modifier, _format = _FIELD.unpack_from(body, end + 1)
+        found.append(Field(body[at:end], table, attribute, type_, size, modifier))
+        at = end + 1 + _FIELD.size
+    return tuple(found)
+
+
+def parameters_of(body: bytes) -> tuple[int, ...]:
+    """Of a ParameterDescription's body."""
+    count = int.from_bytes(body[:2], "big")
+    return struct.unpack_from(f"!{count}I", body, 2)

@@ -1,0 +1,26 @@
+"""From a program to its run: one entry for each kind of program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from trunkline.execution.spread.asked import Answer, Asked
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.scatter import Scatter
+from trunkline.routing.spreading.planner import Program
+from trunkline.routing.spreading.request import Concatenation
+
+Runner = Callable[[Any, Asked, Participants], Awaitable[Answer]]
+
+
+async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer:
+    return Scatter(asked, program.sql, await participants.at_all(asked.mask))
+
+
+RUNNERS: dict[type, Runner] = {Concatenation: _concatenate}
+
+
+async def run(program: Program, asked: Asked, participants: Participants) -> Answer:
+    """Begin to run it."""
+    return await RUNNERS[type(program)](program, asked, participants)

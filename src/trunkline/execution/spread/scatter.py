@@ -1,0 +1,91 @@
+"""Scatter: one text at several shards at once, and their rows as one answer.
+
+Theory of operation. All shards are asked before any answer is taken; a shard whose rows are not wanted yet is not read
+(participant.pyx), so memory is bounded whatever they have. The first error is the answer's: the others are stopped, and
+what they still say is taken to its end, or ends with the lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from trunkline.errors import StatementRefused
+from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.description import Field, fields_of
+from trunkline.execution.spread.participant import Participant, as_error
+
+
+class Scatter:
+    """One call of one text at these participants; the answer is the concatenation."""
+
+    def __init__(self, asked: Asked, sql: bytes, participants: Sequence[Participant]) -> None:
+        self._asked = asked
+        self._participants = participants
+        self._tags: list[bytes] = []
+        frames = asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats)
+        for one in participants:
+            one.request(frames, REQUESTS)
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """Of one shard after those of another."""
+        for one in self._participants:
+            await to_rows(one, self._asked.described.fields)
+            while run := await one.run_of_rows():
+                yield run
+            self._tags.append(await to_end(one))
+
+    def tag(self) -> bytes:
+        return united(self._tags)
+
+
+async def to_rows(one: Participant, expected: Sequence[Field] | None) -> None:
+    """Up to the first row; StatementFailed if an error comes instead, StatementRefused if its columns are others."""
+    while True:
+        kind, body = await one.message()
+        if kind == ord("E"):
+            await one.until_ready()
+            raise as_error(body)
+        if kind == ord("n") and expected is None:
+            return
+        if kind == ord("T"):
+            if expected is None or not agree(fields_of(body), expected):
+                await one.until_ready()
+                detail = f"Shard {one.pool.database} has other columns for it than another shard."
+                raise StatementRefused("the shards do not agree on the columns of the answer", detail=detail)
+            return
+        if kind == ord("n"):
+            await one.until_ready()
+            raise StatementRefused("the shards do not agree on the columns of the answer")
+
+
+def agree(found: Sequence[Field], expected: Sequence[Field]) -> bool:
+    """Whether these are the same columns, in whichever tables they are."""
+    return [(one.name, one.type, one.modifier) for one in found] == [
+        (one.name, one.type, one.modifier) for one in expected
+    ]
+
+
+async def to_end(one: Participant) -> bytes:
+    """Behind the last row: its command tag, once it is ready. StatementFailed if it ended in an error."""
+    tag, error = b"", None
+    while True:
+        kind, body = await one.message()
+        if kind == ord("C"):
+            tag = body.rstrip(b"\0")
+        elif kind == ord("E") and error is None:
+            error = as_error(body)
+        elif kind == ord("Z"):
+            break
+    if error is not None:
+        raise error
+    return tag
+
+
+def united(tags: Sequence[bytes]) -> bytes:
+    """One tag for several shards: rows are summed."""
+    words = tags[0].split()
+    if words and words[-1].isdigit():
+        total = sum(int(tag.split()[-1]) for tag in tags)
+        return b" ".join([*words[:-1], b"%d" % total])
+    return tags[0]

@@ -1,0 +1,104 @@
+"""Studies: what is known of a text that concerned several shards, for the next call of it.
+
+By its text alone (not its template: a program is made of one text) and by the context that it was read in, which ends
+with the catalog. A text is planned, turned into a program and described by a shard once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trunkline.errors import StatementRefused
+from trunkline.execution.refusals import not_mapped
+from trunkline.execution.spread.description import Description
+from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown, NotCoercible
+from trunkline.routing.planning.planner import plan as make_plan
+from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.evaluation import ReadyPlan
+from trunkline.routing.plans.plan import Refusal, Where
+from trunkline.routing.spreading.planner import Program, program_of
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.sql import Unparsed, parse_any
+from trunkline.routing.text.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from trunkline.execution.router import Context, Router
+
+CAPACITY = 512
+
+
+@dataclass(slots=True)
+class Study:
+    """`descriptions` are by the types that were declared for the parameters."""
+
+    sql: bytes
+    request: Request | None  # None: it is no single statement that parses
+    ready: ReadyPlan
+    every: int
+    descriptions: dict[tuple[int, ...], Description] = field(default_factory=dict)
+    _program: Program | Refusal | None = None
+
+    @property
+    def program(self) -> Program | Refusal:
+        """How it is answered where it concerns several shards."""
+        if self._program is None:
+            assert self.request is not None
+            self._program = program_of(self.request)
+        return self._program
+
+    def mask(self, call: Call, where: Where | None = None) -> int:
+        """The shards that a call concerns, of the whole or of one condition; a value that nobody can read: all.
+
+        StatementRefused for a key that has no shard; KeyMissing if its directory is to be asked first.
+        """
+        try:
+            return self.ready.mask_of(call, where)
+        except KeyMissing:
+            raise
+        except KeyNotMapped as reason:
+            error = not_mapped(reason)
+            assert isinstance(error, StatementRefused)
+            raise error from None
+        except KeyUnknown:
+            return self.every
+        except NotCoercible:
+            return 0
+
+    def masks(self, call: Call) -> tuple[int, ...]:
+        """Of each occurrence of a table."""
+        return tuple(self.mask(call, one.where) for one in self.ready.plan.occurrences)
+
+
+class Studies:
+    """Those of one database, the last used last."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[bytes, Context], Study] = OrderedDict()
+
+    def of(self, sql: bytes, router: Router, context: Context) -> Study:
+        """The study of a text in the context of a session."""
+        key = (sql, context)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _study(sql, router, context)
+            if len(self._known) > CAPACITY:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(key)
+        return found
+
+
+def _study(sql: bytes, router: Router, context: Context) -> Study:
+    plan = make_plan(sql, router.catalog, router.sharding, context.path)
+    ready = ReadyPlan(plan, Fingerprint(sql, context.standard), sql)
+    try:
+        statements = parse_any(sql)
+    except Unparsed:
+        statements = []
+    request = None
+    if len(statements) == 1:
+        kind, node = statements[0]
+        request = Request(sql, kind, node, router.catalog, router.sharding, context.path, plan)
+    return Study(sql, request, ready, router.sharding.every)

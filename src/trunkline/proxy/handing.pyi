@@ -1,0 +1,3 @@
+from trunkline.proxy.client import ClientLink
+
+def hand_back(client: ClientLink, rest: bytes) -> None: ...

@@ -1,0 +1,66 @@
+"""A client whose statement concerns several shards: from the relay to `several.Several`, and back.
+
+Rules:
+1. It is handed over between two units, with nothing owed to it: in no transaction, or in a block whose beginning is
+   known (`Route.beginning`), so that other shards can be told it. Else the statement is refused.
+2. The frame that leads to it is kept, and is the first that the other session reads.
+"""
+
+from trunkline.pool.server cimport ServerLink
+from trunkline.protocol.scanner cimport Frame
+from trunkline.proxy.client cimport BOUND, ClientLink
+from trunkline.proxy.routed cimport Route
+from trunkline.proxy.steps cimport WAIT
+
+
+cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
+    """Whether what it asks now can be run over several shards."""
+    cdef ServerLink server = client.server
+    if own.several is None or client.sticky or client.listening is not None or client.pool.one_statement:
+        return False
+    if server is None:
+        return True
+    return server.session.status == c'T' and server.session.synced and not server.session.count \
+        and own.beginning is not None and not (server.doubt or client.batch & BOUND) \
+        and client.before_block is None and not (own.on_replica or own.in_reads) and server.setup is None
+
+
+cdef bint comes_again(ClientLink client, Route own) except -1:
+    """Whether its statement may yet be handed over: when it is owed nothing, or without the server that it has."""
+    cdef ServerLink server = client.server
+    if own.several is None or client.sticky or client.batch & BOUND:
+        return False
+    if server.session.count:
+        client._await_answers()
+        return True
+    if server.session.status != c'I':
+        return False
+    client._flush_requests()
+    client.pool.abandon(server, "its client goes on at several shards")
+    return True
+
+
+cdef int hand_over(ClientLink client, Route own) except -1:
+    """The session that goes on begins when this chunk is left; the server of its block is the session's at once."""
+    beginning = own.held if client.server is None else own.beginning
+    own.held = own.beginning = own.history = None
+    own.planned = None
+    client.batch = 0
+    client.blocked = True
+    own.several(client, own, beginning or ())
+    return WAIT
+
+
+def hand_back(ClientLink client, bytes rest):
+    """It is relayed again, in no transaction; `rest` is what it has said already."""
+    client.blocked = False
+    client.close_inbox(rest)
+
+
+cdef int note_beginning(Route own) except -1:
+    """A statement about the session has been sent: one that begins a block, or is part of how it begins, is kept."""
+    if own.router.reading.tag in ("BEGIN", "START TRANSACTION"):
+        own.beginning = [own.router.text]
+    elif own.router.reading.said_again and own.beginning is not None:
+        own.beginning = own.beginning + [own.router.text]
+    return 0

@@ -1,0 +1,116 @@
+"""Portals of a session over several shards: statements with their values, and how far their rows have been taken.
+
+Rule: two portals never take rows of the same servers at once. One that has not been taken to its end when another is
+begun keeps the rest of its rows in memory, up to KEPT_BYTES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from trunkline.errors import UnknownPortal
+from trunkline.execution.spread.asked import Answer
+from trunkline.execution.spread.conductor import Statement
+from trunkline.protocol.messages import EMPTY_QUERY_RESPONSE, command_complete, message
+from trunkline.shard_errors import DuplicatePortal, TooManyRows
+
+KEPT_BYTES = 64 << 20
+SUSPENDED = message(b"s", b"")
+
+
+class Portal:
+    """One Bind."""
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement = statement
+        self.answer: Answer | None = None
+        self._rows: AsyncIterator[bytes] | None = None
+        self._here = b""  # rows that were taken from the servers, and not by the client
+        self._over = False
+        self._suspended = False
+
+    def begin(self, answer: Answer) -> None:
+        self.answer, self._rows = answer, answer.rows()
+
+    async def take(self, limit: int) -> AsyncIterator[bytes]:
+        """Up to `limit` rows, all for 0; `end` says what comes behind them."""
+        left = limit
+        self._suspended = False
+        while await self._fill():
+            size, count = cut(self._here, left if limit > 0 else -1)
+            run, self._here = self._here[:size], self._here[size:]
+            yield run
+            left -= count
+            if limit > 0 and left == 0:
+                self._suspended = True
+                return
+
+    def end(self) -> bytes:
+        """PortalSuspended or CommandComplete."""
+        if self._suspended:
+            return SUSPENDED
+        assert self.answer is not None
+        tag = self.answer.tag()
+        return command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE
+
+    async def _fill(self) -> bool:
+        while not self._here and not self._over:
+            assert self._rows is not None
+            self._here = await anext(self._rows, b"")
+            self._over = not self._here
+        return bool(self._here)
+
+    async def keep(self) -> None:
+        """Take the rest now: its servers are needed for something else."""
+        if self._rows is None or self._over:
+            return
+        rest = bytearray(self._here)
+        async for run in self._rows:
+            rest += run
+            if len(rest) > KEPT_BYTES:
+                raise TooManyRows("the rest of a portal's rows is too large to be kept while another statement runs")
+        self._here, self._over = bytes(rest), True
+
+
+class Portals:
+    """By name."""
+
+    def __init__(self) -> None:
+        self._open: dict[bytes, Portal] = {}
+
+    async def add(self, name: bytes, portal: Portal) -> None:
+        if name and name in self._open:
+            raise DuplicatePortal(f'cursor "{name.decode(errors="replace")}" already exists')
+        await self.close(name)
+        self._open[name] = portal
+
+    def find(self, name: bytes) -> Portal:
+        """UnknownPortal if there is none."""
+        found = self._open.get(name)
+        if found is None:
+            raise UnknownPortal(f'portal "{name.decode(errors="replace")}" does not exist')
+        return found
+
+    async def close(self, name: bytes) -> None:
+        portal = self._open.pop(name, None)
+        if portal is not None:
+            await portal.keep()
+
+    async def keep_others(self, portal: Portal) -> None:
+        for other in self._open.values():
+            if other is not portal:
+                await other.keep()
+
+    def clear(self) -> None:
+        self._open.clear()
+
+
+def cut(rows: bytes, limit: int) -> tuple[int, int]:
+    """How many bytes the first `limit` of these DataRow messages have (all for -1), and how many they are."""
+    if limit < 0:
+        return len(rows), 0
+    at = count = 0
+    while at < len(rows) and count < limit:
+        at += 1 + int.from_bytes(rows[at + 1 : at + 5], "big")
+        count += 1
+    return at, count

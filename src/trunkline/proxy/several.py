@@ -1,0 +1,323 @@
+"""Several: the session of a client while what it asks concerns several shards.
+
+Theory of operation. The relay hands its client over (handing.pyx), with the frame that needs several shards still to be
+read, and perhaps with a server in the middle of a block. From there on messages are read one by one; what each of them
+means is in `MESSAGES` (protocol documentation, section 55.2), and what is asked is done by a `Conductor`. When the unit
+is over, or the transaction it is part of, all servers go back to their pools and the client to the relay.
+
+Rules:
+1. Answers are in the order of the requests, and gathered: they go out at the end of a unit, at a Flush, or when there
+   is much of them. Nothing more is asked of the shards while the client does not read.
+2. A client that leaves stops what runs for it, unless that commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from trunkline.errors import IdleTransactionTimeout, InternalError, ProtocolViolation, QueryTimeout, TrunklineError
+from trunkline.execution.spread.binding import Bound
+from trunkline.execution.spread.conductor import Conductor, Statement
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.studies import Studies
+from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
+from trunkline.protocol.messages import (
+    BIND_COMPLETE,
+    CLOSE_COMPLETE,
+    EMPTY_QUERY_RESPONSE,
+    PARSE_COMPLETE,
+    command_complete,
+    error_response,
+    message,
+    ready_for_query,
+)
+from trunkline.proxy.handing import hand_back
+from trunkline.proxy.portals import Portal, Portals
+from trunkline.proxy.statements import Prepared, body_of, name_it
+from trunkline.routing.sql import pieces
+
+if TYPE_CHECKING:
+    from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.routed import Route
+
+log = logging.getLogger("trunkline.proxy")
+
+GATHERED_BYTES = 32768  # of answers, before they go out
+UNREAD_BYTES = 131072  # that the client has not taken, before it has to
+
+
+class Several:
+    """One client's; made when it is handed over, and gone when it is handed back."""
+
+    def __init__(self, studies: Studies, link: ClientLink, route: Route, beginning: Sequence[bytes]) -> None:
+        self.link = link
+        pools = route.pools
+        participants = Participants(pools, pools[0].pools.engine, link.params)
+        if link.server is not None:
+            participants.take_over(link, route.shard, beginning)
+        elif beginning:
+            participants.beginning, participants.in_block = list(beginning), True
+        self.conductor = Conductor(route.router, studies, participants, route.context, route.hint)
+        self._route = route
+        self._out = bytearray()
+        self._drained = asyncio.Event()
+        self._portals = Portals()
+        self._skipping = False  # to the next Sync, behind an error
+        self._in_batch = False
+        link.several = self
+        self._task = link.session.clients.tasks.spawn(self._run(), "several shards")
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        link = self.link
+        self._inbox = Inbox(link)
+        self._inbox.data += link.take_kept()
+        self._inbox.on_end = self._on_gone
+        link.session.on_cancel = self.conductor.participants.stop
+        try:
+            await self._serve()
+        except (ConnectionEnded, asyncio.CancelledError):
+            self._leave("its client has left")
+        except TrunklineError as error:
+            self._leave("its client was closed")
+            link.end(error)
+        except Exception:
+            incident = InternalError.incident()
+            log.exception("%s at %r", incident.message, link)
+            self._leave("internal error")
+            link.end(incident)
+        else:
+            self._leave("its transaction is over")
+            if link.opened:
+                hand_back(link, self._inbox.rest())
+
+    def _leave(self, reason: str) -> None:
+        self._inbox.on_end = None
+        self.link.session.on_cancel = None
+        self.link.several = None
+        self.conductor.participants.release(reason)
+
+    def _on_gone(self) -> None:
+        if not self.conductor.participants.committing:
+            self._task.cancel()
+
+    def drained(self) -> None:
+        """The client has taken all that was sent."""
+        self._drained.set()
+
+    async def _serve(self) -> None:
+        """Messages, until nothing is open any more."""
+        pool = self._route.pools[0]
+        max_bytes = pool.pools.config.settings.max_packet_size
+        while True:
+            limit = pool.settings.idle_transaction_timeout if self.conductor.participants.in_block else 0
+            try:
+                async with asyncio.timeout(limit or None):
+                    kind, body = await self._inbox.message(max_bytes)
+            except MessageTooLong:
+                raise ProtocolViolation("invalid message length") from None
+            except TimeoutError:
+                raise IdleTransactionTimeout("idle_transaction_timeout") from None
+            handle = MESSAGES.get(chr(kind))
+            if handle is None:
+                raise ProtocolViolation(f"invalid frontend message type {kind}")
+            if self._skipping and chr(kind) not in "SX":
+                continue
+            await self._take(handle, body, is_simple=chr(kind) in "QF")
+            if not self._in_batch and self.conductor.status == "I":
+                return
+
+    async def _take(self, handle: Callable[[Several, bytes], Awaitable[None]], body: bytes, *, is_simple: bool) -> None:
+        """One message; an error that it ends in is told, and what it means for the unit is done."""
+        timeout = self._route.pools[0].settings.query_timeout
+        try:
+            async with asyncio.timeout(timeout or None) as limit:
+                await handle(self, body)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise QueryTimeout("query_timeout") from None
+        except TrunklineError as error:
+            await self._fail(error, is_simple=is_simple)
+
+    async def _fail(self, error: TrunklineError, *, is_simple: bool) -> None:
+        self._portals.clear()
+        self._tell_notices()
+        await self.conductor.fail()
+        self._write(told(error))
+        if is_simple:
+            await self._ready()
+        else:
+            self._in_batch = self._skipping = True
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _write(self, data: bytes) -> None:
+        self._out += data
+
+    async def _give(self, data: bytes) -> None:
+        """Rows: they go out while they come, as fast as the client reads."""
+        self._out += data
+        if len(self._out) >= GATHERED_BYTES:
+            self._send()
+            while self.link.unsent_count > UNREAD_BYTES:
+                self._drained.clear()
+                await self._drained.wait()
+
+    def _send(self) -> None:
+        if self._out:
+            self.link.write(bytes(self._out))
+            self._out.clear()
+
+    async def _ready(self) -> None:
+        self._tell_notices()
+        self._in_batch = self._skipping = False
+        self._write(ready_for_query(self.conductor.status.encode()))
+        self._send()
+
+    def _tell_notices(self) -> None:
+        for one in self.conductor.participants:
+            for notice in one.notices:
+                self._write(notice)
+            one.notices.clear()
+
+    # --- the simple protocol --------------------------------------------------------------------------------------
+
+    async def _query(self, body: bytes) -> None:
+        sql = body.split(b"\0", 1)[0]
+        self.link.unnamed = None  # it ends the unnamed statement
+        await self._portals.close(b"")
+        texts = pieces(sql) or [sql]
+        for text in texts:
+            if len(texts) > 1:
+                await self.conductor.begin_together()
+            await self._simple(text)
+        await self.conductor.end_unit()
+        await self._ready()
+
+    async def _simple(self, sql: bytes) -> None:
+        begun = await self.conductor.start(Statement(sql, result_formats=(0,)))
+        answer = begun.answer
+        if begun.described is not None and begun.described.fields is not None:
+            self._write(begun.described.row_description())
+        async for rows in answer.rows():
+            await self._give(rows)
+        self._tell_notices()
+        tag = answer.tag()
+        self._write(command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE)
+
+    # --- the extended protocol ------------------------------------------------------------------------------------
+
+    async def _parse(self, body: bytes) -> None:
+        self._in_batch = True
+        prepared = Prepared(body)
+        await self.conductor.describe(prepared.sql, prepared.types)  # which says what is wrong with it
+        name_it(self.link, prepared, body, self._route.pools[0].family)
+        self._write(PARSE_COMPLETE)
+
+    async def _bind(self, body: bytes) -> None:
+        self._in_batch = True
+        try:
+            bound = Bound(body)
+        except (ValueError, IndexError, struct.error):
+            raise ProtocolViolation("insufficient data left in message") from None
+        sql, types = body_of(self.link, bound.statement)
+        statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
+        await self._portals.add(bound.portal, Portal(statement))
+        self._write(BIND_COMPLETE)
+
+    async def _describe(self, body: bytes) -> None:
+        self._in_batch = True
+        name = body[1:].split(b"\0", 1)[0]
+        if body[:1] == b"S":
+            sql, types = body_of(self.link, name)
+            described = await self.conductor.describe(sql, types)
+            self._write(described.parameter_description() + described.row_description())
+            return
+        statement = self._portals.find(name).statement
+        described = await self.conductor.describe(statement.sql, statement.types)
+        self._write(described.row_description(statement.result_formats))
+
+    async def _execute(self, body: bytes) -> None:
+        self._in_batch = True
+        name, rest = body.split(b"\0", 1)
+        portal = self._portals.find(name)
+        await self._portals.keep_others(portal)
+        if portal.answer is None:
+            portal.begin((await self.conductor.start(portal.statement)).answer)
+        (limit,) = struct.unpack("!i", rest)
+        async for rows in portal.take(limit):
+            await self._give(rows)
+        self._tell_notices()
+        self._write(portal.end())
+
+    async def _close(self, body: bytes) -> None:
+        self._in_batch = True
+        name = body[1:].split(b"\0", 1)[0]
+        if body[:1] == b"P":
+            await self._portals.close(name)
+        elif not name:
+            self.link.unnamed = None
+        else:
+            self.link.name(name, None)
+        self._write(CLOSE_COMPLETE)
+
+    async def _sync(self, body: bytes) -> None:
+        if not self._skipping:
+            self._in_batch = False
+            try:
+                await self._finish_batch()
+            except TrunklineError as error:
+                await self.conductor.fail()
+                self._write(told(error))
+        await self._ready()
+
+    async def _finish_batch(self) -> None:
+        if not self.conductor.participants.in_block:
+            self._portals.clear()
+        await self.conductor.end_unit()
+
+    async def _flush(self, body: bytes) -> None:
+        self._send()
+
+    async def _terminate(self, body: bytes) -> None:
+        self._inbox.on_end = None
+        self.link.session.on_client_gone(self.link, None)
+        raise ConnectionEnded
+
+    async def _drop(self, body: bytes) -> None:
+        """COPY data outside of COPY (postgres.c)."""
+
+    async def _function(self, body: bytes) -> None:
+        raise TrunklineError("a function call message is not run while a transaction concerns several shards")
+
+
+def told(error: TrunklineError) -> bytes:
+    """An error that its client outlives, in the server's own words where there are some."""
+    said = getattr(error, "said", b"")
+    if said:
+        return message(b"E", said)
+    error.severity = "ERROR"
+    return error_response(error)
+
+
+MESSAGES: dict[str, Callable[[Several, bytes], Awaitable[None]]] = {
+    "Q": Several._query,
+    "P": Several._parse,
+    "B": Several._bind,
+    "D": Several._describe,
+    "E": Several._execute,
+    "C": Several._close,
+    "S": Several._sync,
+    "H": Several._flush,
+    "F": Several._function,
+    "X": Several._terminate,
+    "d": Several._drop,
+    "c": Several._drop,
+    "f": Several._drop,
+}

@@ -1,0 +1,30 @@
+"""A statement that concerns several shards, as programs are made of it, and the plainest of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.plans.plan import RoutePlan
+from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.sql import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One statement: its text alone, in which parameters are $n, and what it was found to mean."""
+
+    sql: bytes
+    kind: str  # of its parse tree: SelectStmt, InsertStmt, CopyStmt, ...
+    node: Node
+    catalog: Catalog
+    sharding: Sharding
+    search_path: tuple[str, ...]
+    plan: RoutePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """`sql` at each shard, and the rows of one behind those of another: no order among them is asked for."""
+
+    sql: bytes

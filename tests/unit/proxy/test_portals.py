@@ -1,0 +1,78 @@
+"""Portals whose rows are taken some at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from trunkline.errors import UnknownPortal
+from trunkline.execution.spread.conductor import Statement
+from trunkline.protocol.messages import command_complete, data_row
+from trunkline.proxy.portals import SUSPENDED, Portal, Portals, cut
+from trunkline.shard_errors import DuplicatePortal
+
+ROWS = [data_row([b"%d" % number]) for number in range(5)]
+
+
+class Five:
+    """Five rows, in runs of two."""
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        for at in range(0, 5, 2):
+            yield b"".join(ROWS[at : at + 2])
+
+    def tag(self) -> bytes:
+        return b"SELECT 5"
+
+
+def begun() -> Portal:
+    portal = Portal(Statement(b"SELECT"))
+    portal.begin(Five())
+    return portal
+
+
+async def taken(portal: Portal, limit: int) -> bytes:
+    return b"".join([run async for run in portal.take(limit)])
+
+
+async def test_no_more_rows_come_than_were_asked_for() -> None:
+    portal = begun()
+    assert (await taken(portal, 3), portal.end()) == (b"".join(ROWS[:3]), SUSPENDED)
+    assert (await taken(portal, 2), portal.end()) == (b"".join(ROWS[3:]), SUSPENDED)
+    assert (await taken(portal, 2), portal.end()) == (b"", command_complete("SELECT 5"))
+
+
+async def test_all_rows_come_for_zero() -> None:
+    portal = begun()
+    assert (await taken(portal, 0), portal.end()) == (b"".join(ROWS), command_complete("SELECT 5"))
+
+
+async def test_rows_that_were_kept_come_when_they_are_asked_for() -> None:
+    portals = Portals()
+    first, second = begun(), begun()
+    await portals.add(b"a", first)
+    await portals.add(b"b", second)
+    assert await taken(first, 1) == ROWS[0]
+    await portals.keep_others(second)
+    assert await taken(second, 0) == b"".join(ROWS)
+    assert await taken(first, 0) == b"".join(ROWS[1:])
+
+
+async def test_names_are_as_postgresql_has_them() -> None:
+    portals = Portals()
+    await portals.add(b"", begun())
+    await portals.add(b"", begun())
+    await portals.add(b"named", begun())
+    with pytest.raises(DuplicatePortal):
+        await portals.add(b"named", begun())
+    await portals.close(b"named")
+    with pytest.raises(UnknownPortal):
+        portals.find(b"named")
+
+
+def test_a_run_is_cut_between_rows() -> None:
+    run = b"".join(ROWS)
+    assert cut(run, 2) == (len(ROWS[0]) * 2, 2)
+    assert cut(run, 9) == (len(run), 5)
+    assert cut(run, -1) == (len(run), 0)
