@@ -17,6 +17,7 @@ _PLAIN = {"targetList", "fromClause", "limitOption", "op"}
 def program_of(request: Request) -> Program | Refusal:
     """How a statement whose mask may have several bits is answered then."""
     if request.kind == "SelectStmt" and not set(request.node) - _PLAIN and len(request.plan.occurrences) == 1:
-        if all("ColumnRef" in one["ResTarget"]["val"] for one in request.node["targetList"]):
+        columns = [one["ResTarget"]["val"] for one in request.node["targetList"]]
+        if all("ColumnRef" in column for column in columns):
             return Concatenation(request.sql)
     return request.plan.unless_single or request.plan.refusal or _SEVERAL
