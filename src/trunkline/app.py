@@ -13,13 +13,16 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
+from typing import Protocol
 
 from trunkline import __version__, logs, process
 from trunkline.admin.console import serve_console
 from trunkline.config.settings import Config
 from trunkline.config.target import wrong_setting
 from trunkline.errors import ConfigError, TrunklineError
+from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain, Instance
+from trunkline.workers import spawning
 
 log = logging.getLogger("trunkline")
 
@@ -30,7 +33,10 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
     `quiet` keeps the log from standard error, `background` ends the caller's process while another one serves, and
     `root` says whether it may be the superuser's.
     """
+    what = spawning.inherited(os.environ)
     config = load()
+    if isinstance(what, spawning.Worker):
+        return _run_worker(load, config, what, quiet=quiet or background)
     settings = config.settings
     process.become(settings.user)
     if not root and os.geteuid() == 0:
@@ -50,11 +56,24 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
 
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner, process.pidfile(settings.pidfile):
-            return runner.run(serve(load_again, config))
+            return runner.run(supervise(load_again, config) if settings.workers > 1 else serve(load_again, config))
     except Exception as error:
         if background:  # nobody sees what the caller could say
             log.critical("%s", error, exc_info=not isinstance(error, TrunklineError))
         raise
+
+
+def _run_worker(load: Callable[[], Config], config: Config, what: spawning.Worker, *, quiet: bool) -> int:
+    from trunkline.workers.worker import serve
+
+    def load_again() -> Config:
+        config = load()
+        logs.use(config, quiet=quiet, worker=what.number)
+        return config
+
+    logs.use(config, quiet=quiet, worker=what.number)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(serve(load_again, config, what))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -75,14 +94,56 @@ async def serve(load: Callable[[], Config], config: Config) -> int:
         async with _metrics(instance, config):
             port = instance.start()
             gc.freeze()  # what is here now stays: no collection has to look at it again
-            log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
-            process.notify("READY=1")
+            _ready(port, config)
             await instance.stopped.wait()
     finally:
         process.notify("STOPPING=1")
         await instance.close()
     log.info("stopped")
     return 0
+
+
+async def supervise(load: Callable[[], Config], config: Config) -> int:
+    """Run several workers from start to stop."""
+    from trunkline.workers.supervisor import Supervisor
+
+    supervisor = Supervisor(load, config)
+    try:
+        _install_signals(supervisor)
+        port = await supervisor.start()
+        _ready(port, config)
+        await supervisor.stopped.wait()
+    finally:
+        process.notify("STOPPING=1")
+        await supervisor.close()
+    log.info("stopped")
+    return 0
+
+
+def _ready(port: int, config: Config) -> None:
+    log.info("ready port=%d version=%s config=%s", port, __version__, config.source)
+    process.notify("READY=1")
+
+
+class Operated(Protocol):
+    """What signals are sent to: an instance, or the supervisor of several."""
+
+    tasks: Tasks
+
+    def reload(self) -> object:
+        """Read the configuration again and use it; ConfigError, and nothing changed, if it is not good."""
+
+    def drain(self, what: Drain = ...) -> None:
+        """Take no newcomers, let everybody finish, then stop. A second call stops at once."""
+
+    def stop(self) -> None:
+        """End now."""
+
+    async def pause(self) -> None:
+        """Give out no servers; returns when all are closed."""
+
+    async def resume(self) -> None:
+        """Undo `pause`."""
 
 
 @contextlib.asynccontextmanager
@@ -105,7 +166,7 @@ async def _metrics(instance: Instance, config: Config) -> AsyncIterator[None]:
         await endpoint.close()
 
 
-def _install_signals(instance: Instance) -> None:
+def _install_signals(instance: Operated) -> None:
     loop = asyncio.get_running_loop()
     actions: dict[signal.Signals, tuple[str, Callable[[], object]]] = {
         signal.SIGHUP: ("re-reading config", lambda: _reload(instance)),
@@ -130,7 +191,7 @@ def _on_signal(number: signal.Signals, words: str, action: Callable[[], object])
     action()
 
 
-def _reload(instance: Instance) -> None:
+def _reload(instance: Operated) -> None:
     process.notify(process.reloading())
     try:
         instance.reload()

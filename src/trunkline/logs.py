@@ -20,9 +20,12 @@ _LEVELS = (logging.INFO, logging.DEBUG)
 SYSLOG = "/dev/log"
 
 
-def use(config: Config, *, quiet: bool = False) -> None:
-    """Log as this configuration wants it; ConfigError, and nothing changed, if its file cannot be opened."""
-    handlers = _handlers(config, quiet)
+def use(config: Config, *, quiet: bool = False, worker: int = 0) -> None:
+    """Log as this configuration wants it, each line with the worker's number if there is one.
+
+    ConfigError, and nothing changed, if its file cannot be opened.
+    """
+    handlers = _handlers(config, quiet, f"worker {worker} " if worker else "")
     other = logging.getLogger("asyncio")
     before, log.handlers[:] = log.handlers[:], handlers
     other.handlers[:] = handlers
@@ -35,7 +38,7 @@ def use(config: Config, *, quiet: bool = False) -> None:
         log.warning("syslog: there is no %s", SYSLOG)
 
 
-def _handlers(config: Config, quiet: bool) -> list[logging.Handler]:
+def _handlers(config: Config, quiet: bool, who: str) -> list[logging.Handler]:
     settings = config.settings
     handlers: list[logging.Handler] = [] if quiet else [logging.StreamHandler(sys.stderr)]
     if settings.logfile:
@@ -44,19 +47,19 @@ def _handlers(config: Config, quiet: bool) -> list[logging.Handler]:
         except OSError as error:
             raise ConfigError(f"logfile {settings.logfile} cannot be written: {error.strerror}") from None
     for handler in handlers:
-        handler.setFormatter(_formatter(config))
+        handler.setFormatter(_formatter(config, who))
     if settings.syslog and os.path.exists(SYSLOG):
-        handlers.append(_syslog(config))
+        handlers.append(_syslog(config, who))
     return handlers or [logging.NullHandler()]
 
 
-def _formatter(config: Config, *, bare: bool = False) -> logging.Formatter:
-    if config.from_ini:
+def _formatter(config: Config, who: str, *, bare: bool = False) -> logging.Formatter:
+    if config.from_ini:  # which process it was, its lines say by themselves
         return PgBouncerLine(bare=bare)
-    return OneLine("%(message)s" if bare else "%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return OneLine(f"{who}%(message)s" if bare else f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s")
 
 
-def _syslog(config: Config) -> logging.Handler:
+def _syslog(config: Config, who: str) -> logging.Handler:
     from logging.handlers import SysLogHandler
 
     settings, names = config.settings, SysLogHandler.facility_names
@@ -67,5 +70,5 @@ def _syslog(config: Config) -> logging.Handler:
     except OSError as error:
         raise ConfigError(f"syslog: {SYSLOG}: {error.strerror}") from None
     handler.ident = f"{settings.syslog_ident}[{os.getpid()}]: "
-    handler.setFormatter(_formatter(config, bare=True))
+    handler.setFormatter(_formatter(config, who, bare=True))
     return handler

@@ -242,6 +242,19 @@ class Settings:
     syslog_facility: str = setting("daemon", TEXT, "Facility under which the system's log has us.")
 
     # --- the process
+    workers: int = setting(
+        1,
+        INT,
+        "Processes that serve; more than one have a supervisor, and limits hold for all.",
+        low=1,
+        high=64,
+        **_AT_START,
+    )
+    upgrade_timeout: float = setting(
+        300.0,
+        SECONDS,
+        "How long clients may stay at a process that was replaced; then each leaves after its transaction.",
+    )
     pidfile: str = setting("", PATH, "File with the number of the process, while there is one.", **_AT_START)
     user: str = setting("", TEXT, "User to become at start; empty stays who starts it.", **_AT_START)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from trunkline.errors import QueryCanceled
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 WRONG_KEYS_A_SECOND = 100  # from one address; clients that come and go cancel late now and then
 
+
+Elsewhere = Callable[[int, bytes], Awaitable[bool]]
+"""Whether another process had the client with this process id and key, once its server has heard."""
 
 OUTCOMES = ("accepted", "wrong_key", "ignored")
 
@@ -59,21 +63,48 @@ class Cancels:
         self._clients = clients
         self._guesses = Guesses()
         self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.elsewhere: Elsewhere | None = None
 
     def request(self, pid: int, key: bytes, host: str = "") -> asyncio.Task[None] | None:
         """Stop the query of exactly the client that has this key; the task, if any, ends when the server has heard."""
-        now = self._clients.pools.now
-        if self._guesses.too_many(host, now):
+        if self._guesses.too_many(host, self._clients.pools.now):
             self.counts["ignored"] += 1
             return None
+        link = self._find(pid, key)
+        if link is not None:
+            self.counts["accepted"] += 1
+            return self._stop(link)
+        if self.elsewhere is not None:
+            return self._clients.tasks.spawn(self._pass_on(self.elsewhere, pid, key, host), "cancel elsewhere")
+        self._note(host)
+        return None
+
+    def _find(self, pid: int, key: bytes) -> ClientLink | None:
         others = (link for link in self._clients.namesakes if link.session.pid == pid)
         for link in (self._clients.by_pid.get(pid), *others):
             if link is not None and hmac.compare_digest(link.session.key, key):
-                self.counts["accepted"] += 1
-                return self._stop(link)
-        self.counts["wrong_key"] += 1
-        self._guesses.note(host, now)
+                return link
         return None
+
+    def _note(self, host: str) -> None:
+        self.counts["wrong_key"] += 1
+        self._guesses.note(host, self._clients.pools.now)
+
+    async def _pass_on(self, elsewhere: Elsewhere, pid: int, key: bytes, host: str) -> None:
+        """Another process of this instance may have the client."""
+        if not await elsewhere(pid, key):
+            self._note(host)
+
+    async def from_elsewhere(self, pid: int, key: bytes) -> bool:
+        """What another process was asked: whether the client is ours; its server has heard by then."""
+        link = self._find(pid, key)
+        if link is None:
+            return False
+        self.counts["accepted"] += 1
+        heard = self._stop(link)
+        if heard is not None:
+            await asyncio.wait([heard])
+        return True
 
     def _stop(self, link: ClientLink) -> asyncio.Task[None] | None:
         if link.session.on_cancel is not None:

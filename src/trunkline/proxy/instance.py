@@ -11,13 +11,14 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from trunkline.auth.keys import KeyCache
 from trunkline.auth.secret import LoginSeed, Secret, SecretKind
 from trunkline.config.build import with_settings
 from trunkline.config.diagnostics import Report
 from trunkline.config.diff import Change, diff
+from trunkline.config.global_settings import Settings
 from trunkline.config.members import with_members
 from trunkline.config.settings import Config
 from trunkline.config.sources import Text
@@ -42,7 +43,7 @@ from trunkline.pool.statistics import Statistics
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity, Peer
-from trunkline.proxy.listener import Listener
+from trunkline.proxy.listener import Entrance, Listener, Reception, Take
 from trunkline.proxy.login import Door, log_in
 from trunkline.proxy.operation import Operation
 from trunkline.proxy.replication import Replication
@@ -60,6 +61,21 @@ class Drain(enum.Enum):
 
     CLIENTS = "WAIT_FOR_CLIENTS"
     SERVERS = "WAIT_FOR_SERVERS"
+
+
+class Siblings(Protocol):
+    """The other workers, as one of them sees them; nothing of it is there where an instance is alone."""
+
+    number: int
+
+    async def cancel(self, pid: int, key: bytes) -> bool:
+        """Whether another process had this client; returns when its server has heard."""
+
+    async def ask(self, verb: str, /, **arguments: Any) -> list[Any]:
+        """The answers of all the others; the first TrunklineError of one of them, once all have answered."""
+
+    def shut_down(self, drain: Drain | None) -> None:
+        """End the whole instance; None is at once."""
 
 
 class Instance:
@@ -87,7 +103,9 @@ class Instance:
         self.patroni.on_change = self.readdress
         self.suspension = Suspension(self)
         self.operation = Operation(self)
-        self.listener: Listener | None = None
+        self.listener: Entrance | None = None
+        self.siblings: Siblings | None = None  # the other workers, if there are any
+        self.reception = Reception(self.engine, config.settings, self._welcome)
         self._seed = secrets.token_bytes(32)
         self.opener.use(config.settings, server_tls(config.settings))
         self.door = Door(
@@ -107,9 +125,9 @@ class Instance:
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
-    def start(self) -> int:
-        """Begin to accept; returns the TCP port."""
-        self.listener = Listener(self.engine, self.config.settings, self._welcome)
+    def start(self, enter: Callable[[Settings, Take], Entrance] = Listener) -> int:
+        """Begin to let clients in, from sockets of our own unless `enter` is something else; returns the TCP port."""
+        self.listener = enter(self.config.settings, self.reception.take)
         self.started_at = self.engine.time()
         self.tasks.spawn(self._keep_time(), "timer")
         self.replicas.reconfigure()
@@ -257,8 +275,7 @@ class Instance:
         self.routers.reconfigure(config)
         self.replicas.reconfigure()
         self.patroni.reconfigure()
-        if self.listener is not None:
-            self.listener.use(config.settings)
+        self.reception.use(config.settings)
 
     def pools_of(self, database: str) -> list[Pool]:
         """The pools of a database, all for the empty name; UnknownDatabase."""

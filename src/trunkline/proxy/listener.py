@@ -8,7 +8,8 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from trunkline.config.global_settings import Settings
 from trunkline.failpoints import failpoint
@@ -24,29 +25,73 @@ FULL_PAUSE_S = 0.2  # descriptors are used up: others must close before it makes
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class Listener:
-    """All listening sockets of a process."""
+class Reception:
+    """What becomes of a connection that was accepted."""
 
     def __init__(self, engine: Engine, settings: Settings, welcome: Callable[[ClientLink, Peer], None]) -> None:
         self._engine = engine
         self._settings = settings
         self._welcome = welcome
+
+    def use(self, settings: Settings) -> None:
+        """After a reload: how new connections are tuned."""
+        self._settings = settings
+
+    def take(self, connection: socket.socket, remote: object) -> None:
+        """Make it a client's link."""
+        try:
+            connection.setblocking(False)
+            tune(connection, self._settings)
+            peer = Peer(remote, connection.getsockname())
+        except OSError:  # it has gone already
+            connection.close()
+            return
+        link = ClientLink(self._engine)
+        failpoint("client_accepted")
+        self._welcome(link, peer)
+        link.attach(connection.detach())
+
+
+class Entrance(Protocol):
+    """Where connections come from: sockets of our own, or another process that accepts them."""
+
+    sockets: list[socket.socket]
+
+    @property
+    def port(self) -> int:
+        """The TCP port, also when the settings left the choice to the system."""
+
+    def suspend(self) -> None:
+        """New connections wait in the kernel until `wake`."""
+
+    def wake(self) -> None:
+        """Undo `suspend`."""
+
+    def close(self) -> None:
+        """Nobody comes from now on."""
+
+
+Take = Callable[[socket.socket, object], None]
+
+
+class Listener:
+    """All listening sockets of a process."""
+
+    def __init__(self, settings: Settings, take: Take, sockets: list[socket.socket] | None = None) -> None:
+        """Those that are given were inherited; else they are made here."""
+        self._settings = settings
+        self._take = take
         self._loop = asyncio.get_running_loop()
         self._reserve = os.open(os.devnull, os.O_RDONLY)
         self._suspended = False
-        self.sockets = listen(settings)
+        self.sockets = listen(settings) if sockets is None else sockets
         for sock in self.sockets:
             self._loop.add_reader(sock.fileno(), self._on_readable, sock)
 
     @property
     def port(self) -> int:
         """The TCP port, also when the settings left the choice to the system."""
-        names = [sock.getsockname() for sock in self.sockets if sock.family != socket.AF_UNIX]
-        return int(names[0][1]) if names else self._settings.listen_port
-
-    def use(self, settings: Settings) -> None:
-        """After a reload: how new connections are tuned."""
-        self._settings = settings
+        return port_of(self.sockets, self._settings)
 
     def _on_readable(self, sock: socket.socket) -> None:
         for _ in range(ACCEPTS_A_TURN):
@@ -59,19 +104,6 @@ class Listener:
                     self._on_full(sock)
                 return
             self._take(connection, remote)
-
-    def _take(self, connection: socket.socket, remote: object) -> None:
-        try:
-            connection.setblocking(False)
-            tune(connection, self._settings)
-            peer = Peer(remote, connection.getsockname())
-        except OSError:  # it has gone already
-            connection.close()
-            return
-        link = ClientLink(self._engine)
-        failpoint("client_accepted")
-        self._welcome(link, peer)
-        link.attach(connection.detach())
 
     def _on_full(self, sock: socket.socket) -> None:
         """Turn one newcomer away with the reserve descriptor, then let the kernel queue the others for a while."""
@@ -101,11 +133,24 @@ class Listener:
 
     def close(self) -> None:
         """New connections are refused by the kernel from now on."""
+        self._leave(close_listener)
+
+    def abandon(self) -> None:
+        """Another process accepts what comes to these sockets."""
+        self._leave(socket.socket.close)
+
+    def _leave(self, part_with: Callable[[socket.socket], None]) -> None:
         for sock in self.sockets:
             if sock.fileno() >= 0:
                 self._loop.remove_reader(sock.fileno())
-                close_listener(sock)
+                part_with(sock)
         self.sockets = []
         if self._reserve >= 0:
             os.close(self._reserve)
             self._reserve = -1
+
+
+def port_of(sockets: Iterable[socket.socket], settings: Settings) -> int:
+    """The TCP port of listening sockets, or what the settings call the Unix socket by."""
+    names = [sock.getsockname() for sock in sockets if sock.family != socket.AF_UNIX]
+    return int(names[0][1]) if names else settings.listen_port

@@ -15,7 +15,7 @@ from trunkline.config.global_settings import Settings
 from trunkline.net.engine import Engine
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Peer
-from trunkline.proxy.listener import ACCEPTS_A_TURN, Listener
+from trunkline.proxy.listener import ACCEPTS_A_TURN, Listener, Reception
 
 LOOPBACK = replace(Settings(), listen_addr="127.0.0.1", listen_port=0, unix_socket_dir="", tcp_defer_accept=0)
 
@@ -26,7 +26,8 @@ class Porch:
     def __init__(self) -> None:
         self.engine = Engine(asyncio.get_running_loop())
         self.welcomed: list[tuple[ClientLink, Peer]] = []
-        self.listener = Listener(self.engine, LOOPBACK, lambda link, peer: self.welcomed.append((link, peer)))
+        self.reception = Reception(self.engine, LOOPBACK, lambda link, peer: self.welcomed.append((link, peer)))
+        self.listener = Listener(LOOPBACK, self.reception.take)
         self.callers: list[socket.socket] = []
 
     def call(self) -> socket.socket:

@@ -1,0 +1,138 @@
+"""A worker: an instance whose connections come from a supervisor, and that answers for itself when others ask.
+
+Signals are the supervisor's to receive; whatever is sent to the whole process group is ignored here. A worker whose
+supervisor is gone lets its clients finish, since nobody new can come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from trunkline.admin.console import serve_console
+from trunkline.config.settings import Config
+from trunkline.net.tasks import Tasks
+from trunkline.proxy.instance import Drain, Instance
+from trunkline.workers import spawning
+from trunkline.workers.channel import Arguments, Channel, ChannelEnded
+from trunkline.workers.handed import Handed
+
+log = logging.getLogger("trunkline.workers")
+
+REPORT_S = 0.05
+_IGNORED = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+
+
+async def serve(load: Callable[[], Config], config: Config, what: spawning.Worker) -> int:
+    """Run one worker from start to stop."""
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    instance = Instance(load, config, serve_console)
+    worker = Worker(instance, what.number)
+    handed = spawning.adopt(what.connections)
+    try:
+        await worker.open(spawning.adopt(what.channel))
+        worker.entrance = Handed(handed, what.port, instance.reception.take)
+        instance.start(lambda settings, take: worker.entrance)
+        gc.freeze()
+        log.info("serves")
+        worker.channel.tell("ready")
+        await instance.stopped.wait()
+    finally:
+        await worker.close()
+        await instance.close()
+    return 0
+
+
+class Worker:
+    """One end of the channel to the supervisor; the other workers are reached through it."""
+
+    entrance: Handed
+    channel: Channel
+
+    def __init__(self, instance: Instance, number: int) -> None:
+        self.number = number
+        self._instance = instance
+        self._tasks = Tasks()
+        self._told = (0, 0)
+        instance.siblings = self
+        instance.clients.cancels.elsewhere = self.cancel
+
+    async def open(self, sock: socket.socket) -> None:
+        """Begin to talk."""
+        self.channel = await Channel.open(sock, self._serve, self._on_orphaned)
+        self._tasks.spawn(self._report(), "report")
+
+    async def close(self) -> None:
+        await self._tasks.cancel()
+        self.channel.close()
+
+    async def _report(self) -> None:
+        clients = self._instance.clients
+        while True:
+            await asyncio.sleep(REPORT_S)
+            now = (len(clients) + len(clients.logging_in), self.entrance.taken)
+            if now != self._told:
+                self._told = now
+                self.channel.tell("load", clients=now[0], taken=now[1])
+
+    def _on_orphaned(self) -> None:
+        if not self._instance.stopped.is_set() and not self._instance.door.draining:
+            log.error("the supervisor is gone: clients may finish what they have begun")
+            self._instance.drain(Drain.CLIENTS)
+
+    # --- what this one asks of the others ---------------------------------------------------------------------------
+
+    async def cancel(self, pid: int, key: bytes) -> bool:
+        with contextlib.suppress(ChannelEnded):
+            return bool(await self.channel.ask("cancel", pid=pid, key=key.hex()))
+        return False
+
+    async def ask(self, verb: str, /, **arguments: Any) -> list[Any]:
+        try:
+            answers: list[Any] = await self.channel.ask("all", verb=verb, arguments=arguments)
+        except ChannelEnded:
+            return []
+        return answers
+
+    def shut_down(self, drain: Drain | None) -> None:
+        self.channel.tell("shut_down", drain=drain.value if drain is not None else None)
+
+    # --- what others ask of this one --------------------------------------------------------------------------------
+
+    async def _serve(self, verb: str, arguments: Arguments) -> Any:
+        return await _VERBS[verb](self, **arguments)
+
+    async def _on_cancel(self, pid: int, key: str) -> bool:
+        return await self._instance.clients.cancels.from_elsewhere(pid, bytes.fromhex(key))
+
+    async def _on_drain(self, what: str) -> None:
+        self._instance.drain(Drain(what))
+
+    async def _on_stop(self) -> None:
+        self._instance.stop()
+
+    async def _on_reload(self) -> None:
+        self._instance.reload()
+
+    async def _on_pause(self, database: str) -> None:
+        await self._instance.pause(database)
+
+    async def _on_resume(self, database: str) -> None:
+        await self._instance.resume(database)
+
+
+_VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "cancel": Worker._on_cancel,
+    "drain": Worker._on_drain,
+    "pause": Worker._on_pause,
+    "reload": Worker._on_reload,
+    "resume": Worker._on_resume,
+    "stop": Worker._on_stop,
+}
