@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.bystanders import CREATE, Crowd, crowd
+from tests.faults.commit_points import POINTS as POINTS_OF_COMMITS
 from tests.faults.failpoint_build import Faulty
 from tests.faults.failpoint_cases import (
     BUSY,
@@ -34,7 +35,7 @@ CROWD = 4
 
 
 def test_every_failpoint_in_the_code_is_in_the_table_once() -> None:
-    assert sorted(points_in_code()) == sorted(CASES)
+    assert sorted(points_in_code()) == sorted([*CASES, *POINTS_OF_COMMITS])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -90,6 +90,19 @@ class DatabaseSettings:
     buckets: int = setting(
         1024, INT, "Buckets that keys are hashed into; they are what moves.", low=1, high=MAX_BUCKETS
     )
+    transaction_mode: str = setting(
+        "two_phase",
+        CHOICE,
+        "Transactions that write to several shards commit in two phases, are refused, or each shard commits alone.",
+        choices=("two_phase", "single", "best_effort"),
+    )
+    cross_shard_snapshot: str = setting(
+        "consistent",
+        CHOICE,
+        "What statements over several shards read: of each commit over several shards all or nothing, or as each shard "
+        "has it when it is asked.",
+        choices=("consistent", "shard"),
+    )
     sharding: ShardingSettings | None = None
     shards: tuple[DatabaseSettings, ...] = ()
     """Of a sharded database: each shard as a database of its own, named `shop/s0`; its own addresses are the home's."""

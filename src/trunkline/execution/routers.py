@@ -10,6 +10,7 @@ from trunkline.errors import TrunklineError
 from trunkline.execution.new_catalog import NewCatalog
 from trunkline.execution.readers import Readers
 from trunkline.execution.router import Router
+from trunkline.execution.spread.coordination import Coordinations
 from trunkline.execution.spread.studies import Studies
 from trunkline.execution.whole import WholeRouter
 from trunkline.pool.catalog_watch import CatalogWatch
@@ -29,6 +30,7 @@ class Routers:
         self._watches: dict[str, CatalogWatch] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
         self._studies: dict[str, Studies] = {}
+        self.coordinations = Coordinations(pools)
         pools.schema_changed = self._on_schema_change
 
     def _on_schema_change(self, database: str) -> None:
@@ -94,6 +96,7 @@ class Routers:
                     watch.directories.close()
         for watch in self._watches.values():
             watch.reconfigured()
+        self.coordinations.reconfigure(config)
 
 
 def _tell(router: Router, error: TrunklineError | None) -> None:

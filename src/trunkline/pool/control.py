@@ -64,6 +64,10 @@ class Control:
         """A TrunklineError when it cannot be had; how long that may take is server_connect_timeout's to say."""
         return cls(pools, await pools.opener.open(_Nobody(), target, lambda link: link.move_to(pools.control)))
 
+    @property
+    def opened(self) -> bool:
+        return self._link.opened
+
     def close(self) -> None:
         if self._link.opened:
             self._link.drop("it is not needed any more")

@@ -132,6 +132,8 @@ class Instance:
         self.tasks.spawn(self._keep_time(), "timer")
         self.replicas.reconfigure()
         self.patroni.reconfigure()
+        settings = self.config.settings
+        self.routers.coordinations.begin(f"{settings.listen_addr}:{self.listener.port}:{settings.unix_socket_dir}")
         return self.listener.port
 
     def _welcome(self, link: ClientLink, peer: Peer) -> None:
@@ -155,6 +157,7 @@ class Instance:
             self._on_time(self.pools.listeners.tick, now)
             self._on_time(self.pools.breakers.tick, now)
             self._on_time(self.names.tick, now)
+            self._on_time(self.routers.coordinations.tick, now)
             self._on_time(self.auth_queries.tick, now)
             if now >= next_stats:
                 next_stats = now + self.config.settings.stats_period
@@ -217,7 +220,8 @@ class Instance:
         for pool in self.pools:
             await pool.close(error)
         owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
-        await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, self.auth_queries)))
+        others = (self.auth_queries, self.routers.coordinations)
+        await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, *others)))
         self.auth_queries.close()
         for threads in (self.derivation, self.door.ldap, self.door.pam):
             threads.close()

@@ -1,0 +1,74 @@
+"""How a session's transactions over several shards are to be: what its database says, or its own settings.
+
+SET trunkline.transaction_mode = 'two_phase' | 'single' | 'best_effort'
+SET trunkline.cross_shard_snapshot = 'consistent' | 'shard'
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from trunkline.config.settings import DatabaseSettings
+from trunkline.execution.spread.failures import InvalidValue, SecondShardRefused
+
+PREFIX: Final = b"trunkline."
+
+
+class TransactionMode(enum.Enum):
+    TWO_PHASE = "two_phase"
+    SINGLE = "single"
+    BEST_EFFORT = "best_effort"
+
+
+class CrossShardSnapshot(enum.Enum):
+    CONSISTENT = "consistent"
+    SHARD = "shard"
+
+
+KINDS: Final[Mapping[str, type[TransactionMode] | type[CrossShardSnapshot]]] = {
+    "transaction_mode": TransactionMode,
+    "cross_shard_snapshot": CrossShardSnapshot,
+}
+_Kind = TypeVar("_Kind", bound=enum.Enum)
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Of one session, now."""
+
+    transaction: TransactionMode
+    snapshot: CrossShardSnapshot
+
+
+def modes_of(settings: DatabaseSettings, extra: Mapping[bytes, bytes]) -> Modes:
+    """`extra` has what the session has set, by whole names in lower case."""
+    return Modes(
+        _said(extra, "transaction_mode", TransactionMode, settings.transaction_mode),
+        _said(extra, "cross_shard_snapshot", CrossShardSnapshot, settings.cross_shard_snapshot),
+    )
+
+
+def _said(extra: Mapping[bytes, bytes], name: str, kind: type[_Kind], default: str) -> _Kind:
+    said = extra.get(PREFIX + name.encode())
+    return kind(said.decode().lower() if said else default)
+
+
+def check(name: str, value: str) -> None:
+    """InvalidValue unless a session may set this, in PostgreSQL's words."""
+    kind = KINDS[name]
+    choices = [one.value for one in kind]
+    if value and value.lower() not in choices:
+        raise InvalidValue(
+            f'invalid value for parameter "trunkline.{name}": "{value}"',
+            hint=f"Available values: {', '.join(choices)}.",
+        )
+
+
+def second_shard_refused() -> SecondShardRefused:
+    return SecondShardRefused(
+        "a transaction writes to one shard only, by transaction_mode",
+        hint="SET trunkline.transaction_mode = 'two_phase' allows several.",
+    )
