@@ -33,3 +33,64 @@ class DuplicatePortal(TrunklineError):
 
     code = "TL0713"
     sqlstate = "42P03"
+
+
+# --- transactions over several shards ---------------------------------------------------------------------------
+
+
+class InvalidValue(TrunklineError):
+    """A setting of ours that a session wants to have, with a value that it cannot have."""
+
+    code = "TL0727"
+    sqlstate = "22023"
+
+
+class PreparedDisabled(TrunklineError):
+    """A second shard is written to, and one of them has no room for what is prepared there."""
+
+    code = "TL0720"
+    sqlstate = "55000"
+    hint = "Set max_prepared_transactions there to a value above zero, at least its max_connections."
+
+
+class DecisionsMissing(TrunklineError):
+    """The coordinator has no table of decisions, and the client's role may not make it."""
+
+    code = "TL0721"
+    sqlstate = "42501"
+
+
+class TransactionInDoubt(TrunklineError):
+    """What was to be waited for at the commit gate has not ended in time: SHOW TRANSACTIONS says what it is."""
+
+    code = "TL0722"
+    sqlstate = "55P03"
+    hint = "SHOW TRANSACTIONS in the console says which, and what it waits for."
+
+
+class CommitFailed(TrunklineError):
+    """A shard was lost before the decision: everything has been rolled back, and may be tried again."""
+
+    code = "TL0723"
+    sqlstate = "40001"
+
+
+class DistributedDeadlock(TrunklineError):
+    """Transactions wait for each other, each at another shard; this one was the youngest. PostgreSQL's words."""
+
+    code = "TL0724"
+    sqlstate = "40P01"
+
+
+class SecondShardRefused(TrunklineError):
+    """transaction_mode = "single": a transaction writes to one shard only."""
+
+    code = "TL0725"
+    sqlstate = "0A000"
+
+
+class PartlyCommitted(TrunklineError):
+    """transaction_mode = "best_effort": some shards have committed, and another has not."""
+
+    code = "TL0726"
+    sqlstate = "40003"

@@ -18,11 +18,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trunkline.errors import ServerRefused
-from trunkline.execution.spread.failures import DecisionsMissing, PreparedDisabled
 from trunkline.execution.spread.names import Name
 from trunkline.pool.control import Row
 from trunkline.pool.errands import Errands
 from trunkline.pool.pool import Pool
+from trunkline.shard_errors import DecisionsMissing, PreparedDisabled
 
 KEPT_S = 600
 CLUSTER = "cluster"

@@ -15,7 +15,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from trunkline.execution.spread.failures import TransactionInDoubt
+from trunkline.shard_errors import TransactionInDoubt
 
 PATIENCE_S = 10.0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from trunkline.config.settings import DatabaseSettings
-from trunkline.execution.spread.failures import InvalidValue, SecondShardRefused
+from trunkline.shard_errors import InvalidValue, SecondShardRefused
 
 PREFIX: Final = b"trunkline."
 

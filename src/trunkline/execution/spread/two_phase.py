@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerRefused, TrunklineError
 from trunkline.execution.spread.decisions import COMMIT, ROLLBACK, insertion
-from trunkline.execution.spread.failures import CommitFailed, PartlyCommitted
 from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.modes import TransactionMode, second_shard_refused
 from trunkline.failpoints import failpoint
+from trunkline.shard_errors import CommitFailed, PartlyCommitted
 
 if TYPE_CHECKING:
     from trunkline.execution.spread.coordination import Coordination

@@ -13,8 +13,8 @@ from tests.integration.in_process import Stage, coordination_of, stage, write
 from tests.integration.postgres import Postgres
 from tests.integration.waiting import wait_until
 from trunkline.errors import ServerRefused
-from trunkline.execution.spread.failures import CommitFailed, DecisionsMissing, PreparedDisabled
 from trunkline.execution.spread.two_phase import Commit
+from trunkline.shard_errors import CommitFailed, DecisionsMissing, PreparedDisabled
 
 
 @pytest.fixture

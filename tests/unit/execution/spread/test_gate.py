@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from trunkline.execution.spread.failures import TransactionInDoubt
 from trunkline.execution.spread.gate import Gate, Side, Ticket
+from trunkline.shard_errors import TransactionInDoubt
 
 
 def commit(mask: int, **options: int) -> Ticket:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from trunkline.config.settings import DatabaseSettings
-from trunkline.execution.spread.failures import InvalidValue
 from trunkline.execution.spread.modes import CrossShardSnapshot, TransactionMode, check, modes_of
+from trunkline.shard_errors import InvalidValue
 
 
 def test_the_database_says_it_and_the_session_may_say_otherwise() -> None:

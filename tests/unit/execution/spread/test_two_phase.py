@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerRefused, TrunklineError
-from trunkline.execution.spread.failures import CommitFailed, PartlyCommitted, SecondShardRefused
 from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.names import Life, Name
 from trunkline.execution.spread.two_phase import TABLE, Commit, State
+from trunkline.shard_errors import CommitFailed, PartlyCommitted, SecondShardRefused
 
 LOST = ServerLost("gone")
 REFUSED = ServerRefused("23505", "duplicate key")
