@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.errors import IdleTransactionTimeout, InternalError, ProtocolViolation, QueryTimeout, TrunklineError
+from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import Bound
 from trunkline.execution.spread.conductor import Conductor, Statement
 from trunkline.execution.spread.participants import Participants
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.proxy")
 
 GATHERED_BYTES = 32768  # of answers, before they go out
+MAX_COPY_BYTES = 0x3FFFFFFE  # PostgreSQL's own limit (libpq.h, PQ_LARGE_MESSAGE_LIMIT)
 UNREAD_BYTES = 131072  # that the client has not taken, before it has to
 
 
@@ -203,6 +205,9 @@ class Several:
     async def _simple(self, sql: bytes) -> None:
         begun = await self.conductor.start(Statement(sql, result_formats=(0,)))
         answer = begun.answer
+        if isinstance(answer, CopyIn):
+            self._write(command_complete((await self._copy_in(answer)).decode()))
+            return
         if begun.described is not None and begun.described.fields is not None:
             self._write(begun.described.row_description())
         async for rows in answer.rows():
@@ -210,6 +215,21 @@ class Several:
         self._tell_notices()
         tag = answer.tag()
         self._write(command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE)
+
+    async def _copy_in(self, copy: CopyIn) -> bytes:
+        """The client's data, up to their end; its Sync and Flush are ignored meanwhile (copyfromparse.c)."""
+        self._write(await copy.response())
+        self._send()
+        while True:
+            kind, body = await self._inbox.message(MAX_COPY_BYTES)
+            if kind == ord("d"):
+                await copy.feed(message(b"d", body))
+            elif kind == ord("c"):
+                return await copy.finish()
+            elif kind == ord("f"):
+                await copy.give_up(body)
+            elif kind not in b"SH":
+                raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin")
 
     # --- the extended protocol ------------------------------------------------------------------------------------
 
@@ -227,6 +247,7 @@ class Several:
         except (ValueError, IndexError, struct.error):
             raise ProtocolViolation("insufficient data left in message") from None
         sql, types = body_of(self.link, bound.statement)
+        self.conductor.must_listen(sql)
         statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
         await self._portals.add(bound.portal, Portal(statement))
         self._write(BIND_COMPLETE)
@@ -249,7 +270,11 @@ class Several:
         portal = self._portals.find(name)
         await self._portals.keep_others(portal)
         if portal.answer is None:
-            portal.begin((await self.conductor.start(portal.statement)).answer)
+            answer = (await self.conductor.start(portal.statement)).answer
+            if isinstance(answer, CopyIn):
+                self._write(command_complete((await self._copy_in(answer)).decode()))
+                return
+            portal.begin(answer)
         (limit,) = struct.unpack("!i", rest)
         async for rows in portal.take(limit):
             await self._give(rows)

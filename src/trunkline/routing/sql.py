@@ -112,10 +112,12 @@ def pieces(sql: bytes) -> list[bytes]:
         tree = _read(parse_sql_json(sql.decode()))
     except (ParseError, UnicodeDecodeError, TooDeep):
         return [sql]
-    found = []
+    found: list[bytes] = []
+    end = 0
     for statement in tree.get("stmts", ()):
         start, size = statement.get("stmt_location", 0), statement.get("stmt_len", 0)
-        found.append(sql[start : start + size if size else len(sql)])
+        begun, end = end, start + size if size else len(sql)
+        found.append(sql[begun:end].removeprefix(b";"))  # with the comments before it, which may say where it goes
     return found
 
 

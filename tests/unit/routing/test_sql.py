@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.routing.sql import MAX_BYTES, MAX_NODES, SyntaxProblem, TooDeep, TooLarge, only, parse, parse_any, walk
+from trunkline.routing.sql import (
+    MAX_BYTES,
+    MAX_NODES,
+    SyntaxProblem,
+    TooDeep,
+    TooLarge,
+    only,
+    parse,
+    parse_any,
+    pieces,
+    walk,
+)
 
 
 def test_statements_come_with_the_names_of_their_nodes() -> None:
@@ -55,3 +66,10 @@ def test_what_does_not_parse_is_wrong_where_the_server_says(text: str, position:
 def test_a_tree_has_its_limit() -> None:
     with pytest.raises(TooLarge):
         parse_any(b"SELECT " + b"1," * (MAX_NODES // 4) + b"1")
+
+
+def test_a_text_is_taken_apart_with_the_comments_before_its_statements() -> None:
+    assert pieces(b"/* here */ SELECT 1") == [b"/* here */ SELECT 1"]
+    assert pieces(b"SELECT ';'; /* there */ SELECT 2; ") == [b"SELECT ';'", b" /* there */ SELECT 2"]
+    assert pieces(b" ; ") == []
+    assert pieces(b"SELEKT 1; SELECT 2") == [b"SELEKT 1; SELECT 2"]

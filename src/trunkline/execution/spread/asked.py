@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from trunkline.execution.spread.description import Description
 from trunkline.routing.plans.call import Call
@@ -35,4 +35,25 @@ class Answer(Protocol):
 
     def tag(self) -> bytes:
         """The command tag (CommandComplete, section 55.7), once the rows are over."""
+        ...
+
+
+@runtime_checkable
+class CopyIn(Protocol):
+    """The answer to COPY FROM STDIN: the client's data are fed to it (section 55.2.6)."""
+
+    async def response(self) -> bytes:
+        """The CopyInResponse message."""
+        ...
+
+    async def feed(self, messages: bytes) -> None:
+        """Whole CopyData messages, in pieces of any size; returns when more may come."""
+        ...
+
+    async def finish(self) -> bytes:
+        """There are no more: the command tag."""
+        ...
+
+    async def give_up(self, reason: bytes) -> None:
+        """CopyFail: raises what comes of that."""
         ...

@@ -22,7 +22,7 @@ from trunkline.errors import StatementRefused, TransactionAborted
 from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
-from trunkline.execution.spread.asked import Answer, Asked
+from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.binding import DESCRIBE_STATEMENT, parse
 from trunkline.execution.spread.description import Description, fields_of, parameters_of
 from trunkline.execution.spread.judging import (
@@ -36,6 +36,7 @@ from trunkline.execution.spread.judging import (
     judge_bind,
     judge_text,
 )
+from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.running import run
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from trunkline.execution.router import Context
 
 _SAVEPOINT_END = re.compile(rb"\s*rollback(\s+(work|transaction))?\s+to\b", re.IGNORECASE)
+_EXIT = re.compile(rb"\s*(rollback|abort|commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 _LEAVES = "it would leave something in its session, while its transaction concerns several shards"
 
@@ -81,7 +83,7 @@ class Begun:
     """A statement that runs: what is said of its rows, None of one that has none, and the answer."""
 
     described: Description | None
-    answer: Answer
+    answer: Answer | CopyIn
 
 
 class Said:
@@ -124,10 +126,12 @@ class Conductor:
 
     async def describe(self, sql: bytes, types: tuple[int, ...]) -> Description:
         """What a shard says of a text; StatementFailed, in its words, if that cannot be prepared."""
+        self.must_listen(sql)
+        if self.failed:
+            return Description((), None)
         study = self._studies.of(sql, self._router, self._context)
         known = study.descriptions.get(types)
         if known is None:
-            self._must_listen(sql)
             known = await _described(await self._anyone(), sql, types)
             study.descriptions[types] = known
         return known
@@ -145,7 +149,7 @@ class Conductor:
         judgement = await self._judge(statement)
         if judgement.shard == OF_SESSION:
             return await self._about_session(statement, judgement)
-        self._must_listen(statement.sql)
+        self.must_listen(statement.sql)
         if judgement.shard == ANSWERED:
             return await self._at(await self._anyone(), statement, judgement.instead)
         self._must_leave_nothing(statement.sql)
@@ -184,6 +188,9 @@ class Conductor:
 
     async def _at(self, one: Participant, statement: Statement, sql: bytes) -> Begun:
         """At one shard, as the client says it."""
+        request = self._studies.of(sql, self._router, self._context).request
+        if request is not None and request.kind == "CopyStmt":
+            return Begun(None, await begin_copy(one, sql))
         described = await self.describe(sql, statement.types)
         asked = Asked(
             None, described, statement.types, statement.formats, statement.values, statement.result_formats
@@ -286,8 +293,9 @@ class Conductor:
 
     # --- what is refused ------------------------------------------------------------------------------------------
 
-    def _must_listen(self, sql: bytes) -> None:
-        if self.failed:
+    def must_listen(self, sql: bytes) -> None:
+        """TransactionAborted for what a failed block does not hear (postgres.c, IsTransactionExitStmt)."""
+        if self.failed and not _EXIT.match(sql):
             raise TransactionAborted(_ABORTED)
 
     def _must_leave_nothing(self, sql: bytes) -> None:

@@ -97,6 +97,15 @@ cdef class Participant(Lessee):
     cdef int flush(self) except -1:
         return 0
 
+    cdef int resume(self) except -1:
+        """Its server has taken all that was sent."""
+        return self._wake()
+
+    async def drained(self, Py_ssize_t limit):
+        """Until its server has no more than so many bytes left to take; ServerLost if it takes none any more."""
+        while self.queued > limit:
+            await self._more()
+
     cdef int _wake(self) except -1:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from trunkline.execution.spread.asked import Answer, Asked
+from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 
-Runner = Callable[[Any, Asked, Participants], Awaitable[Answer]]
+Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
 
 async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer:
@@ -21,6 +21,6 @@ async def _concatenate(program: Concatenation, asked: Asked, participants: Parti
 RUNNERS: dict[type, Runner] = {Concatenation: _concatenate}
 
 
-async def run(program: Program, asked: Asked, participants: Participants) -> Answer:
+async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:
     """Begin to run it."""
     return await RUNNERS[type(program)](program, asked, participants)
