@@ -145,6 +145,12 @@ class Settings:
     )
     ignore_startup_parameters: tuple[str, ...] = setting((), NAMES, "Startup parameters accepted and dropped.")
     max_packet_size: int = setting(INT_MAX, BYTES, "Largest message a client may send.", low=1024)
+    gather_max_bytes: int = setting(
+        256 * 2**20, BYTES, "Most bytes of rows that are copied between shards for one statement; 0 is no limit."
+    )
+    gather_max_total_bytes: int = setting(
+        2**30, BYTES, "The same of all statements of one worker at a time; 0 is no limit."
+    )
     application_name_add_host: bool = setting(False, BOOL, "Add the client's address to its application_name.")
     drain_timeout: float = setting(0.0, SECONDS, "Longest wait for clients at shutdown; 0 is no limit.")
 

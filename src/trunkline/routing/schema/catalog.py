@@ -69,7 +69,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function or procedure; `kind` is pg_proc.prokind (f, p, a, w), `volatility` pg_proc.provolatile (i, s, v)."""
+    """One function or procedure; `kind` is pg_proc.prokind (f, p, a, w), `volatility` pg_proc.provolatile (i, s, v).
+
+    `body` of an aggregate are the functions that it is made of: `schema.name schema.name`.
+    """
 
     schema: str
     name: str

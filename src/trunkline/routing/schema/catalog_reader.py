@@ -111,7 +111,13 @@ SELECT 'function', n.nspname::text, p.proname::text, json_build_array(
     ARRAY(SELECT t.typname FROM unnest(p.proargtypes) WITH ORDINALITY AS a(oid, n) JOIN pg_type t ON t.oid = a.oid
           ORDER BY a.n),
     p.prokind, p.provolatile, l.lanname,
-    CASE WHEN l.lanname IN ('internal', 'c') OR p.oid < 16384 THEN ''
+    CASE WHEN p.prokind = 'a' AND p.oid >= 16384 THEN
+           (SELECT string_agg(sn.nspname || '.' || s.proname, ' ' ORDER BY s.oid)
+            FROM pg_aggregate g JOIN pg_proc s ON s.oid IN (
+              g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
+              g.aggminvtransfn, g.aggmfinalfn)
+            JOIN pg_namespace sn ON sn.oid = s.pronamespace WHERE g.aggfnoid = p.oid)
+         WHEN l.lanname IN ('internal', 'c') OR p.oid < 16384 THEN ''
          WHEN p.prosrc = '' AND l.lanname = 'sql' THEN pg_get_functiondef(p.oid) ELSE p.prosrc END,
     p.proretset, p.pronargdefaults, p.provariadic <> 0)::text
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang

@@ -1,0 +1,298 @@
+"""Gather: the rows that a statement needs are copied to one shard, and the client's own statement runs there.
+
+Theory of operation. Outside a transaction every shard concerned is in one of ours, REPEATABLE READ: what is copied of
+several tables is of one snapshot of its shard. The shard where the statement runs is one of them, home where home
+tables are concerned, and tables that lie there whole are not copied. Within the client's transaction, whatever that has
+written must be seen and temporary objects would keep it from being prepared: all tables are read through its own
+participants, and the statement runs on a connection apart. Nothing of it stays: the tables are temporary and their
+transaction is rolled back.
+
+Rules:
+1. What is copied may be more than is needed, never less; the statement keeps all its own conditions.
+2. Rights are those of the client's role where the rows are read. What a view's owner may see and its reader may not, is
+   refused, not guessed.
+3. A failure leaves nothing: the transaction of ours is given up with its servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from trunkline.errors import StatementRefused
+from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.gather_budget import Budget
+from trunkline.execution.spread.gather_copy import PLAIN, copy, is_binary
+from trunkline.execution.spread.gather_values import value_writer
+from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.scatter import agree, fields_of, to_end
+from trunkline.routing.keys.sharding import Kind
+from trunkline.routing.schema.catalog import Name
+from trunkline.routing.spreading.gathering import Gather, Gathered
+from trunkline.routing.spreading.gathering_filters import written
+from trunkline.routing.spreading.quoting import full, identifier, literal
+from trunkline.shard_errors import StatementFailed
+
+BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+MAY_WRITE = b"SET TRANSACTION READ WRITE"  # at the shard where the temporary tables are made
+INDEXED_ROWS = 5000  # from here on indexes are worth their making
+ANALYZED_BYTES = 65536  # and statistics
+_UNIQUE_VIOLATION = "23505"
+
+
+async def gather(program: Gather, asked: Asked, participants: Participants) -> Gathering:
+    """Copy what is needed and begin to run the statement."""
+    work = Gathering(program, asked, participants)
+    try:
+        await work.start()
+    except BaseException:
+        await work.give_up()
+        raise
+    return work
+
+
+class Gathering:
+    """One call; satisfies Answer."""
+
+    def __init__(self, program: Gather, asked: Asked, participants: Participants) -> None:
+        settings = participants.pools[0].pools.config.settings
+        self._program = program
+        self._asked = asked
+        self._participants = participants
+        self._budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
+        self._apart = participants.in_transaction
+        self._tag = b""
+        self._home = asked.request.sharding.home
+
+    # --- where ----------------------------------------------------------------------------------------------------
+
+    def _mask(self, table: Gathered) -> int:
+        """The shards that have rows of a table which matter."""
+        if table.kind is Kind.REFERENCE or not table.places:
+            return table.every
+        mask = 0
+        for place in table.places:
+            mask |= self._asked.masks[place]
+        return mask
+
+    def _place(self) -> int:
+        """The shard where the statement runs."""
+        tables = self._program.tables
+        if any(table.kind is Kind.HOME for table in tables):
+            return self._home
+        masks = [self._mask(table) for table in tables if table.kind is Kind.SHARDED]
+        pools = self._participants.pools
+        concerned = [shard for shard in range(len(pools)) if any(mask >> shard & 1 for mask in masks)]
+        return min(concerned, key=lambda shard: len(pools[shard].active) + len(pools[shard].waiting), default=self._home)
+
+    def _copied(self, place: int) -> list[Gathered]:
+        """The tables that do not lie there whole; apart, none does."""
+        if self._apart:
+            return list(self._program.tables)
+        return [
+            table
+            for table in self._program.tables
+            if table.kind is Kind.SHARDED and self._mask(table) & ~(1 << place)
+        ]
+
+    # --- work -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Up to the statement's being asked."""
+        place = self._place()
+        copied = self._copied(place)
+        target = self._target = await self._begin(place, copied)
+        names = [table.name for table in copied]
+        shadowed = self._program.shadowed(names)
+        await self._check_rights(target, copied)
+        await self._make(target, copied)
+        for table in copied:
+            await self._fill(target, table)
+        await self._finish(target, shadowed)
+        asked = self._asked
+        sql = self._program.statement(shadowed)
+        target.request(asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats), REQUESTS)
+        await self._until_rows(target)
+
+    async def _begin(self, place: int, copied: Sequence[Gathered]) -> Participant:
+        """The participant where it runs; all that are concerned are in a transaction."""
+        participants = self._participants
+        if self._apart:
+            return await participants.open_apart(place)
+        mask = 1 << place
+        for table in copied:
+            mask |= self._mask(table)
+        await participants.begin(BEGIN)
+        await participants.at_all(mask)
+        target = await participants.at(place)
+        await target.ask(MAY_WRITE)
+        return target
+
+    async def _make(self, target: Participant, copied: Sequence[Gathered]) -> None:
+        """The temporary tables, with the types and collations of the columns."""
+        made = [
+            f"CREATE TEMPORARY TABLE {identifier(table.relation.name)} ON COMMIT DROP AS SELECT {table.column_list}"
+            f" FROM {full(*table.name)} WITH NO DATA"
+            for table in copied
+        ]
+        if made:
+            await target.ask("; ".join(made).encode())
+
+    async def _fill(self, target: Participant, table: Gathered) -> None:
+        mask = self._mask(table)
+        condition = written(table.filter, value_writer(self._asked, self._asked.described.parameters))
+        before = self._budget.bytes
+        count = 0
+        if not self._apart and mask >> target.shard & 1:
+            where = f" WHERE {condition}" if condition else ""
+            rows = f"SELECT {table.column_list} FROM {table.source}{where}"
+            await target.ask(f"INSERT INTO {table.copy} ({table.column_list}) {rows}".encode())
+            mask &= ~(1 << target.shard)
+        sources = await self._sources(table, mask)
+        if sources:
+            saved = [] if is_binary(table.columns) else [(one, await _plainly(one)) for one in sources]
+            count = await copy(table, condition, sources, target, self._budget)
+            for one, settings in saved:
+                await one.ask(settings)
+        await self._arrange(target, table, count, self._budget.bytes - before)
+
+    async def _sources(self, table: Gathered, mask: int) -> list[Participant]:
+        if table.kind is Kind.REFERENCE:
+            return [next(iter(self._participants), None) or await self._participants.at(self._home)]
+        return await self._participants.at_all(mask)
+
+    async def _arrange(self, target: Participant, table: Gathered, count: int, size: int) -> None:
+        """What the statement relies on, and what makes it fast."""
+        if table.grouped:
+            await self._declare_key(target, table)
+        said = []
+        if count >= INDEXED_ROWS:
+            said += [f"CREATE INDEX ON {table.copy} ({_listed(key)})" for key in _indexed(table)]
+        if size >= ANALYZED_BYTES:
+            said.append(f"ANALYZE {table.copy}")
+        if said:
+            await target.ask("; ".join(said).encode())
+
+    async def _declare_key(self, target: Participant, table: Gathered) -> None:
+        try:
+            await target.ask(f"ALTER TABLE {table.copy} ADD PRIMARY KEY ({_listed(table.relation.keys[0])})".encode())
+        except StatementFailed as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+            reason = f"the primary key of {'.'.join(table.name)}, which it groups by, is not unique over the shards"
+            raise StatementRefused(reason, detail=error.detail) from None
+
+    async def _finish(self, target: Participant, shadowed: frozenset[Name]) -> None:
+        views = self._program.views(shadowed)
+        if views:
+            await target.ask(b";\n".join(view.rstrip().rstrip(b";") for view in views))
+
+    # --- rights ---------------------------------------------------------------------------------------------------
+
+    async def _check_rights(self, target: Participant, copied: Sequence[Gathered]) -> None:
+        """Through views, and of tables of which nothing is read, rights are not asked by copying: the plan asks them."""
+        behind = [table for table in copied if table.behind_view]
+        if behind:
+            names = ", ".join(f"{literal(full(*table.name))}::regclass" for table in behind)
+            rows = await target.ask(
+                f"SELECT relname FROM pg_catalog.pg_class WHERE oid IN ({names}) AND relrowsecurity".encode()
+            )
+            if rows:
+                name = (rows[0][0] or b"").decode(errors="replace")
+                raise StatementRefused(
+                    f"{name} has row security and is read through a view over several shards",
+                    hint="Read the table itself, or name the key of every sharded table.",
+                )
+        if behind or any(not self._mask(table) for table in copied):
+            asked = self._asked
+            text = b"EXPLAIN " + asked.request.sql
+            target.request(asked_of(text, asked.types, asked.formats, asked.values, ()), REQUESTS)
+            await to_end(target)
+
+    # --- the answer -----------------------------------------------------------------------------------------------
+
+    async def _until_rows(self, target: Participant) -> None:
+        """Up to the first row. What the original was understood as and this is not, is refused."""
+        fields = self._asked.described.fields
+        parsed = False
+        while True:
+            kind, body = await target.message()
+            if kind == ord("1"):
+                parsed = True
+            elif kind == ord("E"):
+                error = as_error(body)
+                if parsed:
+                    raise error
+                raise _unlike(f"Over gathered rows it would not be understood: {error.message}.")
+            elif kind == ord("T"):
+                if fields is None or not agree(fields_of(body), fields):
+                    raise _unlike("Its columns have types of one shard, or of whole rows of a table.")
+                return
+            elif kind == ord("n"):
+                return
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """The statement's, as they come from the one shard."""
+        try:
+            while run := await self._target.run_of_rows():
+                yield run
+            self._tag = await to_end(self._target)
+        except BaseException:
+            await self.give_up()
+            raise
+        await self._end()
+
+    def tag(self) -> bytes:
+        return self._tag
+
+    async def _end(self) -> None:
+        """Nothing stays."""
+        self._budget.release()
+        if self._apart:
+            await self._target.ask(b"ROLLBACK")
+            self._participants.close_apart(self._target)
+        else:
+            await self._participants.rollback()
+
+    async def give_up(self) -> None:
+        """In the middle: what runs for it is stopped."""
+        self._budget.release()
+        if not self._apart:
+            self._participants.release("gathering was given up")
+            return
+        target = getattr(self, "_target", None)
+        if target is not None:
+            self._participants.close_apart(target)
+        await self._participants.settle()
+
+
+def _unlike(reason: str) -> StatementRefused:
+    return StatementRefused(
+        "it concerns several shards, and would mean something else over gathered rows",
+        detail=reason,
+        hint="Name the key of every sharded table.",
+    )
+
+
+async def _plainly(one: Participant) -> bytes:
+    """Have values written in forms that mean the same everywhere; what sets it back."""
+    names = ", ".join(f"pg_catalog.current_setting('{name}')" for name, _ in PLAIN)
+    before = (await one.ask(f"SELECT {names}".encode()))[0]
+    await one.ask("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PLAIN).encode())
+    back = (
+        f"SET LOCAL {name} = {literal((value or b'').decode(errors='replace'))}"
+        for (name, _), value in zip(PLAIN, before, strict=True)
+    )
+    return "; ".join(back).encode()
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(identifier(column) for column in columns)
+
+
+def _indexed(table: Gathered) -> list[tuple[str, ...]]:
+    """Columns that joins are likely to look for: keys, and what refers to others' keys."""
+    here = {column.name for column in table.columns}
+    wanted = [*table.relation.keys, *(one.columns for one in table.relation.foreign_keys)]
+    return [key for key in dict.fromkeys(wanted) if here.issuperset(key)]
