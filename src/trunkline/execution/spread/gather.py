@@ -21,12 +21,15 @@ from collections.abc import AsyncIterator, Sequence
 from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.description import Field, fields_of
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.gather_copy import PLAIN, copy, is_binary
 from trunkline.execution.spread.gather_values import value_writer
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.scatter import agree, fields_of, to_end
+from trunkline.execution.spread.scatter import agree, to_end
+from trunkline.pool.pool import Pool
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.schema.catalog import Name
 from trunkline.routing.spreading.gathering import Gather, Gathered
@@ -38,6 +41,7 @@ BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 MAY_WRITE = b"SET TRANSACTION READ WRITE"  # at the shard where the temporary tables are made
 INDEXED_ROWS = 5000  # from here on indexes are worth their making
 ANALYZED_BYTES = 65536  # and statistics
+FIRST_USER_OID = 16384
 _UNIQUE_VIOLATION = "23505"
 
 
@@ -56,6 +60,7 @@ class Gathering:
     """One call; satisfies Answer."""
 
     def __init__(self, program: Gather, asked: Asked, participants: Participants) -> None:
+        assert asked.request is not None
         settings = participants.pools[0].pools.config.settings
         self._program = program
         self._asked = asked
@@ -64,6 +69,7 @@ class Gathering:
         self._apart = participants.in_transaction
         self._tag = b""
         self._home = asked.request.sharding.home
+        self._sql = asked.request.sql
 
     # --- where ----------------------------------------------------------------------------------------------------
 
@@ -84,16 +90,14 @@ class Gathering:
         masks = [self._mask(table) for table in tables if table.kind is Kind.SHARDED]
         pools = self._participants.pools
         concerned = [shard for shard in range(len(pools)) if any(mask >> shard & 1 for mask in masks)]
-        return min(concerned, key=lambda shard: len(pools[shard].active) + len(pools[shard].waiting), default=self._home)
+        return min(concerned, key=lambda shard: _load(pools[shard]), default=self._home)
 
     def _copied(self, place: int) -> list[Gathered]:
         """The tables that do not lie there whole; apart, none does."""
         if self._apart:
             return list(self._program.tables)
         return [
-            table
-            for table in self._program.tables
-            if table.kind is Kind.SHARDED and self._mask(table) & ~(1 << place)
+            table for table in self._program.tables if table.kind is Kind.SHARDED and self._mask(table) & ~(1 << place)
         ]
 
     # --- work -----------------------------------------------------------------------------------------------------
@@ -105,6 +109,7 @@ class Gathering:
         target = self._target = await self._begin(place, copied)
         names = [table.name for table in copied]
         shadowed = self._program.shadowed(names)
+        self._expected = await self._original(target)
         await self._check_rights(target, copied)
         await self._make(target, copied)
         for table in copied:
@@ -128,6 +133,17 @@ class Gathering:
         target = await participants.at(place)
         await target.ask(MAY_WRITE)
         return target
+
+    async def _original(self, target: Participant) -> tuple[Field, ...] | None:
+        """The columns of the client's own text; types of users have numbers of their own on each shard."""
+        asked = self._asked
+        fields = asked.described.fields
+        if fields is None or all(field.type < FIRST_USER_OID for field in fields):
+            return fields
+        found = (await described(target, self._sql, asked.types)).fields
+        if found is None or [_as_everywhere(one) for one in found] != [_as_everywhere(one) for one in fields]:
+            raise StatementRefused("the shards do not agree on the columns of the answer")
+        return found
 
     async def _make(self, target: Participant, copied: Sequence[Gathered]) -> None:
         """The temporary tables, with the types and collations of the columns."""
@@ -191,7 +207,7 @@ class Gathering:
     # --- rights ---------------------------------------------------------------------------------------------------
 
     async def _check_rights(self, target: Participant, copied: Sequence[Gathered]) -> None:
-        """Through views, and of tables of which nothing is read, rights are not asked by copying: the plan asks them."""
+        """Those that copying does not ask for: of views, and of tables of which nothing is copied."""
         behind = [table for table in copied if table.behind_view]
         if behind:
             names = ", ".join(f"{literal(full(*table.name))}::regclass" for table in behind)
@@ -206,7 +222,7 @@ class Gathering:
                 )
         if behind or any(not self._mask(table) for table in copied):
             asked = self._asked
-            text = b"EXPLAIN " + asked.request.sql
+            text = b"EXPLAIN " + self._sql
             target.request(asked_of(text, asked.types, asked.formats, asked.values, ()), REQUESTS)
             await to_end(target)
 
@@ -214,7 +230,6 @@ class Gathering:
 
     async def _until_rows(self, target: Participant) -> None:
         """Up to the first row. What the original was understood as and this is not, is refused."""
-        fields = self._asked.described.fields
         parsed = False
         while True:
             kind, body = await target.message()
@@ -226,8 +241,8 @@ class Gathering:
                     raise error
                 raise _unlike(f"Over gathered rows it would not be understood: {error.message}.")
             elif kind == ord("T"):
-                if fields is None or not agree(fields_of(body), fields):
-                    raise _unlike("Its columns have types of one shard, or of whole rows of a table.")
+                if self._expected is None or not agree(fields_of(body), self._expected):
+                    raise _unlike("Its columns would have other types: they are whole rows of a table.")
                 return
             elif kind == ord("n"):
                 return
@@ -265,6 +280,15 @@ class Gathering:
         if target is not None:
             self._participants.close_apart(target)
         await self._participants.settle()
+
+
+def _as_everywhere(field: Field) -> tuple[bytes, int, int]:
+    return field.name, min(field.type, FIRST_USER_OID), field.modifier
+
+
+def _load(pool: Pool) -> int:
+    """Who has a server of it, or wants one."""
+    return len(pool.active) + len(pool.waiting)
 
 
 def _unlike(reason: str) -> StatementRefused:
