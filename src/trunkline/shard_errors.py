@@ -21,6 +21,13 @@ class TooManyRows(TrunklineError):
     hint = "Take all rows of a portal before the next statement."
 
 
+class GatherTooLarge(TrunklineError):
+    """Rows of several shards that one of them needs for a statement are more than the budget."""
+
+    code = "TL0720"
+    sqlstate = "53200"
+
+
 class DuplicateStatement(TrunklineError):
     """What PostgreSQL says of the name of a prepared statement; said by us where no server is asked."""
 

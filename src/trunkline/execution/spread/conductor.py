@@ -23,8 +23,8 @@ from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
-from trunkline.execution.spread.binding import DESCRIBE_STATEMENT, parse
-from trunkline.execution.spread.description import Description, fields_of, parameters_of
+from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.judging import (
     ANSWERED,
     DENIED,
@@ -37,12 +37,11 @@ from trunkline.execution.spread.judging import (
     judge_text,
 )
 from trunkline.execution.spread.one_copy import begin_copy
-from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.running import run
 from trunkline.execution.spread.scatter import Scatter
 from trunkline.execution.spread.studies import Studies, Study
-from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
@@ -132,7 +131,7 @@ class Conductor:
         study = self._studies.of(sql, self._router, self._context)
         known = study.descriptions.get(types)
         if known is None:
-            known = await _described(await self._anyone(), sql, types)
+            known = await described(await self._anyone(), sql, types)
             study.descriptions[types] = known
         return known
 
@@ -306,25 +305,6 @@ class Conductor:
 
 def _said(tag: bytes) -> Begun:
     return Begun(None, Said(tag))
-
-
-async def _described(one: Participant, sql: bytes, types: tuple[int, ...]) -> Description:
-    one.request(parse(sql, types) + DESCRIBE_STATEMENT + SYNC, ("parse_unnamed", "describe", "sync"))
-    parameters: tuple[int, ...] = ()
-    fields, error = None, None
-    while True:
-        kind, body = await one.message()
-        if kind == ord("t"):
-            parameters = parameters_of(body)
-        elif kind == ord("T"):
-            fields = fields_of(body)
-        elif kind == ord("E"):
-            error = error or as_error(body)
-        elif kind == ord("Z"):
-            break
-    if error is not None:
-        raise error
-    return Description(parameters, fields)
 
 
 def _settle(asked: asyncio.Future[None], error: BaseException | None) -> None:

@@ -75,8 +75,8 @@ async def _pour(source: Participant, target: Participant, binary: bool, budget: 
         budget.take(len(run), name)
         if kept:
             target.send_copy(kept)
-            await target.until_taken(UNSENT_BYTES)
-        kept = _without_head(run) if binary and is_first else run
+            await target.drained(UNSENT_BYTES)
+        kept = without_head(run) if binary and is_first else run
         is_first = False
     await _until(source, "Z")
     if binary:
@@ -87,7 +87,7 @@ async def _pour(source: Participant, target: Participant, binary: bool, budget: 
         target.send_copy(kept)
 
 
-def _without_head(run: bytes) -> bytes:
+def without_head(run: bytes) -> bytes:
     """The first messages of a binary copy, without what stands before the first row."""
     size = int.from_bytes(run[1:_HEADER_BYTES], "big")
     if run[_HEADER_BYTES : _HEADER_BYTES + len(_HEAD)] != _HEAD:

@@ -15,6 +15,7 @@ from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from trunkline.errors import ServerLost
+from trunkline.pool.own import open_own
 from trunkline.protocol.messages import parse_fields, query
 from trunkline.shard_errors import StatementFailed
 
@@ -46,6 +47,20 @@ cdef class Participant(Lessee):
         """Until it has a server; a TrunklineError if there is none."""
         if self.pool.request(self) is None:
             while self.server is None or self.blocked:
+                await self._more()
+
+    async def lease_apart(self):
+        """The same beside another server of this client: beyond the pool's size, if none is idle."""
+        cdef ServerLink server
+        if len(self.pool.idle) and not len(self.pool.waiting):
+            await self.lease()
+            return
+        server = await open_own(self.pool, (), spare=True)
+        server.lease_to(self)
+        if not server.matches(self.params) and server.apply(self.params):
+            self.blocked = True
+            self.pool.prepare(server, self)
+            while self.blocked:
                 await self._more()
 
     def take_over(self, Lessee client):

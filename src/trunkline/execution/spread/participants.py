@@ -11,7 +11,9 @@ for each other's servers.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from trunkline.errors import CommitOutcomeUnknown, StatementRefused, TrunklineError
 from trunkline.execution.spread.participant import Participant
@@ -21,6 +23,8 @@ from trunkline.pool.server import Lessee
 from trunkline.protocol.params import Params
 
 BEGIN = b"BEGIN"
+APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
 
 
 class Participants:
@@ -33,6 +37,7 @@ class Participants:
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block
         self.committing = False  # nothing stops it now
+        self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
         self._engine = engine
 
     def __iter__(self) -> Iterator[Participant]:
@@ -61,6 +66,24 @@ class Participants:
     async def at_all(self, mask: int) -> list[Participant]:
         """Those of all shards of a mask, by number."""
         return [await self.at(shard) for shard in range(len(self.pools)) if mask >> shard & 1]
+
+    async def open_apart(self, shard: int) -> Participant:
+        """A connection beside those that take part, in a transaction of its own that has the settings of theirs."""
+        found = Participant(self._engine, self.pools[shard], shard, self.params)
+        self.apart.append(found)
+        try:
+            await found.lease_apart()
+            said = [one for one in self.beginning[1:] if not _OF_TRANSACTION.match(one)]
+            await found.ask(b"; ".join([APART, *said]))
+        except BaseException:
+            self.close_apart(found)
+            raise
+        return found
+
+    def close_apart(self, one: Participant) -> None:
+        if one in self.apart:
+            self.apart.remove(one)
+            one.release("what it was opened for is over")
 
     def take_over(self, client: Lessee, shard: int, beginning: Sequence[bytes]) -> None:
         """The server that a client has leased takes part, in the block that began like this."""
@@ -120,16 +143,26 @@ class Participants:
                              return_exceptions=True)  # fmt: skip
         self.release()
 
+    async def settle(self) -> None:
+        """What still runs in the client's transaction is stopped, and its end is heard."""
+        for one in self.here.values():
+            if one.running and one.server is not None and one.lost is None:
+                one.pool.pools.cancel(one.pool, one.server)
+                with suppress(TrunklineError):
+                    await one.until_ready()
+
     def release(self, reason: str = "its client has what it asked for") -> None:
         """All leases end; what is in the middle of something is brought to an end that proves something."""
         here, self.here = list(self.here.values()), {}
         self.beginning, self.in_block = [], False
         for one in here:
             one.release(reason)
+        for one in list(self.apart):
+            self.close_apart(one)
 
     def stop(self) -> None:
         """Cancel what runs for the client, unless it commits."""
-        for one in self.here.values():
+        for one in (*self.here.values(), *self.apart):
             if one.running and one.server is not None and not self.committing:
                 one.pool.pools.cancel(one.pool, one.server)
 

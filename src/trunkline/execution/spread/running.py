@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
+from trunkline.execution.spread.gather import gather
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter
+from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 
@@ -18,7 +20,7 @@ async def _concatenate(program: Concatenation, asked: Asked, participants: Parti
     return Scatter(asked, program.sql, await participants.at_all(asked.mask))
 
 
-RUNNERS: dict[type, Runner] = {Concatenation: _concatenate}
+RUNNERS: dict[type, Runner] = {Concatenation: _concatenate, Gather: gather}
 
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:
