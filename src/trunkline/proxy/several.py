@@ -156,6 +156,7 @@ class Several:
             await self._ready()
         else:
             self._in_batch = self._skipping = True
+            self._send()  # an error does not wait for a Flush (elog.c, send_message_to_frontend)
 
     # --- answers --------------------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 _SAVEPOINT_END = re.compile(rb"\s*rollback(\s+(work|transaction))?\s+to\b", re.IGNORECASE)
 _EXIT = re.compile(rb"\s*(rollback|abort|commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
+_COMMIT = "COMMIT makes it one at all shards, or at none."
 _LEAVES = "it would leave something in its session, while its transaction concerns several shards"
 
 
@@ -146,18 +147,23 @@ class Conductor:
     async def start(self, statement: Statement) -> Begun:
         """Begin to run one; a TrunklineError if it is refused or fails. `fail` has to hear of that too."""
         judgement = await self._judge(statement)
+        if judgement.shard in (OF_SESSION, DENIED):
+            count(self._router, judgement, -1)
         if judgement.shard == OF_SESSION:
             return await self._about_session(statement, judgement)
         self.must_listen(statement.sql)
+        if judgement.reading is not None and judgement.reading.two_phases:
+            refusal = StatementRefused("a transaction over several shards is not prepared by its client", hint=_COMMIT)
+            raise judgement.refusal or refusal
         if judgement.shard == ANSWERED:
             return await self._at(await self._anyone(), statement, judgement.instead)
         self._must_leave_nothing(statement.sql)
         if judgement.shard == DENIED:
             return await self._over_several(statement, judgement)
+        count(self._router, judgement, judgement.shard if judgement.shard != NOWHERE else self._router.home)
         if self._may_write(judgement):
             await self.participants.begin()
         one = await self._anyone() if judgement.shard == NOWHERE else await self.participants.at(judgement.shard)
-        count(self._router, judgement, one.shard)
         return await self._at(one, statement, statement.sql)
 
     async def _judge(self, statement: Statement) -> Judgement:
@@ -209,7 +215,6 @@ class Conductor:
         described = await self.describe(statement.sql, statement.types)
         call = Call(statement.sql, statement.bind or None, statement.types, self._context.standard)
         mask, masks = await self._masks(study, call)
-        count(self._router, judgement, -1)
         asked = Asked(
             study.request, described, statement.types, statement.formats, statement.values,
             statement.result_formats, mask, masks, call,
@@ -295,7 +300,8 @@ class Conductor:
     def must_listen(self, sql: bytes) -> None:
         """TransactionAborted for what a failed block does not hear (postgres.c, IsTransactionExitStmt)."""
         if self.failed and not _EXIT.match(sql):
-            raise TransactionAborted(_ABORTED)
+            study = self._studies.of(sql, self._router, self._context)
+            raise study.syntax_error or TransactionAborted(_ABORTED)
 
     def _must_leave_nothing(self, sql: bytes) -> None:
         pool = self.participants.pools[self._router.home]

@@ -52,8 +52,8 @@ def judge_bind(Router router, bytes body, bytes bind, Context context, hint, pla
 
 
 def count(Router router, judgement, int shard):
-    """A statement has run at this shard, or (-1) at several."""
-    router.count(judgement.known, OVER_SEVERAL if shard < 0 else router.outcome, shard)
+    """What was judged last is run at this shard, or (-1) at none alone."""
+    router.count(judgement.known, router.outcome, shard)
 
 
 cdef object _judged(Router router, int decision):

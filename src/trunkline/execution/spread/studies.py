@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused
-from trunkline.execution.refusals import not_mapped
+from trunkline.execution.refusals import not_mapped, refused
 from trunkline.execution.spread.description import Description
 from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown, NotCoercible
 from trunkline.routing.planning.planner import plan as make_plan
@@ -47,6 +47,12 @@ class Study:
             assert self.request is not None
             self._program = program_of(self.request)
         return self._program
+
+    @property
+    def syntax_error(self) -> StatementRefused | None:
+        """Why it does not parse, as PostgreSQL would say; None: it does, or nobody knows."""
+        found = self.ready.plan.unless_single
+        return refused(found) if self.request is None and found is not None and found.sqlstate == "42601" else None
 
     def mask(self, call: Call, where: Where | None = None) -> int:
         """The shards that a call concerns, of the whole or of one condition; a value that nobody can read: all.
