@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -124,3 +125,125 @@ async def test_a_cancel_request_finds_the_client_at_whichever_worker(postgres: P
             )
             await Wire.cancel(crew.port, client.backend_pid, client.cancel_key)
             assert errors(await query) == ["57014"]
+
+
+# --- the console ------------------------------------------------------------------------------------------------
+
+
+async def show_one(proxy: Proxy, relation: str, **keys: object) -> dict[str, object]:
+    found = [row for row in await proxy.admin(f"SHOW {relation}") if keys.items() <= row.items()]
+    assert len(found) == 1, found
+    return found[0]
+
+
+async def test_the_console_shows_the_whole_instance(crew: Proxy) -> None:
+    async with session(crew) as one, session(crew) as other:
+        await one.query("BEGIN")
+        await other.query("BEGIN")
+        pool = await show_one(crew, "POOLS", database="postgres")
+        assert (pool["cl_active"], pool["sv_active"]) == (2, 2)
+        clients = await crew.admin("SHOW CLIENTS")
+        assert [row["database"] for row in clients].count("postgres") == 2
+        assert len({row["id"] for row in clients}) == len(clients) == 3
+        servers = await crew.admin("SELECT state FROM servers WHERE database = 'postgres'")
+        assert [row["state"] for row in servers] == ["active", "active"]
+        assert (await show_one(crew, "DATABASES", name="postgres"))["current_client_connections"] == 2
+        assert (await show_one(crew, "LISTS", list="used_clients"))["items"] == 3
+        assert (await show_one(crew, "LISTS", list="pools"))["items"] == 2
+        await one.query("COMMIT")
+        await other.query("COMMIT")
+        stats = await show_one(crew, "STATS", database="postgres")
+        assert (stats["total_xact_count"], stats["total_client_login_count"]) == (2, 2)
+        latency = await show_one(crew, "LATENCIES", database="postgres", kind="transaction")
+        assert latency["count"] == 2
+        workers = await crew.admin("SHOW WORKERS")
+        assert {row["worker"]: row["pid"] for row in workers} == pids(crew)
+
+
+async def test_pause_waits_for_all_workers_and_resume_reaches_them(crew: Proxy) -> None:
+    async with session(crew) as one, session(crew) as other:
+        await one.query("BEGIN")
+        await other.query("BEGIN")
+        pause = asyncio.ensure_future(crew.admin("PAUSE"))
+        await wait_until(lambda: all_are_paused(crew))
+        await one.query("COMMIT")
+        waiting = asyncio.ensure_future(one.query("SELECT 1"))
+        assert not pause.done()
+        await other.query("COMMIT")
+        await pause
+        assert not waiting.done()
+        assert await crew.admin("SHOW SERVERS") == []
+        await crew.admin("RESUME")
+        assert rows(await waiting) == [[b"1"]]
+
+
+async def all_are_paused(proxy: Proxy) -> bool:
+    """Consoles take turns at the workers."""
+    states = [await show_one(proxy, "STATE", key="paused") for _ in range(2 * WORKERS)]
+    return {state["value"] for state in states} == {"yes"}
+
+
+async def test_a_worker_that_comes_later_hears_of_a_pause(crew: Proxy) -> None:
+    await crew.admin("PAUSE")
+    before = pids(crew)
+    os.kill(before[1], signal.SIGKILL)
+    await wait_until(lambda: pids(crew)[1] != before[1])
+    async with AsyncExitStack() as stack:
+        coming = [asyncio.ensure_future(stack.enter_async_context(session(crew))) for _ in range(4)]
+        await wait_until(lambda: paused(crew, 4))
+        await crew.admin("RESUME")
+        await asyncio.gather(*coming)
+
+
+async def paused(proxy: Proxy, waiting: int) -> bool:
+    """Whether so many wait in line, and nobody has a server."""
+    found = [row for row in await proxy.admin("SHOW POOLS") if row["database"] == "postgres"]
+    return bool(found) and found[0]["cl_waiting"] == waiting and not found[0]["sv_login"]
+
+
+async def test_a_client_of_another_worker_is_killed_by_its_id(crew: Proxy) -> None:
+    async with session(crew) as one, session(crew) as other:
+        for _ in (one, other):
+            (row, *_) = [row for row in await crew.admin("SHOW CLIENTS") if row["database"] == "postgres"]
+            await crew.admin(f"KILL_CLIENT {row['id']}")
+        for client in (one, other):
+            assert errors(await client.read_frames_to_end()) == ["57P01"]
+    with pytest.raises(Exception, match="client not found"):
+        await crew.admin("KILL_CLIENT 2000000000")
+
+
+async def test_a_suspension_ends_everywhere_when_its_console_leaves(crew: Proxy) -> None:
+    async with session(crew) as one, session(crew) as other:
+        console = await crew.connect("trunkline")
+        await console.execute("SUSPEND")
+        waiting = [asyncio.ensure_future(client.query("SELECT 1")) for client in (one, other)]
+        await asyncio.sleep(0.3)
+        assert not any(answer.done() for answer in waiting)
+        await console.close()
+        assert [rows(await answer) for answer in waiting] == [[[b"1"]]] * 2
+
+
+async def test_a_setting_is_set_at_all_workers(crew: Proxy) -> None:
+    await crew.admin("SET query_wait_timeout = 0.2")
+    await crew.admin("PAUSE")
+    async with session(crew, database="trunkline"):
+        outcomes = await asyncio.gather(*(login_outcome(crew) for _ in range(4)))
+    assert set(outcomes) == {"57P03"}
+    await crew.admin("RELOAD")
+    values = {row["key"]: row["value"] for row in await crew.admin("SHOW CONFIG")}
+    assert values["query_wait_timeout"] == "120"
+
+
+async def login_outcome(proxy: Proxy) -> str:
+    async with await Wire.connect(proxy.port) as wire:
+        await wire.send_startup({"user": "postgres", "database": "postgres"})
+        return "".join(errors((await wire.login_with("postgres", proxy.users["postgres"]))[-1:]))
+
+
+@pytest.mark.parametrize("command", ["SHUTDOWN", "SHUTDOWN WAIT_FOR_SERVERS"])
+async def test_shutdown_from_the_console_ends_all(crew: Proxy, command: str) -> None:
+    started = pids(crew)
+    with contextlib.suppress(Exception):
+        await crew.admin(command)
+    assert await crew.wait() == 0
+    assert all(has_died(pid) for pid in started.values())

@@ -20,6 +20,7 @@ def _of(oid: int, names: str) -> Columns:
 CONFIG = _of(TEXT, "key value default changeable")
 VERSION = _of(TEXT, "version")
 STATE = _of(TEXT, "key value")
+WORKERS = _of(INT4, "worker pid") + _of(TEXT, "state") + _of(INT4, "clients") + _of(TEXT, "start_time")
 LISTS = _of(TEXT, "list") + _of(INT4, "items")
 
 POOLS = (

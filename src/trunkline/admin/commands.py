@@ -12,12 +12,14 @@ for admin_users alone, and that is decided here, not in the commands, at each of
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from trunkline.admin.columns import Columns
 from trunkline.admin.grammar import Statement
+from trunkline.admin.merging import OWN, merged
 from trunkline.admin.result import Row, Value
 from trunkline.config.diagnostics import redact
 from trunkline.errors import AdminNotAllowed, AdminSyntaxError
@@ -34,6 +36,7 @@ class Request:
     argument: str = ""
     words: tuple[str, ...] = ()
     parameters: tuple[Value, ...] = ()
+    passed_on: bool = False  # by another process of this instance, which was asked
 
 
 @dataclass(slots=True)
@@ -76,7 +79,15 @@ def register(command: Command) -> None:
 
 
 RowsOf: TypeAlias = Callable[[Instance], Iterable[Row]]
+RowsOfAll: TypeAlias = Callable[[list[Any]], Iterable[Row]]
 Act: TypeAlias = Callable[[Request], Awaitable[Answer | Callable[[], None] | None]]
+
+
+TOLD: dict[str, Callable[[Instance], Any]] = {}
+"""By the name of a relation: what a process tells another one that shows it; rows, where nothing else is said."""
+
+ACTS: dict[str, Act] = {}
+"""What one process does when another one was asked, by the name of the command."""
 
 
 def show(name: str, columns: Columns, *, admin: bool = False) -> Callable[[RowsOf], RowsOf]:
@@ -84,23 +95,50 @@ def show(name: str, columns: Columns, *, admin: bool = False) -> Callable[[RowsO
 
     def add(rows_of: RowsOf) -> RowsOf:
         async def run(request: Request) -> Answer:
-            return Answer(rows_of(request.instance))
+            instance = request.instance
+            if name in OWN or instance.siblings is None:
+                return Answer(rows_of(instance))
+            others = await instance.siblings.ask("show", name=name)
+            return Answer(merged(name, columns, [list(rows_of(instance)), *others]))
 
         register(Command(("SHOW", name), run, "SHOW", columns, admin=admin))
+        TOLD[name] = lambda instance: list(rows_of(instance))
         return rows_of
 
     return add
 
 
-def action(name: str, *, argument: str = "") -> Callable[[Act], Act]:
-    """Register a command that changes something; its tag is its name."""
+def show_sum(name: str, columns: Columns, told: Callable[[Instance], Any]) -> Callable[[RowsOfAll], RowsOf]:
+    """Register SHOW `name` where rows cannot be made one: they are made of what all processes have `told`."""
+
+    def add(rows_of: RowsOfAll) -> RowsOf:
+        async def run(request: Request) -> Answer:
+            siblings = request.instance.siblings
+            others = await siblings.ask("show", name=name) if siblings is not None else []
+            return Answer(rows_of([told(request.instance), *others]))
+
+        register(Command(("SHOW", name), run, "SHOW", columns))
+        TOLD[name] = told
+        return lambda instance: rows_of([told(instance)])
+
+    return add
+
+
+def action(name: str, *, argument: str = "", everywhere: bool = False) -> Callable[[Act], Act]:
+    """Register a command that changes something; its tag is its name. `everywhere`: other processes do it too."""
 
     def add(act: Act) -> Act:
         async def run(request: Request) -> Answer:
-            done = await act(request)
+            siblings = request.instance.siblings
+            if siblings is not None and everywhere:
+                others = siblings.ask("act", name=name, argument=request.argument)
+                done, _ = await asyncio.gather(act(request), others)
+            else:
+                done = await act(request)
             return done if isinstance(done, Answer) else Answer(afterwards=done)
 
         register(Command(tuple(name.split()), run, name, argument=argument, admin=True))
+        ACTS[name] = act
         return act
 
     return add

@@ -34,11 +34,12 @@ from trunkline.admin import (  # noqa: F401
     show_routes,
     show_shards,
     show_stats,
+    show_workers,
     switch,
 )
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import Answer, Request, run
-from trunkline.admin.control import is_stopped
+from trunkline.admin.control import undo_stop
 from trunkline.admin.grammar import split
 from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
@@ -136,8 +137,7 @@ class _Session:
             async with self.while_connected():
                 answer = await run(command, prepared.rest, self.request(parameters))
         except QueryCanceled:  # PgBouncer: what was paused or suspended as a whole goes on
-            if is_stopped(self.instance):
-                await self.instance.resume()
+            await undo_stop(self.instance)
             raise
         for notice in answer.notices:
             self.link.write(notice_response("00000", notice, detail=answer.detail))

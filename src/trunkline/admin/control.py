@@ -6,8 +6,10 @@ which makes drivers throw the connection away.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from trunkline.admin.commands import Request, action
 from trunkline.admin.result import ConsoleError
@@ -20,27 +22,29 @@ NOT_NOW = "55000"  # object_not_in_prerequisite_state
 
 @action("RELOAD")
 async def reload(request: Request) -> None:
+    """A file that cannot be used is refused by the process that was asked, before any other one reads it."""
     request.instance.reload()
+    await pass_on(request, "RELOAD")
 
 
-@action("PAUSE", argument="[db]")
+@action("PAUSE", argument="[db]", everywhere=True)
 async def pause(request: Request) -> None:
     """Answers when every server is closed. If the client leaves before, what is paused stays so, as in PgBouncer."""
     check_going_on(request.instance)
     await request.instance.pause(database_of(request, "pause"))
 
 
-@action("SUSPEND")
+@action("SUSPEND", everywhere=True)
 async def suspend(request: Request) -> None:
     """Answers when everything that was on its way is sent. If the last console leaves, it is undone."""
     instance = request.instance
     check_going_on(instance)
     if instance.pools.paused:
         raise ConsoleError(NOT_NOW, "cannot suspend with paused databases")
-    await instance.suspension.begin()
+    await instance.suspension.begin(passed_on=request.passed_on)
 
 
-@action("RESUME", argument="[db]")
+@action("RESUME", argument="[db]", everywhere=True)
 async def resume(request: Request) -> None:
     instance, name = request.instance, request.argument
     if instance.door.draining:
@@ -53,6 +57,23 @@ async def resume(request: Request) -> None:
     if name and not left and instance.pools.paused.isdisjoint((name, "")):
         raise ConsoleError(NOT_NOW, f"database {name} is not paused")
     await instance.resume(name)
+
+
+async def pass_on(request: Request, name: str) -> None:
+    """Have all other processes of this instance do it too."""
+    if request.instance.siblings is not None and not request.passed_on:
+        await request.instance.siblings.ask("act", name=name, argument=request.argument)
+
+
+async def undo_stop(instance: Instance) -> None:
+    """What was paused or suspended as a whole goes on."""
+    if is_stopped(instance):
+        others = instance.siblings.ask("resume", database="") if instance.siblings is not None else _nobody()
+        await asyncio.gather(instance.resume(), others)
+
+
+async def _nobody() -> list[Any]:
+    return []
 
 
 def check_going_on(instance: Instance) -> None:
@@ -76,9 +97,12 @@ def database_of(request: Request, verb: str) -> str:
 @action("SHUTDOWN", argument="[WAIT_FOR_CLIENTS|WAIT_FOR_SERVERS]")
 async def shutdown(request: Request) -> Callable[[], None] | None:
     """At once, or after a drain, which goes on if there is one; the answer comes first in any case."""
+    siblings = request.instance.siblings
     if not request.argument:
-        return request.instance.stop
+        return request.instance.stop if siblings is None else partial(siblings.shut_down, None)
     mode = _drain(request.argument)
+    if siblings is not None:
+        return partial(siblings.shut_down, mode)
     return None if request.instance.door.draining else partial(request.instance.drain, mode)
 
 

@@ -9,7 +9,7 @@ from trunkline.errors import AdminSyntaxError
 from trunkline.proxy.operation import Operation
 
 
-@action("KILL", argument="[db]")
+@action("KILL", argument="[db]", everywhere=True)
 async def kill(request: Request) -> None:
     """Clients hear 57P01 at once; those who come then wait until RESUME, as in PgBouncer."""
     check_going_on(request.instance)
@@ -20,16 +20,20 @@ async def kill(request: Request) -> None:
 async def kill_client(request: Request) -> None:
     if not request.argument.isdecimal():
         raise AdminSyntaxError("invalid client pointer supplied", hint="It takes an id of SHOW CLIENTS.")
-    if not _of(request).kill_client(int(request.argument)):
+    number, siblings = int(request.argument), request.instance.siblings
+    found = _of(request).kill_client(number)
+    if not found and siblings is not None:
+        found = any(await siblings.ask("kill_client", number=number))
+    if not found:
         raise ConsoleError("42704", "client not found")
 
 
-@action("DISABLE", argument="db")
+@action("DISABLE", argument="db", everywhere=True)
 async def disable(request: Request) -> None:
     _of(request).disable(_required(request, "disable"))
 
 
-@action("ENABLE", argument="db")
+@action("ENABLE", argument="db", everywhere=True)
 async def enable(request: Request) -> None:
     name = _required(request, "enable")
     _of(request).enable(name)
@@ -38,12 +42,12 @@ async def enable(request: Request) -> None:
         raise ConsoleError(NOT_NOW, f'database "{name}" is disabled in the configuration')
 
 
-@action("RECONNECT", argument="[db]")
+@action("RECONNECT", argument="[db]", everywhere=True)
 async def reconnect(request: Request) -> None:
     _of(request).reconnect(database_of(request, "reconnect"))
 
 
-@action("WAIT_CLOSE", argument="[db]")
+@action("WAIT_CLOSE", argument="[db]", everywhere=True)
 async def wait_close(request: Request) -> None:
     await _of(request).wait_close(database_of(request, "wait in"))
 

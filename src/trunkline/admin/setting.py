@@ -43,6 +43,8 @@ async def _set(request: Request) -> Answer:
     _check_reloadable(name)
     try:
         request.instance.set(name, value)
+        if request.instance.siblings is not None:
+            await request.instance.siblings.ask("set", name=name, value=value)
     except ConfigErrors as error:
         first = error.diagnostics[0]
         raise ConsoleError("22023", "SET failed", detail=first.message, hint=first.hint or None) from None

@@ -6,9 +6,10 @@ The console counts as a database of its own, as in PgBouncer; it has no servers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from trunkline.admin import columns
-from trunkline.admin.commands import show
+from trunkline.admin.commands import show, show_sum
 from trunkline.admin.result import Row
 from trunkline.config.settings import WILDCARD, Config, DatabaseSettings
 from trunkline.pool.pool import Pool
@@ -141,18 +142,36 @@ def _limit(config: Config, own: int | None, name: str) -> int:
     return int(getattr(config.settings, name)) if own is None else own
 
 
-@show("LISTS", columns.LISTS)
-def show_lists(instance: Instance) -> Iterator[Row]:
-    """Objects are not kept for reuse and names are resolved by the system: those rows are there, and 0."""
+def _listed(instance: Instance) -> dict[str, Any]:
     pools = list(instance.pools)
-    yield "databases", len(database_names(instance)) + 1
-    yield "users", len(user_names(instance))
+    return {
+        "databases": database_names(instance),
+        "users": user_names(instance),
+        "pools": [(pool.database, pool.user) for pool in pools],
+        "used_clients": len(instance.clients),
+        "login_clients": len(instance.clients.logging_in),
+        "used_servers": sum(pool.servers for pool in pools),
+    }
+
+
+@show_sum("LISTS", columns.LISTS, _listed)
+def show_lists(all_listed: list[dict[str, Any]]) -> Iterator[Row]:
+    """Objects are not kept for reuse and names are resolved by the system: those rows are there, and 0."""
+
+    def different(name: str) -> int:
+        return len({tuple(one) if isinstance(one, list) else one for listed in all_listed for one in listed[name]})
+
+    def all_of(name: str) -> int:
+        return sum(listed[name] for listed in all_listed)
+
+    yield "databases", different("databases") + 1
+    yield "users", different("users")
     yield "peers", 0
-    yield "pools", len(pools) + 1
+    yield "pools", different("pools") + 1
     yield "peer_pools", 0
     yield "free_clients", 0
-    yield "used_clients", len(instance.clients)
-    yield "login_clients", len(instance.clients.logging_in)
+    yield "used_clients", all_of("used_clients")
+    yield "login_clients", all_of("login_clients")
     yield "free_servers", 0
-    yield "used_servers", sum(pool.servers for pool in pools)
+    yield "used_servers", all_of("used_servers")
     yield from ((name, 0) for name in ("dns_names", "dns_zones", "dns_queries", "dns_pending"))

@@ -6,37 +6,49 @@ from collections.abc import Iterator
 from dataclasses import astuple
 
 from trunkline.admin import columns
-from trunkline.admin.commands import show
+from trunkline.admin.commands import show_sum
 from trunkline.admin.result import Row
 from trunkline.admin.show_pools import database_names
 from trunkline.pool.statistics import Averages, Totals
 from trunkline.proxy.instance import Instance
 
-_NO_AVERAGES = Averages(Totals(), 1.0)
+Told = dict[str, tuple[tuple[int, ...], tuple[int, ...], float]]
+"""By database: totals, and those of the last period with its length in seconds."""
 
 
-def _by_database(instance: Instance) -> Iterator[tuple[str, Totals, dict[str, int]]]:
+def told(instance: Instance) -> Told:
     """Every database that is known, also before its first client: a monitor wants zeros, not gaps."""
     totals, averages = instance.statistics.totals(), instance.statistics.averages()
-    for name in database_names(instance):
-        yield name, totals.get(name, Totals()), averages.get(name, _NO_AVERAGES).rows()
+    nothing = Averages(Totals(), 1.0)
+    found = ((name, totals.get(name, Totals()), averages.get(name, nothing)) for name in database_names(instance))
+    return {name: (astuple(total), astuple(average.totals), average.seconds) for name, total, average in found}
 
 
-@show("STATS", columns.STATS)
-def show_stats(instance: Instance) -> Iterator[Row]:
-    for name, totals, averages in _by_database(instance):
+def _by_database(all_told: list[Told]) -> Iterator[tuple[str, Totals, dict[str, int]]]:
+    """Of all processes: counts are summed up, and times are of what all of them did."""
+    for name in sorted({name for one in all_told for name in one}):
+        totals, period, seconds = Totals(), Totals(), 0.0
+        for counted, counted_last, length in (one[name] for one in all_told if name in one):
+            totals, period = totals.add(Totals(*counted)), period.add(Totals(*counted_last))
+            seconds = max(seconds, length)
+        yield name, totals, Averages(period, seconds).rows()
+
+
+@show_sum("STATS", columns.STATS, told)
+def show_stats(all_told: list[Told]) -> Iterator[Row]:
+    for name, totals, averages in _by_database(all_told):
         yield name, *astuple(totals), *averages.values()
 
 
-@show("STATS_TOTALS", columns.STATS_TOTALS)
-def show_stats_totals(instance: Instance) -> Iterator[Row]:
-    for name, totals, _ in _by_database(instance):
+@show_sum("STATS_TOTALS", columns.STATS_TOTALS, told)
+def show_stats_totals(all_told: list[Told]) -> Iterator[Row]:
+    for name, totals, _ in _by_database(all_told):
         yield name, *astuple(totals)
 
 
-@show("STATS_AVERAGES", columns.STATS_AVERAGES)
-def show_stats_averages(instance: Instance) -> Iterator[Row]:
-    for name, _, averages in _by_database(instance):
+@show_sum("STATS_AVERAGES", columns.STATS_AVERAGES, told)
+def show_stats_averages(all_told: list[Told]) -> Iterator[Row]:
+    for name, _, averages in _by_database(all_told):
         yield name, *averages.values()
 
 
@@ -57,10 +69,10 @@ _TOTAL_NAMES = (
 """PgBouncer's names here, in the order of Totals."""
 
 
-@show("TOTALS", columns.TOTALS)
-def show_totals(instance: Instance) -> Iterator[Row]:
+@show_sum("TOTALS", columns.TOTALS, told)
+def show_totals(all_told: list[Told]) -> Iterator[Row]:
     whole, average = Totals(), dict.fromkeys(_TOTAL_NAMES, 0)
-    for _, totals, averages in _by_database(instance):
+    for _, totals, averages in _by_database(all_told):
         whole = whole.add(totals)
         for name, value in zip(_TOTAL_NAMES, averages.values(), strict=True):
             average[name] += value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trunkline.admin.commands import Answer, Request, action
+from trunkline.admin.result import ConsoleError
 from trunkline.config.address import BadValue, ServerAddress, parse_url
 from trunkline.errors import AdminSyntaxError
 
@@ -13,6 +14,9 @@ USAGE = "SWITCH DATABASE app TO 'postgres://user:password@host:port'"
 async def switch(request: Request) -> Answer:
     """Answers when it is done. If the client leaves before the target is promoted, it is given up."""
     name, target = _read(request.words)
+    if request.instance.siblings is not None:
+        hint = "Change the configuration between PAUSE and RESUME, and RELOAD."
+        raise ConsoleError("0A000", "SWITCH DATABASE is for an instance of one worker", hint=hint)
     return Answer(notices=tuple(await request.instance.switches.switch(name, target)))
 
 

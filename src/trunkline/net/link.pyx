@@ -45,6 +45,13 @@ cdef enum:
 # One for the process: used only within one event, by one link at a time.
 cdef unsigned char BUFFER[KEPT_BYTES + BUFFER_BYTES]
 cdef unsigned int last_id = 0
+cdef unsigned int id_step = 1
+
+
+def number_links(unsigned int first, unsigned int step):
+    """Which ids links have from now on, so that those of several processes are different."""
+    global last_id, id_step
+    last_id, id_step = first, step
 
 
 cdef class Link(Sender):
@@ -52,7 +59,7 @@ cdef class Link(Sender):
 
     def __init__(self, Engine engine):
         global last_id
-        last_id += 1
+        last_id += id_step
         self.id = last_id
         self.engine = engine
         self.connected_at = engine.now

@@ -59,6 +59,21 @@ cdef class Histogram:
         """So many that took no time at all."""
         self.counts[0] += number
 
+    def counted(self):
+        """What is in it, as (bucket, count) pairs, for another process."""
+        cdef int i
+        return [(i, self.counts[i]) for i in range(BUCKETS) if self.counts[i]]
+
+    def add_counted(self, pairs, double sum_s):
+        """All that another process's has."""
+        cdef int i
+        cdef uint64_t count
+        for bucket, number in pairs:
+            i, count = bucket, number
+            if 0 <= i < BUCKETS:
+                self.counts[i] += count
+        self.sum_s += sum_s
+
     def copy(self):
         """One of its own, as it is now."""
         cdef Histogram made = Histogram()

@@ -74,6 +74,9 @@ class Siblings(Protocol):
     async def ask(self, verb: str, /, **arguments: Any) -> list[Any]:
         """The answers of all the others; the first TrunklineError of one of them, once all have answered."""
 
+    async def roster(self) -> list[Any]:
+        """Of each worker: number, process id, state, clients and when it was started, in seconds since 1970."""
+
     def shut_down(self, drain: Drain | None) -> None:
         """End the whole instance; None is at once."""
 

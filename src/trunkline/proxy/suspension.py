@@ -30,11 +30,12 @@ class Suspension:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self.active = False
+        self._passed_on = False  # the console that wants it is at another process of this instance
 
-    async def begin(self) -> None:
+    async def begin(self, *, passed_on: bool = False) -> None:
         """Returns when everything stands still, or somebody has undone it."""
         instance = self._instance
-        self.active = True
+        self.active, self._passed_on = True, passed_on
         if instance.listener is not None:
             instance.listener.suspend()
         for pool in instance.pools:
@@ -76,9 +77,11 @@ class Suspension:
 
     def tick(self) -> None:
         """All that time does while everything stands still."""
-        if not len(self._instance.clients.consoles):
+        if not (self._passed_on or len(self._instance.clients.consoles)):
             log.info("the console has left while suspended: RESUME")
             self.end()
+            if self._instance.siblings is not None:
+                self._instance.tasks.spawn(self._instance.siblings.ask("resume", database=""), "resume elsewhere")
 
     def _links(self) -> Iterator[Link]:
         """All but the console's, which has to be able to undo this."""

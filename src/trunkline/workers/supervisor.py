@@ -27,6 +27,7 @@ from trunkline.workers.channel import Arguments, ChannelEnded
 from trunkline.workers.handed import hand
 from trunkline.workers.member import Member
 from trunkline.workers.spreading import by_load
+from trunkline.workers.standing import Standing
 
 log = logging.getLogger("trunkline.workers")
 
@@ -49,6 +50,7 @@ class Supervisor:
         self._ready = asyncio.Event()
         self._offered: deque[socket.socket] = deque()
         self._pause_s = FIRST_PAUSE_S
+        self.standing = Standing()
         self.listener = Listener(config.settings, self._offer, sockets)
         self.listener.suspend()
 
@@ -97,14 +99,17 @@ class Supervisor:
         except ConfigError as error:
             log.error("reload refused, the old settings stay: %s", error.message)
             raise
+        self.standing.note("act", {"name": "RELOAD", "argument": ""})
         self.tasks.spawn(self._tell_all("reload"), "reload")
 
     async def pause(self) -> None:
         """Give out no servers; returns when all are closed."""
+        self.standing.note("act", {"name": "PAUSE", "argument": ""})
         await self._tell_all("pause", database="")
 
     async def resume(self) -> None:
         """Undo `pause`."""
+        self.standing.note("resume", {})
         await self._tell_all("resume", database="")
 
     async def _tell_all(self, verb: str, **arguments: Any) -> None:
@@ -145,6 +150,8 @@ class Supervisor:
             self._stop_if_alone()
             return
         log.error("worker %d (pid %d) has ended: %d", member.number, member.pid, code)
+        if self.standing.suspended_by == member.number:  # with its console, the only one who could undo it
+            self.tasks.spawn(self.resume(), "resume")
         if not self._ready.is_set():
             self.failed = True
             self.stop()
@@ -159,6 +166,8 @@ class Supervisor:
 
     async def _on_ready(self, member: Member) -> None:
         member.ready = True
+        for verb, arguments in self.standing.orders:
+            member.channel.tell(verb, **arguments)
         log.info("worker %d serves, pid %d", member.number, member.pid)
         self._pause_s = FIRST_PAUSE_S
         if self._ready.is_set() or len(self.serving) == self.config.settings.workers:
@@ -201,7 +210,15 @@ class Supervisor:
     async def _on_cancel(self, member: Member, pid: int, key: str) -> bool:
         return any(await self.ask("cancel", {"pid": pid, "key": key}, but=member))
 
+    async def _on_roster(self, member: Member) -> list[Any]:
+        rows = sorted(self.members.items())
+        return [
+            (number, one.pid, "serving" if one.ready else "starting", one.load.now, one.started_at)
+            for number, one in rows
+        ]
+
     async def _on_all(self, member: Member, verb: str, arguments: Arguments) -> list[Any]:
+        self.standing.note(verb, arguments, member.number)
         return await self.ask(verb, arguments, but=member)
 
     async def _on_shut_down(self, member: Member, drain: str | None) -> None:
@@ -225,5 +242,6 @@ _VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
     "cancel": Supervisor._on_cancel,
     "load": Supervisor._on_load,
     "ready": Supervisor._on_ready,
+    "roster": Supervisor._on_roster,
     "shut_down": Supervisor._on_shut_down,
 }

@@ -15,9 +15,12 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from trunkline.admin.commands import ACTS, TOLD, Request
 from trunkline.admin.console import serve_console
 from trunkline.config.settings import Config
+from trunkline.net.link import number_links
 from trunkline.net.tasks import Tasks
+from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Drain, Instance
 from trunkline.workers import spawning
 from trunkline.workers.channel import Arguments, Channel, ChannelEnded
@@ -33,6 +36,7 @@ async def serve(load: Callable[[], Config], config: Config, what: spawning.Worke
     """Run one worker from start to stop."""
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    number_links(what.number, what.count)
     instance = Instance(load, config, serve_console)
     worker = Worker(instance, what.number)
     handed = spawning.adopt(what.connections)
@@ -101,6 +105,10 @@ class Worker:
             return []
         return answers
 
+    async def roster(self) -> list[Any]:
+        found: list[Any] = await self.channel.ask("roster")
+        return found
+
     def shut_down(self, drain: Drain | None) -> None:
         self.channel.tell("shut_down", drain=drain.value if drain is not None else None)
 
@@ -111,6 +119,20 @@ class Worker:
 
     async def _on_cancel(self, pid: int, key: str) -> bool:
         return await self._instance.clients.cancels.from_elsewhere(pid, bytes.fromhex(key))
+
+    async def _on_show(self, name: str) -> Any:
+        return TOLD[name](self._instance)
+
+    async def _on_act(self, name: str, argument: str) -> None:
+        await ACTS[name](
+            Request(self._instance, Identity(self._instance.clients, Peer("", "")), argument, passed_on=True)
+        )
+
+    async def _on_set(self, name: str, value: str) -> None:
+        self._instance.set(name, value)
+
+    async def _on_kill_client(self, number: int) -> bool:
+        return self._instance.operation.kill_client(number)
 
     async def _on_drain(self, what: str) -> None:
         self._instance.drain(Drain(what))
@@ -129,10 +151,14 @@ class Worker:
 
 
 _VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
+    "act": Worker._on_act,
     "cancel": Worker._on_cancel,
     "drain": Worker._on_drain,
+    "kill_client": Worker._on_kill_client,
     "pause": Worker._on_pause,
     "reload": Worker._on_reload,
     "resume": Worker._on_resume,
+    "set": Worker._on_set,
+    "show": Worker._on_show,
     "stop": Worker._on_stop,
 }
