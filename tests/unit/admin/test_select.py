@@ -240,7 +240,8 @@ def test_any_statement_is_answered_or_refused(data: st.DataObject) -> None:
     try:
         command, types = read_select(" ".join(words))
         identity = SimpleNamespace(user="ops")
-        request = Request(None, identity, parameters=(None,) * len(types))  # type: ignore[arg-type]
+        instance = SimpleNamespace(siblings=None)
+        request = Request(instance, identity, parameters=(None,) * len(types))  # type: ignore[arg-type]
         answer = asyncio.run(command.run(request))
         rows_as_messages(answer.rows, command.columns or (), (1,))
         rows_as_messages(answer.rows, command.columns or ())
