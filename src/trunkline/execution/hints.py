@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from trunkline.errors import StatementRefused, UnknownShard
+from trunkline.errors import StatementRefused, TrunklineError, UnknownShard
+from trunkline.execution.spread.modes import wrong_mode
 from trunkline.routing.keys import values
 from trunkline.routing.keys.sharding import (
     KeyMissing,
@@ -26,8 +27,8 @@ from trunkline.routing.plans.plan import RoutePlan
 
 _WORD = re.compile(r"(shard|key|table)\s*=\s*(?:'([^']*)'|([^\s'*,;]+))")
 _SET = re.compile(
-    rb"\s*(?:set(?:\s+(?:session|local))?\s+trunkline\.(shard|key|table)\s*(?:=|\bto\b)\s*(?:'([^']*)'|([^\s';]+))"
-    rb"|reset\s+trunkline\.(shard|key|table))\s*;?\s*",
+    rb"\s*(?:set(?:\s+(?:session|local))?\s+trunkline\.(%b)\s*(?:=|\bto\b)\s*(?:'([^']*)'|([^\s';]+))"
+    rb"|reset\s+trunkline\.(%b))\s*;?\s*" % ((rb"shard|key|table|transaction_mode|cross_shard_snapshot",) * 2),
     re.IGNORECASE,
 )
 
@@ -73,6 +74,16 @@ def setting_of(sql: bytes) -> tuple[bytes, bytes] | None:
     name, quoted, plain, reset = found.groups()
     value = b"" if reset or (plain or b"").lower() == b"default" else quoted or plain or b""
     return b"trunkline." + (name or reset).lower(), value
+
+
+def wrong_setting(name: bytes, value: bytes, sharding: Sharding) -> TrunklineError | None:
+    """Why a session may not set this; None if it may, or that depends on more than this."""
+    if name == b"trunkline.shard" and value:
+        try:
+            shard_of_settings({name: value}, sharding)
+        except TrunklineError as error:
+            return error
+    return wrong_mode(name, value)
 
 
 def shard_of(said: Mapping[str, str], sharding: Sharding) -> int | None:

@@ -23,7 +23,7 @@ from libc.string cimport memchr, memset
 from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
 from trunkline.execution.apart import Apart
 from trunkline.execution.explanation import as_query, lines
-from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings, wrong_setting
 from trunkline.execution.missing_keys import AskedKey, forget_absent
 from trunkline.execution.reading import Reading, explained_by, read
 from trunkline.execution.refusals import AMBIGUOUS, FOREIGN, USE_UTF8, not_mapped, refused
@@ -366,9 +366,8 @@ cdef class Router:
         self.text = sql
         if b"trunkline." in sql.lower():
             self.said = setting_of(sql)
-            if self.said is not None and self.said[0] == b"trunkline.shard" and self.said[1]:
-                if isinstance(found := self.hint_of(dict((self.said,))), TrunklineError):
-                    return self._refuse(found)
+            if self.said is not None and (found := wrong_setting(*self.said, self.sharding)) is not None:
+                return self._refuse(found)
         return SESSION
 
     def _refuse_several(self, plan):

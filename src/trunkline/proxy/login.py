@@ -258,7 +258,11 @@ class _Login:
         router = await door.routers.router_of(identity.database, identity.user)
         readers = door.routers.readers_of(identity.database, identity.user)
         pools = partial(door.routers.pools_of, identity.database, identity.user)
-        several = None if is_whole else partial(Several, door.routers.studies_of(identity.database))
+        studies, coordination = (
+            door.routers.studies_of(identity.database),
+            door.routers.coordinations.of(identity.database),
+        )
+        several = None if is_whole else partial(Several, studies, coordination)
         return Route(router, pools, readers, several)
 
     def _read_behind(self, route: Route, token: str) -> None:

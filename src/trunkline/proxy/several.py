@@ -23,6 +23,7 @@ from trunkline.errors import IdleTransactionTimeout, InternalError, ProtocolViol
 from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import Bound
 from trunkline.execution.spread.conductor import Conductor, Statement
+from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -40,6 +41,7 @@ from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
 from trunkline.routing.sql import pieces
+from trunkline.shard_errors import DistributedDeadlock
 
 if TYPE_CHECKING:
     from trunkline.proxy.client import ClientLink
@@ -55,10 +57,17 @@ UNREAD_BYTES = 131072  # that the client has not taken, before it has to
 class Several:
     """One client's; made when it is handed over, and gone when it is handed back."""
 
-    def __init__(self, studies: Studies, link: ClientLink, route: Route, beginning: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        studies: Studies,
+        coordination: Coordination,
+        link: ClientLink,
+        route: Route,
+        beginning: Sequence[bytes],
+    ) -> None:
         self.link = link
         pools = route.pools
-        participants = Participants(pools, pools[0].pools.engine, link.params)
+        participants = Participants(pools, pools[0].pools.engine, link.params, coordination)
         if link.server is not None:
             participants.take_over(link, route.shard, beginning)
         elif beginning:
@@ -150,6 +159,7 @@ class Several:
     async def _fail(self, error: TrunklineError, *, is_simple: bool) -> None:
         self._portals.clear()
         self._tell_notices()
+        error = self._meant(error)
         await self.conductor.fail()
         self._write(told(error))
         if is_simple:
@@ -299,9 +309,20 @@ class Several:
             try:
                 await self._finish_batch()
             except TrunklineError as error:
+                error = self._meant(error)
                 await self.conductor.fail()
                 self._write(told(error))
         await self._ready()
+
+    def _meant(self, error: TrunklineError) -> TrunklineError:
+        """The victim of a deadlock over several shards hears of that, whatever its servers have said."""
+        participants = self.conductor.participants
+        if not participants.condemned:
+            return error
+        participants.condemned = False
+        return DistributedDeadlock(
+            "deadlock detected", detail="Its transactions wait for each other at several shards."
+        )
 
     async def _finish_batch(self) -> None:
         if not self.conductor.participants.in_block:

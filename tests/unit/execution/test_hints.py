@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from trunkline.errors import StatementRefused, UnknownShard
-from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings
+from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings, wrong_setting
 from trunkline.routing.keys.directory import Directory
 from trunkline.routing.keys.shard_functions import Rule, make_function
 from trunkline.routing.keys.sharding import KeyMissing, Kind, Sharding, TableRule
 from trunkline.routing.plans.plan import Fixed, Occurrence, RoutePlan, Verdict
+from trunkline.shard_errors import InvalidValue
 
 MODULO = make_function("modulo", Rule(types=("int8",), shards=("s0", "s1")))
 BY_ID = TableRule(Kind.SHARDED, ("id",), MODULO, "customers")
@@ -91,3 +92,11 @@ def test_a_key_that_its_directory_may_have_is_to_be_asked_for_first() -> None:
         shard_of_settings({b"trunkline.key": b"7"}, sharding)
     directory.learn(7, 1)
     assert shard_of_settings({b"trunkline.key": b"7"}, sharding) == 1
+
+
+def test_a_setting_that_cannot_be_is_known_before_it_is_set() -> None:
+    sharding = Sharding(("s0", "s1"), 0, {})
+    assert wrong_setting(b"trunkline.shard", b"s1", sharding) is None
+    assert wrong_setting(b"trunkline.shard", b"", sharding) is None
+    assert isinstance(wrong_setting(b"trunkline.shard", b"s2", sharding), UnknownShard)
+    assert isinstance(wrong_setting(b"trunkline.transaction_mode", b"s2", sharding), InvalidValue)

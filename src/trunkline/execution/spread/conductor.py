@@ -164,6 +164,8 @@ class Conductor:
         if self._may_write(judgement):
             await self.participants.begin()
         one = await self._anyone() if judgement.shard == NOWHERE else await self.participants.at(judgement.shard)
+        if judgement.reading is not None and judgement.reading.plan.writes:
+            await self.participants.will_write(1 << one.shard)
         return await self._at(one, statement, statement.sql)
 
     async def _judge(self, statement: Statement) -> Judgement:
@@ -215,6 +217,8 @@ class Conductor:
         described = await self.describe(statement.sql, statement.types)
         call = Call(statement.sql, statement.bind or None, statement.types, self._context.standard)
         mask, masks = await self._masks(study, call)
+        if study.ready.plan.writes:
+            await self.participants.will_write(mask)
         asked = Asked(
             study.request, described, statement.types, statement.formats, statement.values,
             statement.result_formats, mask, masks, call,

@@ -15,6 +15,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from trunkline.errors import TrunklineError
 from trunkline.shard_errors import TransactionInDoubt
 
 PATIENCE_S = 10.0
@@ -97,6 +98,16 @@ class Gate:
         """One who is inside is concerned with these shards only from now on; with none, he leaves."""
         ticket.mask = mask
         self.leave(ticket if not mask else Ticket(ticket.side, 0))
+
+    def holds_up(self, owner: object) -> bool:
+        """Whether this client is in line."""
+        return any(one.owner is owner for one in self._line)
+
+    def refuse(self, owner: object, error: TrunklineError) -> None:
+        """This client is not let in any more."""
+        for one in [one for one in self._line if one.owner is owner]:
+            if one.turn is not None and not one.turn.done():
+                one.turn.set_exception(error)
 
     def waits(self) -> Iterator[tuple[object, object]]:
         """Who in line waits for whom."""

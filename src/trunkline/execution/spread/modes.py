@@ -56,15 +56,16 @@ def _said(extra: Mapping[bytes, bytes], name: str, kind: type[_Kind], default: s
     return kind(said.decode().lower() if said else default)
 
 
-def check(name: str, value: str) -> None:
-    """InvalidValue unless a session may set this, in PostgreSQL's words."""
-    kind = KINDS[name]
-    choices = [one.value for one in kind]
-    if value and value.lower() not in choices:
-        raise InvalidValue(
-            f'invalid value for parameter "trunkline.{name}": "{value}"',
-            hint=f"Available values: {', '.join(choices)}.",
-        )
+def wrong_mode(name: bytes, value: bytes) -> InvalidValue | None:
+    """Why a session may not set this, in PostgreSQL's words; None if it may, or it is none of these."""
+    kind = KINDS.get(name.removeprefix(PREFIX).decode(errors="replace"))
+    said = value.decode(errors="replace")
+    choices = [one.value for one in kind or ()]
+    if kind is None or not said or said.lower() in choices:
+        return None
+    return InvalidValue(
+        f'invalid value for parameter "{name.decode()}": "{said}"', hint=f"Available values: {', '.join(choices)}."
+    )
 
 
 def second_shard_refused() -> SecondShardRefused:

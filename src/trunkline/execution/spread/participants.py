@@ -12,33 +12,59 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
-from trunkline.errors import CommitOutcomeUnknown, StatementRefused, TrunklineError
+from trunkline.errors import StatementRefused, TrunklineError
+from trunkline.execution.spread.coordination import Coordination
+from trunkline.execution.spread.gate import Side, Ticket
+from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee
 from trunkline.protocol.params import Params
+from trunkline.shard_errors import DistributedDeadlock
 
 BEGIN = b"BEGIN"
 APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
+_ISOLATION = b"SHOW transaction_isolation"
+_WROTE = b"SELECT pg_catalog.txid_current_if_assigned()"
 
 
 class Participants:
     """Those of one client; `pools` are its user's, by the numbers of the shards."""
 
-    def __init__(self, pools: Sequence[Pool], engine: Engine, params: Params | None) -> None:
+    def __init__(
+        self, pools: Sequence[Pool], engine: Engine, params: Params | None, coordination: Coordination
+    ) -> None:
         self.pools = pools
+        self.coordination = coordination
+        self.began_at = engine.time()
+        self.condemned = False  # it is the victim of a deadlock
         self.params = params
         self.here: dict[int, Participant] = {}
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block
-        self.committing = False  # nothing stops it now
         self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
         self._engine = engine
+        self._commit: Commit | None = None
+        self._level = ""  # of the transaction, once a server has said it
+        self._writing = 0  # shards that a statement has gone to which writes
+        self._taken_over = 0  # a shard about which that is not known
+
+    @property
+    def committing(self) -> bool:
+        """Who waits for it does not end it any more."""
+        return self._commit is not None
+
+    @property
+    def modes(self) -> Modes:
+        """How this session's transactions are to be."""
+        settings = self.coordination.pools.database(self.coordination.database)
+        return modes_of(settings, self.params.extra if self.params is not None else {})
 
     def __iter__(self) -> Iterator[Participant]:
         return iter(list(self.here.values()))
@@ -52,15 +78,24 @@ class Participants:
             if found.lost is not None:
                 raise found.lost
             return found
+        if self.in_block and not self._level:
+            await self._begin_at_all()
+            return self.here.get(shard) or await self._join(shard)
+        return await self._join(shard)
+
+    async def _join(self, shard: int) -> Participant:
         found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
         try:
             await found.lease()
             if self.beginning:
-                await found.ask(b"; ".join(self.beginning))
+                said = await found.ask(b"; ".join([*self.beginning, _ISOLATION]))
+                self._level = (said[-1][0] or b"").decode()
         except BaseException:
             self.here.pop(shard, None)
             found.release("it could not be made ready")
             raise
+        if self.beginning and len(self.here) > 1:
+            self.coordination.deadlocks.enter(self)
         return found
 
     async def at_all(self, mask: int) -> list[Participant]:
@@ -90,8 +125,70 @@ class Participants:
         found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
         found.take_over(client)
         self.beginning, self.in_block = list(beginning), True
+        self._taken_over = 1 << shard
+
+    # --- snapshots ------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def one_snapshot(self, mask: int) -> AsyncIterator[None]:
+        """While the snapshots of these shards are taken: of every commit over several shards they have all or nothing.
+
+        Whoever reads sends with `flushes` and leaves once all shards have said that they are bound.
+        """
+        if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD or self._level.startswith("rep"):
+            yield
+            return
+        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
+        try:
+            yield
+        finally:
+            self.coordination.gate.leave(ticket)
+
+    async def _begin_at_all(self) -> None:
+        """The first time that a block concerns several shards: with snapshots for all of it, all are taken now."""
+        before = len(self.here)
+        shard = next(number for number in range(len(self.pools)) if number not in self.here)
+        await self._join(shard)
+        if self.modes.snapshot is CrossShardSnapshot.SHARD or self._level.startswith("read"):
+            return
+        if self._level == "serializable":
+            hint = "REPEATABLE READ gives one snapshot of all shards."
+            raise StatementRefused("transactions over several shards are not serializable", hint=hint)
+        if before:
+            hint = (
+                "Begin the transaction with a statement that concerns several shards, and they are all of one moment."
+            )
+            raise StatementRefused("this transaction has taken its snapshot at one shard alone", hint=hint)
+        everywhere = (1 << len(self.pools)) - 1
+        for number in range(len(self.pools)):
+            if number not in self.here:
+                await self._join(number)
+        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, everywhere, self))
+        try:
+            await self.all_ask(b"SELECT 1")
+        finally:
+            self.coordination.gate.leave(ticket)
 
     # --- transactions ---------------------------------------------------------------------------------------------
+
+    async def will_write(self, mask: int) -> None:
+        """A statement that writes goes to these shards: a TrunklineError if that could not be committed."""
+        if not self.in_transaction or mask & ~self._writing == 0:
+            return
+        if self._taken_over & ~mask:
+            [taken] = [one for one in self.here.values() if 1 << one.shard == self._taken_over]
+            self._writing |= self._taken_over if (await taken.ask(_WROTE))[0][0] is not None else 0
+            self._taken_over = 0
+        writing = self._writing | mask
+        mode = self.modes.transaction
+        if writing & (writing - 1):
+            if mode is TransactionMode.SINGLE:
+                raise second_shard_refused()
+            if mode is TransactionMode.TWO_PHASE:
+                await self.coordination.check_writable(
+                    [self.pools[n] for n in range(len(self.pools)) if writing >> n & 1]
+                )
+        self._writing = writing
 
     @property
     def in_transaction(self) -> bool:
@@ -117,25 +214,23 @@ class Participants:
         self.beginning.append(sql)
 
     async def commit(self) -> None:
-        """Commit, at all or at none; nobody takes part afterwards."""
-        self.committing = True
-        try:
-            wrote = [one for one in self.here.values() if await _has_written(one)]
-            if len(wrote) > 1:
-                raise StatementRefused("a transaction that has written to several shards cannot be committed yet")
-            for one in sorted(self.here.values(), key=lambda one: one in wrote):
-                await self._commit_at(one, unknown=one in wrote)
-        finally:
-            self.committing = False
-            self.release()
+        """Commit, at all or at none; nobody takes part afterwards. It goes on if whoever waits for it does not."""
+        parties = [one for one in self.here.values() if one.status != "I" or one.lost is not None]
+        self._commit = Commit(parties, self.coordination, self, self.modes.transaction)
+        work = self.coordination.tasks.spawn(self._commit_apart(self._commit), "commit over several shards")
+        outcome = await asyncio.shield(work)
+        if outcome is not None:
+            raise outcome
 
-    async def _commit_at(self, one: Participant, *, unknown: bool) -> None:
+    async def _commit_apart(self, commit: Commit) -> TrunklineError | None:
         try:
-            await one.ask(b"COMMIT")
+            await commit.run()
         except TrunklineError as error:
-            if unknown and error is one.lost:
-                raise CommitOutcomeUnknown("a server was lost while a COMMIT was under way") from error
-            raise
+            return error
+        finally:
+            self._commit = None
+            self.release()
+        return None
 
     async def rollback(self) -> None:
         """Undo everything; nobody takes part afterwards. What is lost has been undone."""
@@ -153,22 +248,36 @@ class Participants:
 
     def release(self, reason: str = "its client has what it asked for") -> None:
         """All leases end; what is in the middle of something is brought to an end that proves something."""
+        if self.committing:
+            return  # which releases them when it is over
+        self.coordination.deadlocks.leave(self)
         here, self.here = list(self.here.values()), {}
         self.beginning, self.in_block = [], False
+        self._level, self._writing, self._taken_over = "", 0, 0
         for one in here:
             one.release(reason)
         for one in list(self.apart):
             self.close_apart(one)
 
     def stop(self) -> None:
-        """Cancel what runs for the client, unless it commits."""
+        """Cancel what runs for the client, unless it is decided that it commits."""
+        if self._commit is not None and self._commit.decided:
+            return
         for one in (*self.here.values(), *self.apart):
-            if one.running and one.server is not None and not self.committing:
+            if one.running and one.server is not None:
                 one.pool.pools.cancel(one.pool, one.server)
 
+    # --- deadlocks over several shards ------------------------------------------------------------------------------
 
-async def _has_written(one: Participant) -> bool:
-    if one.status != "T":
-        return False
-    rows = await one.ask(b"SELECT pg_catalog.pg_current_xact_id_if_assigned()")
-    return rows[0][0] is not None
+    def places(self) -> Iterable[tuple[Pool, int, int]]:
+        """As `deadlocks.Member`."""
+        return [(one.pool, one.shard, one.server.pid) for one in self.here.values() if one.server is not None]
+
+    @property
+    def waits(self) -> bool:
+        return any(one.running for one in self.here.values()) or self.coordination.gate.holds_up(self)
+
+    def condemn(self) -> None:
+        self.condemned = True
+        self.coordination.gate.refuse(self, DistributedDeadlock("deadlock detected"))
+        self.stop()

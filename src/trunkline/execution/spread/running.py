@@ -17,7 +17,11 @@ Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
 
 async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer:
-    return Scatter(asked, program.sql, await participants.at_all(asked.mask))
+    everyone = await participants.at_all(asked.mask)
+    async with participants.one_snapshot(asked.mask):
+        answer = Scatter(asked, program.sql, everyone)
+        await answer.bound()
+    return answer
 
 
 RUNNERS: dict[type, Runner] = {Concatenation: _concatenate, Gather: gather}

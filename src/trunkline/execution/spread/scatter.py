@@ -23,9 +23,15 @@ class Scatter:
         self._asked = asked
         self._participants = participants
         self._tags: list[bytes] = []
-        frames = asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats)
+        flushes = len(participants) > 1
+        frames = asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats, flushes=flushes)
         for one in participants:
             one.request(frames, REQUESTS)
+
+    async def bound(self) -> None:
+        """Until each shard has taken its snapshot, or failed before."""
+        for one in self._participants:
+            await until_bound(one)
 
     async def rows(self) -> AsyncIterator[bytes]:
         """Of one shard after those of another."""
@@ -37,6 +43,17 @@ class Scatter:
 
     def tag(self) -> bytes:
         return united(self._tags)
+
+
+async def until_bound(one: Participant) -> None:
+    """Its snapshot is taken; StatementFailed if an error comes instead."""
+    while True:
+        kind, body = await one.message()
+        if kind == ord("2"):
+            return
+        if kind == ord("E"):
+            await one.until_ready()
+            raise as_error(body)
 
 
 async def to_rows(one: Participant, expected: Sequence[Field] | None) -> None:

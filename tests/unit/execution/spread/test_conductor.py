@@ -10,6 +10,7 @@ from tests.unit.execution.spread.sharded_shop import shop
 from tests.unit.relay import READY, relay
 from trunkline.errors import StatementRefused, TransactionAborted
 from trunkline.execution.spread.conductor import Conductor, Statement
+from trunkline.execution.spread.coordination import Coordinations
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
 from trunkline.protocol.messages import NO_DATA, PARSE_COMPLETE, message
@@ -19,7 +20,8 @@ async def test_a_text_is_described_once() -> None:
     async with relay() as made:
         router, context = shop()
         _, far = made.server()
-        conductor = Conductor(router, Studies(), Participants([made.pool] * 2, made.engine, None), context, None)
+        participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
+        conductor = Conductor(router, Studies(), participants, context, None)
         described = asyncio.ensure_future(conductor.describe(b"SELECT $1", (23,)))
         await asyncio.sleep(0)
         assert far.kinds() == "PDS"
@@ -33,7 +35,7 @@ async def test_a_text_is_described_once() -> None:
 async def test_a_failed_block_hears_nothing_but_its_end() -> None:
     async with relay() as made:
         router, context = shop()
-        participants = Participants([made.pool] * 2, made.engine, None)
+        participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
         conductor = Conductor(router, Studies(), participants, context, None)
         begun = await conductor.start(Statement(b"BEGIN"))
         assert (begun.answer.tag(), conductor.status) == (b"BEGIN", "T")
@@ -49,7 +51,8 @@ async def test_a_failed_block_hears_nothing_but_its_end() -> None:
 async def test_what_would_stay_in_one_session_is_refused() -> None:
     async with relay() as made:
         router, context = shop()
-        conductor = Conductor(router, Studies(), Participants([made.pool] * 2, made.engine, None), context, None)
+        participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
+        conductor = Conductor(router, Studies(), participants, context, None)
         made.server()
         for sql in (b"SET work_mem = '1MB'", b"SELECT pg_advisory_lock(1)", b"PREPARE p AS SELECT 1"):
             with pytest.raises(StatementRefused, match="leave something"):

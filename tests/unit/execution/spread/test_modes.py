@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from trunkline.config.settings import DatabaseSettings
-from trunkline.execution.spread.modes import CrossShardSnapshot, TransactionMode, check, modes_of
-from trunkline.shard_errors import InvalidValue
+from trunkline.execution.spread.modes import CrossShardSnapshot, TransactionMode, modes_of, wrong_mode
 
 
 def test_the_database_says_it_and_the_session_may_say_otherwise() -> None:
@@ -19,7 +16,10 @@ def test_the_database_says_it_and_the_session_may_say_otherwise() -> None:
 
 
 def test_a_value_that_there_is_not_is_refused() -> None:
-    check("transaction_mode", "best_effort")
-    check("transaction_mode", "")
-    with pytest.raises(InvalidValue, match='"three"'):
-        check("transaction_mode", "three")
+    for name, value in ((b"trunkline.transaction_mode", b"best_effort"), (b"trunkline.transaction_mode", b"")):
+        assert wrong_mode(name, value) is None
+    assert wrong_mode(b"trunkline.shard", b"anything") is None
+    error = wrong_mode(b"trunkline.cross_shard_snapshot", b"mine")
+    assert error is not None
+    assert error.message == 'invalid value for parameter "trunkline.cross_shard_snapshot": "mine"'
+    assert error.hint == "Available values: consistent, shard."

@@ -40,7 +40,7 @@ async def test_rows_of_one_shard_come_behind_those_of_another() -> None:
         scatter = Scatter(Asked(None, DESCRIBED), b"SELECT id FROM t", participants)
         taken = asyncio.ensure_future(rows_of(scatter))
         for number, far in enumerate(fars):
-            assert far.kinds() == "PBDES"
+            assert far.kinds() == "PBHDES"
             far.send(BEGUN, COLUMNS, data_row([b"%d" % number]) * 2, command_complete("SELECT 2"), READY)
         made.turn()
         assert await taken == data_row([b"0"]) * 2 + data_row([b"1"]) * 2
