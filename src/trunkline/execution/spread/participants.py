@@ -79,8 +79,8 @@ class Participants:
                 raise found.lost
             return found
         if self.in_block and not self._level:
-            await self._begin_at_all()
-            return self.here.get(shard) or await self._join(shard)
+            await self._begin_at_all(shard)
+            return self.here[shard]
         return await self._join(shard)
 
     async def _join(self, shard: int) -> Participant:
@@ -144,10 +144,9 @@ class Participants:
         finally:
             self.coordination.gate.leave(ticket)
 
-    async def _begin_at_all(self) -> None:
+    async def _begin_at_all(self, shard: int) -> None:
         """The first time that a block concerns several shards: with snapshots for all of it, all are taken now."""
         before = len(self.here)
-        shard = next(number for number in range(len(self.pools)) if number not in self.here)
         await self._join(shard)
         if self.modes.snapshot is CrossShardSnapshot.SHARD or self._level.startswith("read"):
             return
@@ -155,9 +154,7 @@ class Participants:
             hint = "REPEATABLE READ gives one snapshot of all shards."
             raise StatementRefused("transactions over several shards are not serializable", hint=hint)
         if before:
-            hint = (
-                "Begin the transaction with a statement that concerns several shards, and they are all of one moment."
-            )
+            hint = "Begin the transaction with a statement that concerns several shards."
             raise StatementRefused("this transaction has taken its snapshot at one shard alone", hint=hint)
         everywhere = (1 << len(self.pools)) - 1
         for number in range(len(self.pools)):
@@ -185,9 +182,8 @@ class Participants:
             if mode is TransactionMode.SINGLE:
                 raise second_shard_refused()
             if mode is TransactionMode.TWO_PHASE:
-                await self.coordination.check_writable(
-                    [self.pools[n] for n in range(len(self.pools)) if writing >> n & 1]
-                )
+                pools = [pool for number, pool in enumerate(self.pools) if writing >> number & 1]
+                await self.coordination.check_writable(pools)
         self._writing = writing
 
     @property
