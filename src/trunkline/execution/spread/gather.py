@@ -104,6 +104,12 @@ class Gathering:
 
     async def start(self) -> None:
         """Up to the statement's being asked."""
+        if self._apart and self._program.of_transaction:
+            raise StatementRefused(
+                f"it asks for {self._program.of_transaction} in a transaction that concerns several shards",
+                detail="Rows are gathered on a connection of its own, whose transaction is another one.",
+                hint="Ask for it in a statement of its own, and give it as a parameter.",
+            )
         place = self._place()
         copied = self._copied(place)
         target = self._target = await self._begin(place, copied)

@@ -20,7 +20,7 @@ from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Column, Name, Relation
 from trunkline.routing.spreading.gathering_columns import columns_of
 from trunkline.routing.spreading.gathering_filters import Filter, filter_of, united
-from trunkline.routing.spreading.gathering_limits import NAME_KEYS, why_not, why_not_policies
+from trunkline.routing.spreading.gathering_limits import NAME_KEYS, of_transaction, why_not, why_not_policies
 from trunkline.routing.spreading.gathering_names import Named, Text, is_view, texts_of
 from trunkline.routing.spreading.gathering_texts import over
 from trunkline.routing.spreading.quoting import full, identifier
@@ -67,6 +67,7 @@ class Gather:
 
     tables: tuple[Gathered, ...]
     texts: tuple[Text, ...]  # the statement, and the views that it reaches, each behind those that name it
+    of_transaction: str = ""  # what it asks of its own transaction, which another one would answer otherwise
 
     def shadowed(self, copied: Collection[Name]) -> frozenset[Name]:
         """The tables that are copied, and the views that reach one."""
@@ -105,7 +106,10 @@ def plan(request: Request) -> Gather | Refusal:
     if isinstance(texts, str):
         return Refusal(texts)
     found = _why_not(analysis, request, texts)
-    return found if found is not None else Gather(tuple(_tables(request, texts)), tuple(texts))
+    if found is not None:
+        return found
+    asks = next((asks for text in texts if (asks := of_transaction(text.tree))), "")
+    return Gather(tuple(_tables(request, texts)), tuple(texts), asks)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

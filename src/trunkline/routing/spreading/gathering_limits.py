@@ -79,6 +79,23 @@ _RULES: Mapping[str, Callable[[Analysis, Node, Collection[str]], Refusal | None]
 }
 
 
+_CLOCK = frozenset(("now", "transaction_timestamp", "txid_current", "txid_current_if_assigned", "pg_current_xact_id"))
+_CLOCK_WORDS = ("SVFOP_CURRENT_DATE", "SVFOP_CURRENT_TIME", "SVFOP_LOCALTIME")
+_MOMENTS = frozenset(("now", "today", "tomorrow", "yesterday"))
+
+
+def of_transaction(tree: Node) -> str:
+    """What a text asks of the transaction that it runs in: its time, its number; empty: nothing."""
+    for name, value in walk(tree):
+        if name == "FuncCall" and value["funcname"][-1]["String"].get("sval") in _CLOCK:
+            return f"{value['funcname'][-1]['String']['sval']}()"
+        if name == "SQLValueFunction" and value.get("op", "").startswith(_CLOCK_WORDS):
+            return str(value["op"].removeprefix("SVFOP_"))
+        if name == "sval" and isinstance(value, dict) and value.get("sval", "").strip().lower() in _MOMENTS:
+            return f"'{value['sval']}'"
+    return ""
+
+
 def why_not_policies(analysis: Analysis, relation: Relation) -> Refusal | None:
     """A policy is asked at each shard, of rows that are there: it must not read tables that are spread."""
     for policy in relation.policies:
