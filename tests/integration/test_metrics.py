@@ -64,10 +64,13 @@ class Scrape:
         return self.series[f"trunkline_{name}", frozenset(labels.items())]
 
     def counters(self) -> dict[tuple[str, Labels], float]:
-        return {key: value for key, value in self.series.items() if key[0].endswith("_total")}
+        """Of our own names; the exporter's fall with a database's users, as PgBouncer's do."""
+        own = (key for key in self.series if key[0].startswith("trunkline_") and key[0].endswith("_total"))
+        return {key: self.series[key] for key in own}
 
     def databases(self) -> set[str]:
-        return {value for _, labels in self.series for name, value in labels if name == "database"}
+        own = (labels for name, labels in self.series if name.startswith("trunkline_"))
+        return {value for labels in own for name, value in labels if name == "database"}
 
 
 @pytest.fixture
@@ -177,6 +180,35 @@ async def test_pins_are_those_of_show_pin_counts(plain: Proxy) -> None:
     assert scrape.value("pins_total", **pool(reason="temporary tables")) == 1
 
 
+async def test_the_exporter_s_names_say_what_show_says(plain: Proxy) -> None:
+    async with await plain.connect(application_name="shop") as client:
+        await client.execute("SELECT 1")
+        await client.execute("BEGIN")
+        scrape = await Scrape.of(plain)
+        (shown,) = [row for row in await plain.admin("SHOW STATS_TOTALS") if row["database"] == "postgres"]
+        names = {"queries_pooled": "query_count", "sql_transactions_pooled": "xact_count", "sent_bytes": "bytes_sent"}
+        for name, column in names.items():
+            key = (f"pgbouncer_stats_totals_{name}_total", frozenset({("database", "postgres")}))
+            assert scrape.series[key] == shown[column] > 0
+        of_pool = frozenset({("database", "postgres"), ("user", USER)})
+        for name, count in (("server_active", 1), ("server_idle", 0), ("client_active", 1), ("client_waiting", 0)):
+            assert scrape.series[f"pgbouncer_pools_{name}_connections", of_pool] == count
+        of_client = {"database": "postgres", "user": USER, "application_name": "shop", "state": "active"}
+        assert scrape.series["pgbouncer_client_connections", frozenset(of_client.items())] == 1
+    assert scrape.series["pgbouncer_up", frozenset()] == 1
+    assert [name for name, _ in scrape.series if name == "pgbouncer_version_info"]
+
+
+async def test_what_clients_are_told_is_counted_by_sqlstate_and_how_full_a_pool_is(plain: Proxy) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        await psycopg.AsyncConnection.connect(plain.dsn(password="wrong"))
+    async with await plain.connect() as client:
+        await client.execute("BEGIN")
+        scrape = await Scrape.of(plain)
+    assert scrape.value("errors_told_total", sqlstate="28P01") == 1
+    assert scrape.value("pool_saturation_ratio", **pool()) == 0.5
+
+
 async def test_every_family_is_served_with_its_type_its_words_and_its_unit(plain: Proxy) -> None:
     await plain.fetch("SELECT 1")
     scrape = await Scrape.of(plain)
@@ -187,7 +219,7 @@ async def test_every_family_is_served_with_its_type_its_words_and_its_unit(plain
     here = [
         f for f in FAMILIES if not f.name.startswith(of_others) and f.name.removeprefix("trunkline_") not in of_shards
     ]
-    empty = {"trunkline_pins", "trunkline_client_errors"}
+    empty = {"trunkline_pins", "trunkline_client_errors", "trunkline_errors_told"}
     for family in (f for f in here if f.name not in empty):
         served = scrape.families[family.name]
         assert (served.type, served.documentation) == (family.kind, family.help)

@@ -75,7 +75,7 @@ def _client_row(link: ClientLink, identity: Identity, clock: _Clock, state: str)
         _pointer(link.server),
         0,
         _tls(link),
-        _application_name(link.params),
+        application_name(link.params),
         len(link.names or ()),
         link.id,
     )
@@ -122,7 +122,7 @@ def _server_row(pool: Pool, server: ServerLink, state: str, clock: _Clock) -> Ro
         _pointer(server.lessee),
         server.pid,
         _tls(server),
-        _application_name(server.params),
+        application_name(server.params),
         len(server.prepared),
         server.id,
     )
@@ -190,5 +190,5 @@ def _tls(link: Link) -> str:
     return link.tls_channel.describe() if link.is_tls and link.tls_channel is not None else ""
 
 
-def _application_name(params: Params | None) -> str:
+def application_name(params: Params | None) -> str:
     return params.reported.get(b"application_name", b"").decode(errors="replace") if params is not None else ""

@@ -62,6 +62,9 @@ class Settings:
     metrics_addr: ListenAddress | None = setting(  # noqa: RUF009
         None, LISTEN, "Address and port of metrics and health over HTTP, for anybody who gets there.", **_AT_START
     )
+    metrics_pgbouncer_names: bool = setting(
+        True, BOOL, "Serve the metrics of PgBouncer's common exporter, too, by its names."
+    )
     so_reuseport: bool = setting(False, BOOL, "Let several processes listen on the same port.", **_AT_START)
 
     # --- pools

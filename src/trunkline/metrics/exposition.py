@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from trunkline.metrics.families import FAMILIES, Family, Kind
+from trunkline.metrics.pgbouncer_names import PGBOUNCER_FAMILIES
 from trunkline.metrics.readings import Reading, Source, Times
 
 __all__ = ["PART", "exposition", "gzip_accepted"]
@@ -45,7 +46,7 @@ def exposition(source: Source, accept: str) -> tuple[str, Iterator[bytes]]:
 
 def _encoded(source: Source, encode: Callable[[Collector], bytes], end: bytes) -> Iterator[bytes]:
     yield encode(PROCESS_COLLECTOR).removesuffix(end)
-    for family in FAMILIES:
+    for family in _families(source):
         readings = iter(family.read(source))
         headed = False
         part = PART if family.kind is not Kind.HISTOGRAM else PART // LINES
@@ -54,6 +55,10 @@ def _encoded(source: Source, encode: Callable[[Collector], bytes], end: bytes) -
             yield _without_head(text) if headed else text
             headed = True
     yield end
+
+
+def _families(source: Source) -> tuple[Family, ...]:
+    return FAMILIES + PGBOUNCER_FAMILIES if source.instance.config.settings.metrics_pgbouncer_names else FAMILIES
 
 
 class _One:

@@ -19,6 +19,7 @@ from trunkline.metrics.readings import POOL, SERVER, Read, Reading, Source
 from trunkline.pool.latencies import waits_of
 from trunkline.pool.read_counts import reads_at
 from trunkline.pool.topology import State
+from trunkline.protocol.messages import errors_told
 
 _UNITS = ("seconds", "bytes")
 
@@ -94,6 +95,12 @@ FAMILIES = (
         ("reason",),
     ),
     _counter(
+        "errors_told",
+        "Errors of our own that clients were told, by SQLSTATE; those of servers are passed on and not counted.",
+        read.of_each(lambda s: errors_told),
+        ("sqlstate",),
+    ),
+    _counter(
         "cancel_requests",
         "Cancel requests: accepted, with a wrong key, or ignored after too many of those.",
         read.of_each(lambda s: s.instance.clients.cancels.counts),
@@ -117,6 +124,12 @@ FAMILIES = (
         "pool_in_trouble",
         "1 while servers of a pool cannot be opened.",
         read.by_pool(lambda pool: pool.trouble is not None),
+        POOL,
+    ),
+    _gauge(
+        "pool_saturation_ratio",
+        "Servers that clients have, of pool_size; 0 where there is no limit.",
+        read.by_pool(lambda p: len(p.active) / p.settings.pool_size if p.settings.pool_size else 0),
         POOL,
     ),
     _gauge("pool_size", "pool_size in force; 0 is no limit.", read.by_pool(lambda p: p.settings.pool_size), POOL),

@@ -7,9 +7,23 @@ from __future__ import annotations
 
 from trunkline.metrics.families import FAMILIES, Family
 from trunkline.metrics.http import MAX_CONNECTIONS, MAX_REQUEST_BYTES, REQUEST_S
+from trunkline.metrics.pgbouncer_names import PGBOUNCER_FAMILIES
 from trunkline.metrics.readings import MAX_POOLS
 
 MAX_KB = MAX_REQUEST_BYTES // 1000
+
+_HEAD = """| metric | type | labels | meaning |
+|---|---|---|---|
+"""
+
+_PGBOUNCER = f"""
+## By the names of PgBouncer's exporter
+
+What prometheus-community/pgbouncer_exporter would say of the console (SHOW), by its names, labels and units: its
+dashboards and alerts go on as they are, without it. They are served unless `metrics_pgbouncer_names = false`. A pool of
+a shard is a database of its own here, as in SHOW POOLS (`shop/s0`); {MAX_POOLS} rows of each are told.
+
+{_HEAD}"""
 
 _INTRODUCTION = f"""# Metrics and health
 
@@ -34,14 +48,13 @@ statements of a database whose shards change. What the process itself uses is in
 `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
 `process_start_time_seconds`, `process_open_fds`, `process_max_fds`.
 
-| metric | type | labels | meaning |
-|---|---|---|---|
-"""
+{_HEAD}"""
 
 
 def page() -> str:
     """The whole page, in Markdown."""
-    return _INTRODUCTION + "".join(_row(family) for family in FAMILIES)
+    own, others = ("".join(map(_row, families)) for families in (FAMILIES, PGBOUNCER_FAMILIES))
+    return _INTRODUCTION + own + _PGBOUNCER + others
 
 
 def _row(family: Family) -> str:

@@ -6,6 +6,7 @@ Builders return whole messages, header included. Nothing here is on the path of 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from trunkline.errors import TrunklineError
@@ -61,8 +62,13 @@ def command_complete(tag: str) -> bytes:
     return message(b"C", tag.encode() + b"\0")
 
 
+errors_told: Counter[str] = Counter()
+"""Of this process, by SQLSTATE: every error that is told is made here."""
+
+
 def error_response(error: TrunklineError) -> bytes:
     """ErrorResponse with the error's severity, SQLSTATE, words, hint and position."""
+    errors_told[error.sqlstate] += 1
     fields = _fields(error.severity, error.sqlstate, error.message, error.detail, error.hint)
     if error.position is not None:
         fields = fields[:-1] + b"P%d\0\0" % error.position

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trunkline.metrics.families import FAMILIES
+from trunkline.metrics.pgbouncer_names import PGBOUNCER_FAMILIES
 from trunkline.metrics.reference import page
 
 PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -16,4 +17,4 @@ def test_the_page_in_the_tree_is_the_current_one() -> None:
 
 def test_every_metric_has_a_row() -> None:
     rows = [line.split("|")[1].strip(" `") for line in page().splitlines() if line.startswith("| `")]
-    assert rows == [family.shown_name for family in FAMILIES]
+    assert rows == [family.shown_name for family in FAMILIES + PGBOUNCER_FAMILIES]
