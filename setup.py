@@ -44,6 +44,8 @@ COMPILED = (
     "trunkline.execution.readers",
     "trunkline.execution.spread.judging",
     "trunkline.execution.spread.participant",
+    "trunkline.execution.merge.sort_keys",
+    "trunkline.execution.merge.merger",
     "trunkline.proxy.client",
     "trunkline.proxy.steps",
     "trunkline.proxy.routed",

@@ -101,3 +101,20 @@ class PartlyCommitted(TrunklineError):
 
     code = "TL0726"
     sqlstate = "40003"
+
+
+# --- merges -----------------------------------------------------------------------------------------------------
+
+
+class MergeError(TrunklineError):
+    """The rows of a shard are not what it has said that they would be."""
+
+    code = "TL0741"
+    sqlstate = "XX000"
+
+
+class OutOfRange(TrunklineError):
+    """The sum of what the shards have computed does not fit its type."""
+
+    code = "TL0742"
+    sqlstate = "22003"

@@ -64,12 +64,14 @@ def parse(sql: str | bytes, name: str = "", types: Sequence[int] = ()) -> bytes:
     return frame("P", text(name, sql) + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
-def bind(statement: str = "", values: Sequence[bytes | None] = (), portal: str = "") -> bytes:
-    """Bind with parameters and results in text format."""
+def bind(
+    statement: str = "", values: Sequence[bytes | None] = (), portal: str = "", result_formats: Sequence[int] = ()
+) -> bytes:
+    """Bind with parameters in text format, and results too unless it says otherwise."""
     body = text(portal, statement) + struct.pack("!HH", 0, len(values))
     for value in values:
         body += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
-    return frame("B", body + struct.pack("!H", 0))
+    return frame("B", body + struct.pack(f"!H{len(result_formats)}h", len(result_formats), *result_formats))
 
 
 def describe(kind: str, name: str = "") -> bytes:

@@ -25,6 +25,11 @@ class Asked:
     masks: Sequence[int] = field(default=())  # of each occurrence of request.plan.occurrences, by place
     call: Call | None = None  # the values, as plans are evaluated with
 
+    @property
+    def home(self) -> int:
+        """The shard that is asked where no shard has a row."""
+        return self.request.sharding.home if self.request is not None else 0
+
 
 class Answer(Protocol):
     """Of one call. Rows are made as they are taken: who does not ask for more stops the shards."""

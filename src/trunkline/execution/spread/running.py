@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.gather import gather
+from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter
+from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.gathering import Gather
+from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 
@@ -17,14 +21,25 @@ Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
 
 async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer:
-    everyone = await participants.at_all(asked.mask)
+    everyone = await participants.at_all(asked.mask or 1 << asked.home)
     async with participants.one_snapshot(asked.mask):
         answer = Scatter(asked, program.sql, everyone)
         await answer.bound()
     return answer
 
 
-RUNNERS: dict[type, Runner] = {Concatenation: _concatenate, Gather: gather}
+async def _merge(program: Merging, asked: Asked, participants: Participants) -> Answer | CopyIn:
+    answer = await merged(program, asked, await participants.at_all(asked.mask or 1 << asked.home))
+    if answer is None:
+        if isinstance(program.otherwise, Refusal):
+            raise refused(program.otherwise)
+        return await run(program.otherwise, asked, participants)
+    async with participants.one_snapshot(asked.mask):
+        await answer.bound()
+    return answer
+
+
+RUNNERS: dict[type, Runner] = {Concatenation: _concatenate, Gather: gather, Merging: _merge}
 
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:

@@ -194,16 +194,16 @@ def _join(analysis: Analysis, node: Node, scope: Scope) -> Bound:
     bound = bind_inside(analysis, node["quals"], own) if "quals" in node else {}
     reader = Reader(analysis, own, bound)
     on: list[Condition] = reader.read(node.get("quals"))
-    merged = _merge(analysis, node, reader, left_items, right_items, on)
+    merged = merged_columns(analysis, node, reader, left_items, right_items, on)
     items = [*([merged] if merged is not None else []), *left_items, *right_items]
     if node["jointype"] == "JOIN_RIGHT":
         left, right = right, left
     part = Join(_JOINS.get(node["jointype"], "INNER"), left, right, on, inside(bound))
     alias, columns = _alias(node)
-    return part, [_as_one(analysis, alias, columns, items)] if alias else items
+    return part, [as_one(analysis, alias, columns, items)] if alias else items
 
 
-def _merge(
+def merged_columns(
     analysis: Analysis, node: Node, reader: Reader, left: list[Item], right: list[Item], on: list[Condition]
 ) -> Item | None:
     """The columns that USING or NATURAL makes one of: equal, and hidden behind one of no table."""
@@ -233,7 +233,7 @@ def _only(items: list[Item], column: str) -> int | None:
     return found[0].variable(column) if len(found) == 1 and all(item.complete for item in items) else None
 
 
-def _as_one(analysis: Analysis, alias: str, columns: list[str], items: list[Item]) -> Item:
+def as_one(analysis: Analysis, alias: str, columns: list[str], items: list[Item]) -> Item:
     """A join with an alias: its columns in order, under one name."""
     families: dict[str, str | None] = {}
     made: dict[str, int | None] = {}

@@ -27,6 +27,7 @@ class Column:
     deterministic: bool = True  # its collation finds equal only what is byte for byte equal
     is_enum: bool = False
     modifier: int = -1  # pg_attribute.atttypmod: what is stored in a varchar(3) is not always what was given
+    collation: str = ""  # of PostgreSQL's own its name, as `default` and `C`; of another with its schema
 
 
 @dataclass(frozen=True, slots=True)

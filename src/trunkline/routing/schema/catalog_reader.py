@@ -36,7 +36,9 @@ columns AS (
            ELSE pg_get_expr(d.adbin, d.adrelid) END,
       a.attgenerated <> '' OR a.attidentity = 'a',
       coalesce(l.collisdeterministic, true), t.typtype = 'e',
-      CASE WHEN a.atttypmod >= 0 THEN a.atttypmod ELSE base.modifier END) ORDER BY a.attnum) AS list
+      CASE WHEN a.atttypmod >= 0 THEN a.atttypmod ELSE base.modifier END,
+      CASE WHEN l.collnamespace = 'pg_catalog'::regnamespace THEN l.collname
+           ELSE coalesce(l.collnamespace::regnamespace || '.' || l.collname, '') END) ORDER BY a.attnum) AS list
   FROM pg_attribute a JOIN user_relations c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN base ON base.oid = a.atttypid JOIN pg_type t ON t.oid = base.root
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -127,7 +129,9 @@ SELECT 'server', 'version', '', current_setting('server_version_num')
 UNION ALL
 SELECT 'server', 'encoding', '', pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()
 UNION ALL
-SELECT 'server', 'collation', '', datcollate::text FROM pg_database WHERE datname = current_database()
+SELECT 'server', 'collation', '', CASE WHEN coalesce(to_jsonb(d)->>'datlocprovider', 'c') = 'c' THEN datcollate::text
+  ELSE concat(to_jsonb(d)->>'datlocprovider', ':', to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale') END
+FROM pg_database AS d WHERE datname = current_database()
 UNION ALL
 SELECT 'server', 'max_prepared_transactions', '', current_setting('max_prepared_transactions')
 ),

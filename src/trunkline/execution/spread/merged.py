@@ -1,0 +1,125 @@
+"""A merge at work: what the shards send goes into a Merger, and what it gives is the answer.
+
+Theory of operation. All shards are asked at once. Rows are taken from those of which the merger wants more, and only
+where it lacks the next row of one is that one waited for; the others fill up meanwhile to where they stop their
+servers. A row is therefore kept in at most two places, whatever the shards have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from trunkline.execution.merge.beginning import Begun, NotMerged, Parameters, begin, is_exact
+from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.description import Field
+from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.scatter import to_end, to_rows, until_bound
+from trunkline.protocol.messages import TEXT
+from trunkline.routing.spreading.merge import FromParameter, Merge, Merging
+from trunkline.routing.text.tokens import tokens_of
+
+_ROW = ord("D")
+
+
+async def merged(program: Merging, asked: Asked, participants: Sequence[Participant]) -> Merged | None:
+    """The merge, which begins with `bound`; None if it would not be exact with the types that it turns out to have."""
+    merge = program.merge
+    mentioned = _mentioned(merge)
+    if asked.types not in program.known:
+        fields = (await described(participants[0], merge.sql, _types(asked, mentioned))).fields or ()
+        types = [one.type for one in fields]
+        own = [one.type for one in asked.described.fields or ()]
+        program.known[asked.types] = fields if types[: merge.visible] == own and is_exact(merge, types) else None
+    fields = program.known[asked.types]
+    if fields is None:
+        return None
+    parameters = Parameters(asked.described.parameters, asked.formats, asked.values)
+    try:
+        begun = begin(merge, [one.type for one in fields], len(participants), asked.result_formats, parameters)
+    except NotMerged:
+        return None
+    return Merged(begun, asked, fields, mentioned, participants)
+
+
+def _mentioned(merge: Merge) -> frozenset[int] | None:
+    """The parameters that the shards' text still has; None: all."""
+    limits = merge.limits
+    if not any(isinstance(one, FromParameter) for one in (limits.count, limits.offset)):
+        return None
+    found = [merge.sql[start + 1 : end] for kind, start, end in tokens_of(merge.sql) if kind == "parameter"]
+    return frozenset(map(int, found))
+
+
+def _types(asked: Asked, mentioned: frozenset[int] | None) -> tuple[int, ...]:
+    if mentioned is None:
+        return asked.types
+    count = len(asked.described.parameters)
+    padded = (*asked.types, *(0,) * (count - len(asked.types)))
+    return tuple(oid if number in mentioned else TEXT for number, oid in enumerate(padded, 1))
+
+
+class Merged:
+    """One call of it."""
+
+    def __init__(
+        self,
+        begun: Begun,
+        asked: Asked,
+        fields: Sequence[Field],
+        mentioned: frozenset[int] | None,
+        participants: Sequence[Participant],
+    ) -> None:
+        self._merger = begun.merger
+        self._fields = fields
+        self._participants = participants
+        self._over = [False] * len(participants)
+        flushes = len(participants) > 1
+        self._frames = asked_of(
+            begun.sql, asked.types, asked.formats, asked.values, begun.formats, mentioned, flushes=flushes
+        )
+
+    async def bound(self) -> None:
+        """Ask all shards, until each has taken its snapshot, or failed before."""
+        for one in self._participants:
+            one.request(self._frames, REQUESTS)
+        for one in self._participants:
+            await until_bound(one)
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """In order, as far as they are known."""
+        for one in self._participants:
+            await to_rows(one, self._fields)
+        merger = self._merger
+        while not merger.done:
+            for stream in range(len(self._participants)):
+                await self._fill(stream)
+            rows = merger.take()
+            if rows:
+                yield rows
+        for stream, one in enumerate(self._participants):
+            while not self._over[stream]:
+                await self._feed(stream, await one.run_of_rows(), keep=False)
+
+    async def _fill(self, stream: int) -> None:
+        """Feed the merger what is here of a stream, and wait where it lacks more."""
+        one, merger = self._participants[stream], self._merger
+        while merger.wants(stream):
+            run = one.run_here(_ROW)
+            if run is None:
+                if not merger.lacks(stream):
+                    return
+                run = await one.run_of_rows()
+            await self._feed(stream, run)
+
+    async def _feed(self, stream: int, run: bytes, *, keep: bool = True) -> None:
+        if not run:
+            self._over[stream] = True
+            await to_end(self._participants[stream])
+            self._merger.end(stream)
+        elif keep:
+            self._merger.feed(stream, run)
+
+    def tag(self) -> bytes:
+        return b"SELECT %d" % self._merger.rows

@@ -1,0 +1,276 @@
+"""From a SELECT over several shards to a Merge, or to None where it is not certain that one would be right.
+
+First it is proved that each shard, asked by itself, gives its piece of the one answer (blocks, pieces). Then the shape
+says what the proxy has to do: nothing but to put the pieces one behind the other, to merge them in order, to take
+equal rows for one (DISTINCT), or to put parts of aggregates together (GROUP BY). What the shards are asked is the
+client's own text with hidden columns behind its own, and is compared with the client's as a tree before it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.planning.commands import bind_statement
+from trunkline.routing.planning.facts import TooComplex
+from trunkline.routing.planning.queries import bind_select
+from trunkline.routing.planning.scopes import Scope
+from trunkline.routing.planning.writes import bind_write
+from trunkline.routing.plans.plan import Verdict
+from trunkline.routing.spreading.aggregates import partial
+from trunkline.routing.spreading.blocks import Binder
+from trunkline.routing.spreading.bound import Bound
+from trunkline.routing.spreading.clauses import cut, same_tree, tokenize
+from trunkline.routing.spreading.limiting import limits_of
+from trunkline.routing.spreading.merge import Combine, Merge, SortKey
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.sorting import Asked, KeyColumn, of_output, order_of, sort_key, to_tell_apart
+from trunkline.routing.spreading.tables import source
+from trunkline.routing.spreading.unsure import Unsure
+from trunkline.routing.sql import Node, Unparsed, parse_any
+
+
+def plan(request: Request) -> Merge | None:
+    """How the answers of the shards become one; None: not in a way that is certain to be right."""
+    try:
+        return plan_or_reason(request)
+    except (Unsure, RecursionError, TooComplex, Unparsed):
+        return None
+
+
+def plan_or_reason(request: Request) -> Merge:
+    """The same; Unsure says why not."""
+    route = request.plan
+    if request.kind != "SelectStmt" or route.verdict is not Verdict.ROUTED or route.refusal or route.writes:
+        raise Unsure("it is no query of sharded tables")
+    node = _only_select(request.sql)
+    analysis = Analysis(
+        request.sql, request.catalog, request.sharding, request.search_path, bind_select, bind_write, bind_statement
+    )
+    if not analysis.trusts_names:
+        raise Unsure("names of PostgreSQL's own may mean something else")
+    binder = Binder(analysis, source)
+    if node.get("op", "SETOP_NONE") != "SETOP_NONE":
+        return _combination(request.sql, node, binder)
+    if "valuesLists" in node:
+        raise Unsure("VALUES")
+    scope = Scope()
+    binder.ctes(node, scope)
+    bound = binder.block(node, scope, None)
+    if not bound.piece.spread:
+        raise Unsure("nothing of it is spread")
+    return Shape(request.sql, bound, binder).merge()
+
+
+def _only_select(sql: bytes) -> Node:
+    statements = parse_any(sql)
+    if len(statements) != 1 or statements[0][0] != "SelectStmt":
+        raise Unsure("it is not one SELECT")
+    return statements[0][1]
+
+
+class Shape:
+    """One SELECT whose rows are pieces, and what is to be done with them."""
+
+    def __init__(self, sql: bytes, bound: Bound, binder: Binder) -> None:
+        self._sql = sql
+        self._bound = bound
+        self._binder = binder
+        self._clauses = cut(sql)
+        self._limits = limits_of(bound.node)
+        if len(self._clauses.targets) != len(bound.node["targetList"]) or not bound.outputs:
+            raise Unsure("the text of its outputs is not understood")
+
+    def merge(self) -> Merge:
+        bound = self._bound
+        if not bound.whole_windows():
+            raise Unsure("a window has rows of several shards")
+        if bound.is_grouped and not (bound.groups and bound.whole_groups()):
+            return self._grouped()
+        if not bound.whole_distinct():
+            return self._distinct()
+        return self._rows()
+
+    def _rows(self) -> Merge:
+        """All rows of all shards, in order if one is asked for."""
+        keys = order_of(self._clauses, self._bound, self._binder)
+        if not keys:
+            return self._made([], (), None, ())
+        return self._made(keys, (), None, (), own_order=bool(self._clauses.distinct))
+
+    def _distinct(self) -> Merge:
+        clause = self._bound.node["distinctClause"]
+        order = order_of(self._clauses, self._bound, self._binder)
+        if clause != [{}]:
+            return self._distinct_on(clause, order)
+        if self._bound.is_grouped:
+            raise Unsure("DISTINCT of groups")
+        keys = list(order)
+        for output in self._bound.outputs:
+            asked = of_output(self._clauses, self._bound, output)
+            if not any(same_tree(asked.node, one.asked.node) for one in order):
+                keys.append(to_tell_apart(asked, self._bound, self._binder))
+        return self._made(keys, (), len(keys), ())
+
+    def _distinct_on(self, clause: Sequence[Node], order: list[KeyColumn]) -> Merge:
+        """The first row of each: ORDER BY begins with what DISTINCT ON names, in whatever order."""
+        if len(order) < len(clause):
+            raise Unsure("DISTINCT ON without an ORDER BY of all of it")
+        for wrapped in clause:
+            output = self._bound.output_of(wrapped)
+            node = of_output(self._clauses, self._bound, output).node if output is not None else wrapped
+            if not any(same_tree(node, one.asked.node) for one in order[: len(clause)]):
+                raise Unsure("DISTINCT ON is not what ORDER BY begins with")
+        return self._made(order, (), len(clause), (), own_order=True)
+
+    def _grouped(self) -> Merge:
+        bound = self._bound
+        for name in ("havingClause", "distinctClause", "groupDistinct"):
+            if name in bound.node:
+                raise Unsure(f"{name} of groups that are on several shards")
+        if bound.windows or any("GroupingSet" in one for one in bound.groups):
+            raise Unsure("windows or grouping sets over groups that are on several shards")
+        groups = [self._group(place, wrapped) for place, wrapped in enumerate(bound.groups)]
+        order = order_of(self._clauses, bound, self._binder)
+        for one in order:
+            if not any(same_tree(one.asked.node, group.node) for group in groups):
+                raise Unsure("ORDER BY of groups by something that is not in GROUP BY")
+        rest = [one for one in groups if not any(same_tree(one.node, other.asked.node) for other in order)]
+        keys = [*order, *(to_tell_apart(one, bound, self._binder) for one in rest)]
+        parts: list[Asked] = []
+        combines: list[Combine] = []
+        for column, output in enumerate(bound.outputs):
+            call = self._aggregate(output.node)
+            if call is None:
+                continue
+            asked = of_output(self._clauses, bound, output)
+            made = partial(asked.text, call, bound)
+            first = len(bound.outputs) + len(keys) + len(parts)
+            combines.append(Combine(made.kind, column, tuple(range(first, first + len(made.parts)))))
+            parts += made.parts
+        return self._made(keys, parts, len(keys), combines)
+
+    def _group(self, place: int, wrapped: Node) -> Asked:
+        if len(self._clauses.group) != len(self._bound.groups):
+            raise Unsure("the text of GROUP BY is not understood")
+        output = self._bound.output_of(wrapped, input_first=True)
+        if output is not None:
+            return of_output(self._clauses, self._bound, output)
+        return Asked(self._clauses.group[place], wrapped)
+
+    def _aggregate(self, node: Node | None) -> Node | None:
+        """The aggregate that an output is; None if there is none in it."""
+        calls = [call for call, _ in self._bound.aggregates]
+        if node is None:
+            return None
+        if "FuncCall" in node and any(node["FuncCall"] is call for call in calls):
+            return dict(node["FuncCall"])
+        if _contains(node, calls):
+            raise Unsure("an expression over aggregates of several shards")
+        return None
+
+    # --- the text
+
+    def _made(
+        self,
+        keys: Sequence[KeyColumn],
+        parts: Sequence[Asked],
+        unique: int | None,
+        combines: Sequence[Combine],
+        *,
+        own_order: bool = False,
+    ) -> Merge:
+        """The Merge with these hidden columns. `own_order`: ORDER BY stays as the client has written it."""
+        hidden = [*(one.asked for one in keys), *parts]
+        sort_keys = tuple(one.key for one in keys)
+        visible = len(self._bound.outputs)
+        order = b", ".join(self._clauses.order) if own_order else ordinals(visible, sort_keys)
+        clauses = self._clauses
+        sql = b" ".join(
+            part
+            for part in (
+                clauses.before,
+                clauses.distinct,
+                b", ".join((*clauses.targets, *(one.text for one in hidden))),
+                clauses.middle,
+                b"GROUP BY " + b", ".join(clauses.group) if clauses.group else b"",
+                clauses.having,
+                clauses.window,
+                b"ORDER BY " + order if order else b"",
+            )
+            if part
+        )
+        if self._limits.ties and unique is not None:
+            raise Unsure("WITH TIES of rows that are put together")
+        self._verify(sql, hidden)
+        return Merge(sql, visible, len(hidden), sort_keys, unique, tuple(combines), self._limits)
+
+    def _verify(self, sql: bytes, hidden: Sequence[Asked]) -> None:
+        """The text has to mean what it was made for."""
+        node, mine = dict(_only_select(sql)), dict(self._bound.node)
+        targets = node["targetList"]
+        expected = [*mine["targetList"], *({"ResTarget": {"val": one.node}} for one in hidden)]
+        for name in ("targetList", "sortClause", "limitCount", "limitOffset", "limitOption"):
+            node.pop(name, None)
+            mine.pop(name, None)
+        if not same_tree(targets, expected) or not same_tree(node, mine):
+            raise Unsure("the text for the shards does not say what it is meant to")
+
+
+def ordinals(visible: int, keys: Sequence[SortKey]) -> bytes:
+    return b", ".join(b"%d %s" % (visible + place + 1, key.words) for place, key in enumerate(keys))
+
+
+def _contains(node: object, calls: Sequence[Node]) -> bool:
+    todo: list[object] = [node]
+    while todo:
+        current = todo.pop()
+        if any(current is call for call in calls):
+            return True
+        if isinstance(current, dict):
+            todo += current.values()
+        elif isinstance(current, list):
+            todo += current
+    return False
+
+
+# --- set operations -------------------------------------------------------------------------------------------------
+
+
+def _combination(sql: bytes, node: Node, binder: Binder) -> Merge:
+    """UNION, INTERSECT, EXCEPT: each shard does the whole, if that is a piece; what orders it is put around."""
+    scope = Scope()
+    binder.ctes(node, scope)
+    bare = {name: value for name, value in node.items() if name not in ("limitCount", "limitOffset", "limitOption")}
+    piece, outputs = binder.combination(bare, scope, None)
+    if not piece.spread:
+        raise Unsure("nothing of it is spread")
+    tokens = [one for one in tokenize(sql) if one.depth == 0]
+    sorts = [wrapped["SortBy"] for wrapped in node.get("sortClause", ())]
+    words = [b"limit", b"offset", b"fetch", b"order", b"for"]
+    end = next((one.start for one in tokens if one.text in words), tokens[-1].end)
+    body = sql[:end].rstrip()
+    parsed = _only_select(body)
+    plain = {name: value for name, value in bare.items() if name != "sortClause"}
+    if not same_tree({**parsed, "limitOption": 0}, {**plain, "limitOption": 0}):
+        raise Unsure("the text of a set operation is not understood")
+    limits = limits_of(node)
+    if not sorts:
+        return Merge(body, len(outputs), limits=limits)
+    bound = Bound({"targetList": []}, piece, outputs, scope, binder.analysis)
+    keys, hidden = [], []
+    for sort in sorts:
+        output = bound.output_of(sort["node"])
+        if output is None or sort["sortby_dir"] == "SORTBY_USING":
+            raise Unsure("ORDER BY of a set operation")
+        keys.append(sort_key(sort, bytewise=False))
+        hidden.append(b"q.c%d" % (next(at for at, one in enumerate(outputs) if one is output) + 1))
+    names = b", ".join(b"c%d" % (place + 1) for place in range(len(outputs)))
+    text = b"SELECT q.*, %s FROM (%s) AS q (%s) ORDER BY %s" % (
+        b", ".join(hidden),
+        body,
+        names,
+        ordinals(len(outputs), keys),
+    )
+    _only_select(text)
+    return Merge(text, len(outputs), len(keys), tuple(keys), limits=limits)
