@@ -23,9 +23,11 @@ from bench import (
     micro_routing,
     options,
     prepared,
+    spread,
     storm,
     throughput,
     tls,
+    tpch,
     wide,
 )
 from bench.contenders import Stage
@@ -43,6 +45,8 @@ RUNNERS: tuple[tuple[Runner, tuple[str, ...]], ...] = (
     (decisions.SHARDED.run, ("sharded",)),
     (decisions.READING.run, ("reading",)),
     (commits.run, ("commits",)),
+    (spread.run, ("spread",)),
+    (tpch.run, ("tpch",)),
     (micro_routing.run, ("routing",)),
     (wide.run, ("wide",)),
     (idle.run, ("idle",)),

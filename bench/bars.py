@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import commits, idle, logins, micro_routing, prepared, tls, wide
+from bench import commits, idle, logins, micro_routing, prepared, spread, tls, tpch, wide
 from bench.decisions import READING, SHARDED
-from bench.report import Figures, spread, table
+from bench.report import Figures, table
+from bench.report import spread as spread_of
 from bench.throughput import CPU, ERRORS, TPS, figure
 
 HEADER = ("figure", "bar", "measured", "met")
@@ -25,7 +26,7 @@ class Bar:
     def row(self, figures: Figures) -> tuple[str, str, str, str]:
         values = figures.get(self.key, ())
         bar = f"{self.limit:g} or {'less' if self.at_most else 'more'}"
-        return self.key, bar, spread(values), self._verdict(values)
+        return self.key, bar, spread_of(values), self._verdict(values)
 
     def _verdict(self, values: Sequence[float]) -> str:
         if not values:
@@ -47,6 +48,13 @@ BARS = (
     *(Bar(one.errors, 0) for one in (SHARDED, READING)),
     *(Bar(commits.figure(mode), 0.9, at_most=False) for mode in commits.CONTESTED),
     Bar(commits.ERRORS, 0),
+    *(Bar(spread.latency(statement), 1.3) for statement in spread.ASKED),
+    Bar(spread.RATE, 300_000, at_most=False),
+    Bar(spread.GROWTH, 8),
+    Bar(spread.TWO_PHASE, 0.45, at_most=False),
+    Bar(spread.ERRORS, 0),
+    Bar(tpch.RIGHT, 22, at_most=False),
+    Bar(tpch.WRONG, 0),
     *(Bar(f"{name}, ns", limit) for name, limit in micro_routing.BARS_NS.items()),
     Bar(micro_routing.HIT_RATE, 99.9, at_most=False),
     Bar(micro_routing.KEPT, 10_000, at_most=False),

@@ -1,4 +1,5 @@
-"""Who takes part: each contender is one function from a ``Setup`` to a started ``Running``, in the table STARTERS.
+"""Who takes part: each contender is one function from a ``Setup`` to a started ``Running``, in the table STARTERS,
+to which a section may add what only it measures.
 
 All proxies get the same settings. A contender that cannot start, or does not offer what a setup asks for, is absent
 with its reason; the others are measured all the same.
@@ -149,7 +150,7 @@ def _shards(stage: Stage) -> str:
 
 def _sharded(stage: Stage, setup: Setup, directory: Path) -> Running:
     stage.server.copy(SHARDS)
-    return replace(_trunkline(stage, setup, directory, _shards(stage)), name="sharded")
+    return replace(trunkline(stage, setup, directory, _shards(stage)), name="sharded")
 
 
 def _reading(stage: Stage, setup: Setup, directory: Path, more: str = "") -> Running:
@@ -157,7 +158,7 @@ def _reading(stage: Stage, setup: Setup, directory: Path, more: str = "") -> Run
     url = f"postgres://{wire.USER}@127.0.0.1:{{}}/{wire.DATABASE}".format
     replicas = f'replicas = ["{url(stage.server.replica())}"]\nreads = "replica"\n{more}'
     database = f'[databases.{wire.DATABASE}]\nprimary = "{url(stage.server.port)}"\n{replicas}'
-    return replace(_trunkline(stage, setup, directory, database), name="reading")
+    return replace(trunkline(stage, setup, directory, database), name="reading")
 
 
 def _forgetful(stage: Stage, setup: Setup, directory: Path) -> Running:
@@ -165,7 +166,8 @@ def _forgetful(stage: Stage, setup: Setup, directory: Path) -> Running:
     return replace(_reading(stage, setup, directory, 'read_after_write = "off"\n'), name="forgetful")
 
 
-def _trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
+def trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
+    """``databases`` are the sections of the configuration, if not the plain database."""
     port = process.free_port()
     text = _trunkline_toml(stage, setup, directory, port)
     if databases:
@@ -214,7 +216,7 @@ def _ready(daemon: Daemon, setup: Setup, port: int) -> None:
 STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
     "direct": _direct,
     "pgbouncer": _pgbouncer,
-    "trunkline": _trunkline,
+    "trunkline": trunkline,
     "sharded": _sharded,
     "reading": _reading,
     "forgetful": _forgetful,

@@ -6,7 +6,20 @@ import argparse
 from dataclasses import dataclass
 
 MODES = ("simple", "extended", "prepared")
-SECTIONS = (*MODES, "sharded", "reading", "commits", "routing", "wide", "idle", "logins", "tls", "storm")
+SECTIONS = (
+    *MODES,
+    "sharded",
+    "reading",
+    "commits",
+    "spread",
+    "tpch",
+    "routing",
+    "wide",
+    "idle",
+    "logins",
+    "tls",
+    "storm",
+)
 CONTENDERS = ("direct", "pgbouncer", "trunkline", "floor")
 POOL_SIZE = 20
 

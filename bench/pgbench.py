@@ -32,13 +32,23 @@ class Load:
     seconds: float = 4
     reconnect: bool = False
     tls: bool = False
-    script: str = "select-only"  # one of pgbench's own
+    script: str | Path = "select-only"  # one of pgbench's own, or a file
+    database: str = wire.DATABASE
 
 
 def command(stage: Stage, port: int, load: Load, log: Path) -> list[str | Path]:
-    words: list[str | Path] = [stage.server.pgbench, "-n", "-b", load.script, "-M", load.mode, "-j", "1"]
+    words: list[str | Path] = [
+        stage.server.pgbench,
+        "-n",
+        "-f" if isinstance(load.script, Path) else "-b",
+        load.script,
+        "-M",
+        load.mode,
+        "-j",
+        "1",
+    ]
     words += ["-c", str(load.clients), "-T", str(max(1, round(load.seconds))), "-l", "--log-prefix", log]
-    words += ["-h", "127.0.0.1", "-p", str(port), "-U", wire.USER, wire.DATABASE]
+    words += ["-h", "127.0.0.1", "-p", str(port), "-U", wire.USER, load.database]
     return [*words[:1], "-C", *words[1:]] if load.reconnect else words
 
 

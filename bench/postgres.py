@@ -95,6 +95,13 @@ class Backend:
         for name in names:
             self._run("createdb", "--template", wire.DATABASE, name)
 
+    def create_database(self, name: str, sql: str) -> None:
+        """A database of a section's own, with what the statements make in it."""
+        self._run("createdb", name)
+        self._run(
+            "psql", "-q", "-v", "ON_ERROR_STOP=1", "-d", name, *(part for one in sql.split(";") for part in ("-c", one))
+        )
+
     def replica(self) -> int:
         """The port of a streaming replica, which is started when it is first wanted."""
         if self._replica is None:

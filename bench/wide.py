@@ -48,7 +48,7 @@ class Transfer:
 
 
 @contextmanager
-def _growth(contender: Running) -> Iterator[Callable[[], int | None]]:
+def growth(contender: Running) -> Iterator[Callable[[], int | None]]:
     """Yields a function that tells by how many bytes the proxy's memory has peaked above where it stood."""
     daemon = contender.daemon
     if daemon is None:
@@ -63,7 +63,7 @@ def _statement(rows: int) -> str:
     return f"SELECT repeat('x', {ROW_BYTES}) FROM generate_series(1, {rows})"
 
 
-def _read_all(client: socket.socket, rows: int) -> int:
+def read_all(client: socket.socket, rows: int) -> int:
     """Reads to the end of the result and returns its size; ConnectionError if it is not the whole result."""
     end = f"SELECT {rows}\0".encode() + wire.READY
     buffer, total, tail = bytearray(MIB), 0, b""
@@ -80,14 +80,14 @@ def _read_all(client: socket.socket, rows: int) -> int:
 
 def _fast(contender: Running, rows: int) -> Transfer:
     try:
-        with wire.login(contender.port, timeout_s=60) as client, _growth(contender) as growth:
+        with wire.login(contender.port, timeout_s=60) as client, growth(contender) as grown:
             cpu_before = contender.daemon.cpu_ns() if contender.daemon else 0
             started = time.monotonic()
             client.sendall(wire.query_message(_statement(rows)))
-            total = _read_all(client, rows)
+            total = read_all(client, rows)
             seconds = time.monotonic() - started
             cpu_ms = (contender.daemon.cpu_ns() - cpu_before) / 1e6 if contender.daemon else None
-            return Transfer(total, seconds, cpu_ms, growth())
+            return Transfer(total, seconds, cpu_ms, grown())
     except OSError as error:
         return Transfer(0, 0.0, failure=str(error))
 
@@ -108,10 +108,10 @@ def _sip(client: socket.socket, seconds: float) -> int:
 
 def _slow(contender: Running, rows: int, seconds: float) -> Transfer:
     try:
-        with wire.login(contender.port, timeout_s=60) as client, _growth(contender) as growth:
+        with wire.login(contender.port, timeout_s=60) as client, growth(contender) as grown:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
             client.sendall(wire.query_message(_statement(rows)))
-            return Transfer(_sip(client, seconds), seconds, growth=growth())
+            return Transfer(_sip(client, seconds), seconds, growth=grown())
     except OSError as error:
         return Transfer(0, 0.0, failure=str(error))
 

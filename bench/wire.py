@@ -52,6 +52,18 @@ def _read_until_ready(client: socket.socket) -> None:
         seen += part
 
 
+def read_answer(client: socket.socket) -> None:
+    """One answer to its end; ConnectionError with the server's words if it is an error."""
+    seen = b""
+    while not seen.endswith(READY):
+        part = client.recv(65536)
+        if not part:
+            raise ConnectionError("closed during an answer")
+        seen += part
+    if seen.startswith(b"E"):
+        raise ConnectionError(error_text(seen))
+
+
 def answers(port: int, timeout_s: float = 10.0) -> None:
     """ConnectionError unless something on ``port`` answers an SSLRequest, whatever login it asks for later."""
     with socket.create_connection(("127.0.0.1", port), timeout_s) as client:

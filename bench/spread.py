@@ -1,0 +1,153 @@
+"""Statements over two shards: what a scatter adds to the slower shard's own time, how fast rows are merged, and what
+committing in two phases costs beside plain commits of the same two statements.
+
+The shards are two databases of the one server, each with half of the rows, without parallel query, since both shards
+work at the same time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from bench import pgbench, wide, wire
+from bench.contenders import STARTERS, Running, Setup, Stage, lineup, trunkline
+from bench.options import Options
+from bench.pgbench import Load
+from bench.report import Section, number, ratio, spread, table
+from bench.samples import Sample, ratios, tps
+
+DATABASES = ("spread_0", "spread_1")
+ROWS = 1_000_000
+CLIENTS = 8
+ASKED = {"SELECT count(*) FROM numbers": 15, "SELECT id FROM numbers ORDER BY id LIMIT 10": 200}
+MERGED = "SELECT id FROM numbers ORDER BY id"
+RATE = "rows merged, 1/s"
+GROWTH = "merge of 1,000,000 rows, memory growth, MB"
+TWO_PHASE = f"two-phase / plain commits, throughput, {CLIENTS} clients"
+ERRORS = "errors of statements over two shards"
+SCRIPT = f"""\\set n random(0, {ROWS // 2 - 1})
+\\set a 2 * :n
+\\set b 2 * :n + 1
+BEGIN;
+UPDATE numbers SET filler = 'x' WHERE id = :a;
+UPDATE numbers SET filler = 'x' WHERE id = :b;
+END;
+"""
+FILL = """
+CREATE TABLE numbers (id int8 PRIMARY KEY, filler text) WITH (fillfactor = 50);
+INSERT INTO numbers SELECT n, 'filler' FROM generate_series({shard}, {last}, 2) AS n;
+VACUUM ANALYZE numbers;
+ALTER DATABASE {name} SET max_parallel_workers_per_gather = 0
+"""
+
+
+def latency(statement: str) -> str:
+    """The key under which the ratio is held against its bar."""
+    return f"{statement}, two shards / the slower one"
+
+
+def create(stage: Stage) -> None:
+    """The databases of the shards."""
+    for shard, name in enumerate(DATABASES):
+        stage.server.create_database(name, FILL.format(shard=shard, last=ROWS - 1, name=name))
+
+
+def configuration(port: int) -> str:
+    """``bench`` and ``plain`` are the same shards; the second one commits plainly."""
+    said = ""
+    for name, mode in ((wire.DATABASE, "two_phase"), ("plain", "best_effort")):
+        said += f'[databases.{name}]\ntransaction_mode = "{mode}"\n'
+        for database in DATABASES:
+            url = f"postgres://{wire.USER}@127.0.0.1:{port}/{database}"
+            said += f'[[databases.{name}.shards]]\nname = "{database}"\nprimary = "{url}"\n'
+        said += f'[databases.{name}.tables]\nnumbers = {{ shard_by = "id", method = "modulo" }}\n'
+    return said
+
+
+def _start(stage: Stage, setup: Setup, directory: Path) -> Running:
+    create(stage)
+    return replace(trunkline(stage, setup, directory, configuration(stage.server.port)), name="spread")
+
+
+STARTERS["spread"] = _start
+
+
+def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
+    section = Section("Statements over two shards", __doc__ or "")
+    with lineup(stage, ("spread",)) as present:
+        section.note_absent(present.absent)
+        for contender in present.running:
+            try:
+                _latencies(stage, contender, options, section, progress)
+                _merge(contender, options, section, progress)
+            except OSError as reason:
+                section.notes.append(f"not answered: {reason}")
+            _commits(stage, contender, options, section, progress)
+    return section
+
+
+def _latencies(
+    stage: Stage, contender: Running, options: Options, section: Section, progress: Callable[[str], None]
+) -> None:
+    rows = []
+    for statement, times in ASKED.items():
+        found: list[tuple[float, float]] = []
+        for _ in range(options.rounds):
+            ours = _median_ms(contender.port, wire.DATABASE, statement, times)
+            slower = max(_median_ms(stage.server.port, name, statement, times) for name in DATABASES)
+            found.append((ours, slower))
+            progress(f"spread: {statement} {ours:.2f} ms, the slower shard {slower:.2f} ms")
+        section.figures[latency(statement)] = [ours / slower for ours, slower in found]
+        rows.append([statement, *(spread([one[side] for one in found]) for side in (0, 1)),
+                     ratio(section.figures[latency(statement)])])  # fmt: skip
+    section.tables.append(table(("statement", "two shards, ms", "the slower one directly, ms", "ratio"), rows))
+
+
+def _median_ms(port: int, database: str, statement: str, times: int) -> float:
+    with wire.login(port, timeout_s=60, database=database) as client:
+        took = []
+        for _ in range(times + 1):
+            begun = time.perf_counter()
+            client.sendall(wire.query_message(statement))
+            wire.read_answer(client)
+            took.append((time.perf_counter() - begun) * 1000)
+        return median(took[1:])
+
+
+def _merge(contender: Running, options: Options, section: Section, progress: Callable[[str], None]) -> None:
+    rates, grown = [], []
+    for _ in range(options.rounds):
+        with wire.login(contender.port, timeout_s=120) as client, wide.growth(contender) as growth:
+            begun = time.monotonic()
+            client.sendall(wire.query_message(MERGED))
+            wide.read_all(client, ROWS)
+            rates.append(ROWS / (time.monotonic() - begun))
+            grown.append((growth() or 0) / 1e6)
+            progress(f"spread: {rates[-1]:.0f} rows/s merged, {grown[-1]:.1f} MB more")
+    section.figures |= {RATE: rates, GROWTH: grown}
+    row = [MERGED, spread(rates, 0), spread(grown, 1)]
+    section.tables.append(table(("statement", "rows/s", "memory growth MB"), [row]))
+
+
+def _commits(
+    stage: Stage, contender: Running, options: Options, section: Section, progress: Callable[[str], None]
+) -> None:
+    script = Path(stage.directory) / "spread.sql"
+    script.write_text(SCRIPT)
+    load = Load("simple", CLIENTS, options.seconds, script=script)
+    samples: dict[str, list[Sample]] = {wire.DATABASE: [], "plain": []}
+    for _ in range(options.rounds):
+        for name, mine in samples.items():
+            mine.append(pgbench.measure(stage, contender, replace(load, database=name)))
+            progress(f"spread: {name} {mine[-1].tps:.0f} tps {mine[-1].note}")
+            section.notes += [f"{name}: {mine[-1].note}"] if mine[-1].note else []
+    section.figures[TWO_PHASE] = ratios(samples[wire.DATABASE], samples["plain"], tps)
+    section.figures[ERRORS] = [float(sum(one.errors for mine in samples.values() for one in mine))]
+    names = {wire.DATABASE: "in two phases", "plain": "plainly"}
+    rows = [[f"two updates, committed {names[name]}", number(median(one.tps for one in mine))]
+            for name, mine in samples.items()]  # fmt: skip
+    section.tables.append(table((f"{CLIENTS} clients", "tps"), rows))
