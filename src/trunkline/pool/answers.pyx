@@ -225,8 +225,9 @@ cdef inline bint changes_schema(const char *tag, Py_ssize_t n) noexcept:
 
 
 cdef inline bint is_own_table(ServerLink server, const char *tag, Py_ssize_t n) noexcept:
-    """A table that only its session sees."""
-    return server.lessee is not None and server.lessee.defines_own and n == 13 and memcmp(tag, b"CREATE TABLE", 13) == 0
+    """A table that only its session sees, with its indexes."""
+    return server.lessee is not None and server.lessee.defines_own and n > 12 and (
+        memcmp(tag, b"CREATE TABLE", 12) == 0 or memcmp(tag, b"CREATE INDEX", 12) == 0 or memcmp(tag, b"ALTER TABLE", 12) == 0)
 
 
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
@@ -236,7 +237,7 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     if server.lessee is not None and server.lessee.listening is not None:
         server.lessee.listening.on_tag(PyBytes_FromStringAndSize(tag, n).rstrip(b"\0"))
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
-    if changes_results(tag, n):
+    if changes_results(tag, n) and not is_own_table(server, tag, n):
         begin_generation(server.owner.family)
     if changes_schema(tag, n) and not is_own_table(server, tag, n):
         server.schema_changed = True  # for others when it has been committed

@@ -28,20 +28,25 @@ class Portal:
         self._here = b""  # rows that were taken from the servers, and not by the client
         self._over = False
         self._suspended = False
+        self._resumed = False
+        self._count = 0  # of rows taken by this Execute
 
     def begin(self, answer: Answer) -> None:
         self.answer, self._rows = answer, answer.rows()
 
     async def take(self, limit: int) -> AsyncIterator[bytes]:
         """Up to `limit` rows, all for 0; `end` says what comes behind them."""
-        left = limit
-        self._suspended = False
+        self._resumed = self._resumed or self._suspended
+        self._suspended, self._count = False, 0
         while await self._fill():
-            size, count = cut(self._here, left if limit > 0 else -1)
+            if limit > 0 or self._resumed:
+                size, count = cut(self._here, limit - self._count if limit > 0 else len(self._here))
+            else:
+                size, count = len(self._here), 0
             run, self._here = self._here[:size], self._here[size:]
             yield run
-            left -= count
-            if limit > 0 and left == 0:
+            self._count += count
+            if limit > 0 and self._count == limit:
                 self._suspended = True
                 return
 
@@ -51,6 +56,8 @@ class Portal:
             return SUSPENDED
         assert self.answer is not None
         tag = self.answer.tag()
+        if self._resumed and tag:  # PostgreSQL counts the rows of this Execute alone (pquery.c, PortalRun)
+            tag = b"%b %d" % (tag.rpartition(b" ")[0], self._count)
         return command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE
 
     async def _fill(self) -> bool:
@@ -106,9 +113,7 @@ class Portals:
 
 
 def cut(rows: bytes, limit: int) -> tuple[int, int]:
-    """How many bytes the first `limit` of these DataRow messages have (all for -1), and how many they are."""
-    if limit < 0:
-        return len(rows), 0
+    """How many bytes the first `limit` of these DataRow messages have, and how many they are."""
     at = count = 0
     while at < len(rows) and count < limit:
         at += 1 + int.from_bytes(rows[at + 1 : at + 5], "big")

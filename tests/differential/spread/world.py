@@ -26,6 +26,7 @@ from tests.integration.wire import Frame, Wire
 
 LOST = (ConnectionError, asyncio.IncompleteReadError, TimeoutError)
 REFILL_EVERY = 150
+ENDS = ("COMMIT", "ROLLBACK")
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ class World:
             self.tally.examples.setdefault(reason, str(statement))
             if got.is_failed_block:
                 await self._plain.query("SELECT 1/0")
+            elif statement.sql in ENDS:
+                await self._plain.query("ROLLBACK")
             return ""
         wanted = self._taken(await ask(self._plain, statement, way), self._plain_names)
         self.tally.rows += len(got.rows)

@@ -40,7 +40,13 @@ async def test_no_more_rows_come_than_were_asked_for() -> None:
     portal = begun()
     assert (await taken(portal, 3), portal.end()) == (b"".join(ROWS[:3]), SUSPENDED)
     assert (await taken(portal, 2), portal.end()) == (b"".join(ROWS[3:]), SUSPENDED)
-    assert (await taken(portal, 2), portal.end()) == (b"", command_complete("SELECT 5"))
+    assert (await taken(portal, 2), portal.end()) == (b"", command_complete("SELECT 0"))
+
+
+async def test_a_tag_counts_the_rows_of_its_own_execute() -> None:
+    portal = begun()
+    assert (await taken(portal, 3), portal.end()) == (b"".join(ROWS[:3]), SUSPENDED)
+    assert (await taken(portal, 0), portal.end()) == (b"".join(ROWS[3:]), command_complete("SELECT 2"))
 
 
 async def test_all_rows_come_for_zero() -> None:
@@ -75,4 +81,3 @@ def test_a_run_is_cut_between_rows() -> None:
     run = b"".join(ROWS)
     assert cut(run, 2) == (len(ROWS[0]) * 2, 2)
     assert cut(run, 9) == (len(run), 5)
-    assert cut(run, -1) == (len(run), 0)

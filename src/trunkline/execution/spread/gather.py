@@ -159,6 +159,7 @@ class Gathering:
             for table in copied
         ]
         if made:
+            target.keeps_tables_to_itself()
             await target.ask("; ".join(made).encode())
 
     async def _fill(self, target: Participant, table: Gathered) -> None:

@@ -71,6 +71,10 @@ cdef class Participant(Lessee):
         server.lease_to(self)
         server.begun_at = begun_at
 
+    def keeps_tables_to_itself(self):
+        """From now on what it creates is temporary, so that no catalog has to be read for it."""
+        self.defines_own = True
+
     def release(self, str reason="its client has what it asked for"):
         """The end of the lease; without the proof that nothing is owed the server is brought back, or closed."""
         cdef ServerLink server = self.server
