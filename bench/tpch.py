@@ -1,4 +1,4 @@
-"""The 22 queries of TPC-H at scale 0.01 over two shards, beside one PostgreSQL with all rows: both must say the same."""
+"""The 22 queries of TPC-H over two shards, scale 0.01, beside one PostgreSQL with all rows: both must say the same."""
 
 from __future__ import annotations
 

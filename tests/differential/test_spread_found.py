@@ -26,6 +26,7 @@ async def world(farm: Farm) -> AsyncIterator[World]:
     await made.create()
     async with Proxy(CONFIG, databases={made.name: made.settings()}) as proxy:
         await made.connect(proxy.port)
+        made.log = lambda: proxy.log
         yield made
         await made.close()
     await made.drop()
@@ -47,3 +48,13 @@ async def test_the_tag_of_a_portal_that_was_suspended_counts_the_rows_of_its_las
 async def test_an_error_is_told_at_a_flush(world: World) -> None:
     for _ in range(WAYS):
         await same(world, Statement("SELECT nothing FROM orders", ()))
+
+
+async def test_temporary_tables_of_a_gather_call_for_no_new_catalog(world: World) -> None:
+    """It was read after each, and whoever came next waited for it."""
+    gathered = Statement("SELECT o.id, l.k FROM orders o JOIN leads l ON l.n = o.id")
+    await same(world, gathered)
+    before = world.log().count("the catalog has been read")
+    for _ in range(5):
+        await same(world, gathered)
+    assert world.log().count("the catalog has been read") == before

@@ -10,7 +10,7 @@ import asyncio
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -80,6 +80,7 @@ class World:
         self.postgres = postgres
         self.seed = seed
         self.shards = shards
+        self.log: Callable[[], str] = str  # of the proxy before it, if a test looks at that
         self.tally = Tally()
         self.name = f"spread_{re.sub('[^a-z0-9]', '_', seed)}_{shards}"
         self.plain_name = f"{self.name}_plain"
