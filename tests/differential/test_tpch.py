@@ -23,7 +23,7 @@ from tests.integration.wire import Wire
 
 SCALE = float(os.environ.get("TRUNKLINE_TPCH_SCALE", "0.002"))
 SHARDS = 2
-REFUSED: frozenset[int] = frozenset(QUERIES)  # until they are answered
+REFUSED: frozenset[int] = frozenset()
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
