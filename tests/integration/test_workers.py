@@ -247,3 +247,66 @@ async def test_shutdown_from_the_console_ends_all(crew: Proxy, command: str) -> 
         await crew.admin(command)
     assert await crew.wait() == 0
     assert all(has_died(pid) for pid in started.values())
+
+
+# --- limits -----------------------------------------------------------------------------------------------------
+
+
+async def busy(proxy: Proxy, clients: int, queries: int) -> None:
+    """So many clients at once, each with so many queries."""
+
+    async def one() -> None:
+        async with session(proxy) as client:
+            for _ in range(queries):
+                assert rows(await client.query("SELECT pg_sleep(0.005)")) == [[b""]]
+
+    await asyncio.gather(*(one() for _ in range(clients)))
+
+
+async def most_servers(postgres: Postgres, load: asyncio.Future[None]) -> int:
+    """The greatest number of server connections while the load runs, as PostgreSQL sees them."""
+    most = 0
+    async with await postgres.connect() as watcher:
+        while not load.done():
+            found = await watcher.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            row = await found.fetchone()
+            most = max(most, row[0] if row else 0)
+            await asyncio.sleep(0.005)
+    await load
+    return most
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"default_pool_size": 3}, 3),
+        ({"default_pool_size": 1}, 1),
+        ({"default_pool_size": 5, "max_db_connections": 2}, 2),
+        ({"default_pool_size": 5, "max_user_connections": 2}, 2),
+    ],
+    ids=["pool", "pool of one", "database", "user"],
+)
+async def test_all_workers_together_stay_below_a_limit_and_all_are_served(
+    own_postgres: Postgres, start_proxy: ProxyFactory, settings: dict[str, int], limit: int
+) -> None:
+    proxy = await start_proxy({"workers": WORKERS, **settings}, databases={"postgres": own_postgres})
+    most = await most_servers(own_postgres, asyncio.ensure_future(busy(proxy, clients=12, queries=25)))
+    assert most == limit
+
+
+async def test_clients_of_all_workers_count_against_max_client_conn(
+    postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    proxy = await start_proxy({"workers": WORKERS, "max_client_conn": 3}, databases={"postgres": postgres})
+    for _ in range(3):
+        async with session(proxy), session(proxy), session(proxy):
+            assert await login_outcome(proxy) == "53300"
+            assert len(await proxy.admin("SHOW CLIENTS")) == 4
+        await wait_until(lambda: nobody_is_there(proxy))
+
+
+async def nobody_is_there(proxy: Proxy) -> bool:
+    return len(await proxy.admin("SHOW CLIENTS")) == 1

@@ -23,6 +23,8 @@ async def open_own(pool: Pool, settings: Sequence[tuple[bytes, bytes]], *, spare
     _make_room(pool, spare)
     pool.reserved += 1
     try:
+        if pool.pools.budget is not None and not await pool.pools.budget.obtain(pool):
+            raise _too_many()
         target = pool.pools.target_of(pool, pool.pools.address_of(pool, 0))
         target = replace(target, parameters=[*target.parameters, *settings])
         server = await pool.pools.opener.open(pool, target, lambda new: pool.place_server(new, pool.logging_in))
@@ -37,5 +39,9 @@ def _make_room(pool: Pool, spare: bool) -> None:
     full = not spare and bool(pool.settings.pool_size) and pool.servers >= pool.settings.pool_size
     if full and len(pool.idle):
         next(iter(pool.idle)).drop("evicted for a client with a server of its own")
-    elif full or (pool.pools.room_for(pool) == 0 and not pool.pools.make_room(pool)):
-        raise TooManyConnections("too many servers are in use to open one for this client alone")
+    elif full or (pool.pools.budget is None and pool.pools.room_for(pool) == 0 and not pool.pools.make_room(pool)):
+        raise _too_many()
+
+
+def _too_many() -> TooManyConnections:
+    return TooManyConnections("too many servers are in use to open one for this client alone")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.config.choices import PoolMode
@@ -110,11 +111,16 @@ class Pool(Following):
             waiting=len(self.waiting),
             clients=len(self.clients),
             pool_size=settings.pool_size,
-            min_pool_size=settings.min_pool_size if now >= self.vacant_until else 0,
+            min_pool_size=self._min_size if now >= self.vacant_until else 0,
             reserve_pool_size=settings.reserve_pool_size,
             reserve_due=due,
             room=self.pools.room_for(self),
         )
+
+    @property
+    def _min_size(self) -> int:
+        budget, size = self.pools.budget, self.settings.min_pool_size
+        return size if budget is None else budget.part_of(size)
 
     def oldest_wait(self, now: float) -> float:
         """How long the first in line has waited, in seconds; 0 when nobody waits."""
@@ -138,6 +144,7 @@ class Pool(Following):
         """Begin to open as many servers as the policy wants now."""
         self.full = False
         if self.paused or self.closed:
+            self._settle()
             return
         self._test_more()
         now = self.pools.now
@@ -148,6 +155,20 @@ class Pool(Following):
         self.full = not wanted and self.trouble is None and self._at_limit and not self.idle  # until a tick, or a loss
         for _ in range(wanted):
             self.tasks.spawn(self._open_one(), f"open {self.database}/{self.user}")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Of several processes: what is lacking is asked for, and what is not used is given back."""
+        budget = self.pools.budget
+        if budget is None:
+            return
+        lacking, due = 0, False
+        if not (self.paused or self.closed):
+            now = self.pools.now
+            demand = replace(self.demand(now), room=None)
+            lacking, due = policy.to_open(demand, self.trouble, now), demand.reserve_due
+        budget.settle(self, lacking, reserve=due)
+        self.full = self.full or (lacking > 0 and self.trouble is None and not self.idle)
 
     def _test_more(self) -> None:
         """While a server is tested there may be others at rest: as many are tested as there are lessees in line."""

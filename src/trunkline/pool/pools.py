@@ -24,6 +24,7 @@ from trunkline.pool.listening import Listeners
 from trunkline.pool.opening import Credentials, Opener, Target
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.pool.sharing import Budget
 from trunkline.pool.standing import Standing
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Pools:
         self.paused: set[str] = set()  # by operators; "" is all
         self.disabled: set[str] = set()  # by operators: new clients are refused
         self.switching: set[str] = set()  # databases and shards that are on their way to another server
+        self.budget: Budget | None = None  # of a worker
         self.breakers = Breakers(self)
         self.lessee_done: Callable[[Lessee], None]
         self.notify_waiting: Callable[[Lessee], None]
@@ -197,7 +199,11 @@ class Pools:
 
     def room_for(self, pool: Pool) -> int | None:
         """How many servers the limits of its database and its user still allow; None is no limit."""
-        return sharing.room_for(self, pool, self.now)
+        room = sharing.room_for(self, pool, self.now)
+        if self.budget is None:
+            return room
+        granted = self.budget.room_for(pool)
+        return granted if room is None else min(room, granted)
 
     def make_room(self, pool: Pool) -> bool:
         """Whether another pool has given way to this one."""

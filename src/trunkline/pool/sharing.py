@@ -10,12 +10,28 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trunkline.pool.pool import Pool
 
 TURN_S = 0.1
+
+
+class Budget(Protocol):
+    """What a worker may have of limits that hold for several processes."""
+
+    def room_for(self, pool: Pool) -> int:
+        """How many servers a pool may open now."""
+
+    async def obtain(self, pool: Pool) -> bool:
+        """Whether one that the pool counts already may be opened."""
+
+    def part_of(self, number: int) -> int:
+        """This process's part of what is meant for all."""
+
+    def settle(self, pool: Pool, lacking: int, *, reserve: bool) -> None:
+        """Ask for what a pool lacks, or give back what it does not use."""
 
 
 def room_for(pools: Iterable[Pool], pool: Pool, now: float) -> int | None:
@@ -44,6 +60,14 @@ def make_room(pools: Iterable[Pool], pool: Pool, now: float) -> bool:
     return False
 
 
+def give_up(pool: Pool, *, busy: bool) -> bool:
+    """Close the server of a pool that has been idle longest, or else, if so wanted, one that is free soon."""
+    if pool.idle:
+        min(pool.idle, key=lambda server: server.idle_since).drop("evicted for another worker")
+        return True
+    return busy and _end_one(pool)
+
+
 def in_turn(pools: Iterable[Pool], pool: Pool, now: float) -> list[Pool]:
     """Who may open a server now that this pool has one less, in the order of rule 3."""
     waiting = [one for one in pools if one.waiting and (one.database == pool.database or one.user == pool.user)]
@@ -68,9 +92,16 @@ def _used(sharing: list[Pool]) -> int:
 
 def _ask_for_one(richest: Pool, pool: Pool) -> None:
     has_more = richest.connected - pool.connected > 1 or (richest.connected and not pool.connected)
-    if not has_more or any(server.close_needed for server in richest.active):
-        return
-    free_soon = (server for server in richest.active if server.lessee is not None and not server.lessee.sticky)
+    if has_more:
+        _end_one(richest)
+
+
+def _end_one(pool: Pool) -> bool:
+    """One busy server is closed at the end of its transaction, unless one is already on its way."""
+    if any(server.close_needed for server in pool.active):
+        return False
+    free_soon = (server for server in pool.active if server.lessee is not None and not server.lessee.sticky)
     server = next(free_soon, None)
     if server is not None:
         server.close_needed = True
+    return server is not None

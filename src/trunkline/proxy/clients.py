@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from typing import Protocol
 
 from trunkline.config.settings import Config
 from trunkline.errors import (
@@ -42,6 +43,13 @@ CLOSING_S = 5.0  # how long last words may take to be read
 PIDS_ABOVE = 1 << 22  # Linux gives no process a higher id: ids of ours are not mistaken for a server's
 
 
+class Shares(Protocol):
+    """What a worker may have of limits on clients that hold for all of them."""
+
+    async def admits(self, account: tuple[str, ...], used: int) -> bool:
+        """Whether one more client may come in where so many are."""
+
+
 class Clients:
     """Every client link, from accept to close."""
 
@@ -54,6 +62,7 @@ class Clients:
         self.consoles: Place[ClientLink] = Place("console")
         self.ending: dict[ClientLink, float] = {}  # until when
         self.cancels = Cancels(self)
+        self.shares: Shares | None = None  # of a worker
         self.bereft: set[ClientLink] = set()  # in a transaction block whose server is gone
         self.databases: Counter[str] = Counter()
         self.users: Counter[str] = Counter()
@@ -84,6 +93,23 @@ class Clients:
             (settings.max_user_client_connections, self.users[identity.user], "max_user_client_connections"),
         ):
             if limit and used >= limit:
+                raise TooManyConnections(f"no more connections allowed ({name})")
+
+    async def admit_among_all(self, identity: Identity, *, known: bool) -> None:
+        """The same limits where several processes serve, after those of this one; `known` is after authentication."""
+        if self.shares is None:
+            return
+        database, user = identity.database, identity.user
+        settings = self.config.pool_settings(database, user)
+        every = (("clients",), len(self) - len(self.consoles), self.config.settings.max_client_conn, "max_client_conn")
+        own = (
+            (("clients of database", database), self.databases[database], settings.max_db_client_connections,
+             "max_db_client_connections"),
+            (("clients of user", user), self.users[user], settings.max_user_client_connections,
+             "max_user_client_connections"),
+        )  # fmt: skip
+        for account, used, limit, name in own if known else (every,):
+            if limit and not await self.shares.admits(account, used):
                 raise TooManyConnections(f"no more connections allowed ({name})")
 
     def register(self, link: ClientLink, identity: Identity, kind: str, key_bytes: int) -> None:

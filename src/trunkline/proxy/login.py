@@ -144,6 +144,8 @@ class _Login:
             raise ShuttingDown("the pooler is shutting down")
         self._check_tls()
         self.door.clients.admit(self.identity, admin=console)
+        if not console:
+            await self.door.clients.admit_among_all(self.identity, known=False)
         self.link.write(negotiate_protocol_version(startup.minor, startup.unknown_options))
         self._accepted = await Authentication(self.door, self.link, self.inbox, self.identity).run(startup)
         failpoint("login_accepted")
@@ -222,6 +224,7 @@ class _Login:
         if door.config.shard(identity.database) is not None:
             raise UnknownDatabase(f'database "{identity.database}" does not exist')
         door.clients.admit_known(identity)
+        await door.clients.admit_among_all(identity, known=True)
         if self.startup.replication is not None:
             await door.replication(self.link, self.inbox, identity, self.startup, self._accepted)
             return

@@ -16,15 +16,20 @@ import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
+from trunkline.config.build import with_settings
+from trunkline.config.diagnostics import Report
 from trunkline.config.settings import Config
+from trunkline.config.sources import Text
 from trunkline.errors import ConfigError, TrunklineError
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain
 from trunkline.proxy.listener import Listener
 from trunkline.workers.channel import Arguments, ChannelEnded
 from trunkline.workers.handed import hand
+from trunkline.workers.limits import Limits
 from trunkline.workers.member import Member
 from trunkline.workers.spreading import by_load
 from trunkline.workers.standing import Standing
@@ -51,6 +56,7 @@ class Supervisor:
         self._offered: deque[socket.socket] = deque()
         self._pause_s = FIRST_PAUSE_S
         self.standing = Standing()
+        self.limits = Limits(self)
         self.listener = Listener(config.settings, self._offer, sockets)
         self.listener.suspend()
 
@@ -146,6 +152,7 @@ class Supervisor:
         if self.stopped.is_set():
             return
         self.members.pop(member.number, None)
+        self.limits.forget(member)
         if self.ending:
             self._stop_if_alone()
             return
@@ -202,7 +209,8 @@ class Supervisor:
     # --- what workers ask ---------------------------------------------------------------------------------------
 
     async def _serve(self, member: Member, verb: str, arguments: Arguments) -> Any:
-        return await _VERBS[verb](self, member, **arguments)
+        of_limits = self.limits.verbs.get(verb)
+        return await (of_limits or partial(_VERBS[verb], self))(member, **arguments)
 
     async def _on_load(self, member: Member, clients: int, taken: int) -> None:
         member.load.told(clients, taken)
@@ -219,6 +227,10 @@ class Supervisor:
 
     async def _on_all(self, member: Member, verb: str, arguments: Arguments) -> list[Any]:
         self.standing.note(verb, arguments, member.number)
+        if verb == "set":
+            self.config = with_settings(self.config, {arguments["name"]: Text(arguments["value"])}, Report("SET"))
+        elif arguments.get("name") == "RELOAD":
+            self.config = self._load()
         return await self.ask(verb, arguments, but=member)
 
     async def _on_shut_down(self, member: Member, drain: str | None) -> None:

@@ -25,6 +25,7 @@ from trunkline.proxy.instance import Drain, Instance
 from trunkline.workers import spawning
 from trunkline.workers.channel import Arguments, Channel, ChannelEnded
 from trunkline.workers.handed import Handed
+from trunkline.workers.shares import Shares
 
 log = logging.getLogger("trunkline.workers")
 
@@ -38,7 +39,7 @@ async def serve(load: Callable[[], Config], config: Config, what: spawning.Worke
         signal.signal(number, signal.SIG_IGN)
     number_links(what.number, what.count)
     instance = Instance(load, config, serve_console)
-    worker = Worker(instance, what.number)
+    worker = Worker(instance, what.number, what.count)
     handed = spawning.adopt(what.connections)
     try:
         await worker.open(spawning.adopt(what.channel))
@@ -60,17 +61,19 @@ class Worker:
     entrance: Handed
     channel: Channel
 
-    def __init__(self, instance: Instance, number: int) -> None:
+    def __init__(self, instance: Instance, number: int, count: int) -> None:
         self.number = number
         self._instance = instance
         self._tasks = Tasks()
         self._told = (0, 0)
+        self._shares = instance.pools.budget = instance.clients.shares = Shares(instance, count)
         instance.siblings = self
         instance.clients.cancels.elsewhere = self.cancel
 
     async def open(self, sock: socket.socket) -> None:
         """Begin to talk."""
         self.channel = await Channel.open(sock, self._serve, self._on_orphaned)
+        self._shares.channel = self.channel
         self._tasks.spawn(self._report(), "report")
 
     async def close(self) -> None:
@@ -115,7 +118,8 @@ class Worker:
     # --- what others ask of this one --------------------------------------------------------------------------------
 
     async def _serve(self, verb: str, arguments: Arguments) -> Any:
-        return await _VERBS[verb](self, **arguments)
+        of_shares = self._shares.verbs.get(verb)
+        return await (of_shares(**arguments) if of_shares is not None else _VERBS[verb](self, **arguments))
 
     async def _on_cancel(self, pid: int, key: str) -> bool:
         return await self._instance.clients.cancels.from_elsewhere(pid, bytes.fromhex(key))

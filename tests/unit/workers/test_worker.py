@@ -26,7 +26,7 @@ class Supervised:
     def __init__(self) -> None:
         configuration = config()
         self.instance = Instance(lambda: configuration, configuration, serve_console)
-        self.worker = Worker(self.instance, 1)
+        self.worker = Worker(self.instance, 1, 2)
         self.connections, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.worker.entrance = Handed(theirs, 6432, self.instance.reception.take)
         self.heard: list[tuple[str, Arguments]] = []
