@@ -6,11 +6,15 @@ from trunkline.errors import ServerRefused, TrunklineError
 
 
 class StatementFailed(ServerRefused):
-    """What a server has answered to a statement that was asked of several; `said` is its ErrorResponse, all fields."""
+    """What a server has answered to a statement that was asked of several; `said` is its ErrorResponse, all fields.
+
+    `at_bind`: it was about the values, and came before they were bound.
+    """
 
     code = "TL0710"
     severity = "ERROR"
     said: bytes = b""
+    at_bind = False
 
 
 class TooManyRows(TrunklineError):

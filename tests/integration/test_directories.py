@@ -257,7 +257,8 @@ async def test_new_tenants_are_found_in_a_pipeline_in_order(wire: Wire, home: An
 async def test_several_new_tenants_in_one_statement(wire: Wire, home: Any) -> None:
     await home.execute("INSERT INTO places VALUES (7, 's1'), (8, 's1'), (9, 's0')")
     assert rows(await wire.query("SELECT name FROM accounts WHERE tenant IN (7, 8)")) == [[b"s1"], [b"s1"]]
-    assert errors(await wire.query("SELECT name FROM accounts WHERE tenant IN (7, 9)")) == ["0A000"]
+    found = rows(await wire.query("SELECT name FROM accounts WHERE tenant IN (7, 9)"))
+    assert {name for (name,) in found} == {b"s0", b"s1"}
     assert messages(await wire.query("SELECT name FROM accounts WHERE tenant IN (7, 10)")) == [REFUSED]
 
 
@@ -266,8 +267,7 @@ async def test_a_new_tenant_is_found_in_a_transaction(wire: Wire, home: Any) -> 
     await wire.query("BEGIN")
     assert await shard_of(wire, 7) == "s1"
     assert await shard_of(wire, 8) == "s1"
-    frames = await wire.query("SELECT name FROM accounts WHERE tenant = 9")
-    assert (errors(frames), frames[-1].body) == (["0A000"], b"E")
+    assert await shard_of(wire, 9) == "s0"
     await wire.query("ROLLBACK")
     await wire.query("BEGIN")
     assert await shard_of(wire, 2) == "s1"

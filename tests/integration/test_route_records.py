@@ -176,5 +176,5 @@ async def test_an_explanation_leaves_no_trace(proxy: Proxy, wire: Wire) -> None:
     """What was decided of the explained statement is nobody's decision."""
     await explained(wire, "SET trunkline.shard = 's1'")
     await explained(wire, "EXECUTE something")
-    assert errors(await wire.query("SELECT 1 FROM customers")) == ["0A000"]
+    assert not errors(await wire.query("SELECT 1 FROM customers"))
     assert await counts(proxy) == {("several", ""): 1}

@@ -20,6 +20,7 @@ FIRST, OTHER = keys_of(0, 1)[0], keys_of(1, 1)[0]
 CLIENTS, ROUNDS = 6, 6
 BY_KEY = "SELECT id AS k, name FROM customers"
 BY_LENGTH = f"SELECT length(name) + {OTHER - 1}::int8 AS k, name FROM customers"  # of names of one letter: any row's
+OF_BOTH = [[b"a"], [b"b"]]
 ASKED = f"SELECT name FROM seen WHERE k = {OTHER}"
 
 
@@ -90,7 +91,7 @@ async def test_a_view_that_means_something_else_is_never_read_by_what_it_meant(p
         since += 1
         for asked in forms(ASKED):
             frames = await ask(wire, asked)
-            assert errors(frames) == (["0A000"] if defined == BY_LENGTH else [])
+            assert sorted(rows(frames)) == (OF_BOTH if defined == BY_LENGTH else [[b"b"]])
     done = True
     await asyncio.gather(*readers)
     assert wrong == []
@@ -113,7 +114,7 @@ async def test_a_trigger_that_writes_a_sharded_table_is_known_at_once(
             )
             assert errors(made) == []
             for asked in forms(insert):
-                assert errors(await ask(other, asked)) == ["0A000"]
+                assert sorted(rows(await ask(other, asked))) == OF_BOTH
             assert errors(await wire.query("DROP TRIGGER spreads ON notes")) == []
 
 
@@ -125,7 +126,7 @@ async def test_ddl_of_a_transaction_counts_when_it_is_committed(proxy: Proxy, wi
         for shard in ("s1", "s0"):
             for text in ("BEGIN", view(BY_LENGTH), "SELECT 1", "COMMIT"):
                 assert errors(await wire.query(f"/* trunkline: shard={shard} */ {text}")) == []
-        assert errors(await other.query(ASKED)) == ["0A000"]
+        assert sorted(rows(await other.query(ASKED))) == OF_BOTH
 
 
 async def test_ddl_of_a_prepared_transaction_counts_when_that_is_committed(proxy: Proxy, wire: Wire) -> None:
@@ -136,7 +137,7 @@ async def test_ddl_of_a_prepared_transaction_counts_when_that_is_committed(proxy
                 assert errors(await wire.query(f"/* trunkline: shard={shard} */ {text}")) == []
         for shard in ("s1", "s0"):
             await wire.query(f"/* trunkline: shard={shard} */ COMMIT PREPARED '{DATABASE} {shard}'")
-        assert errors(await other.query(ASKED)) == ["0A000"]
+        assert sorted(rows(await other.query(ASKED))) == OF_BOTH
 
 
 async def test_a_transaction_that_holds_locks_and_the_reading_do_not_wait_for_each_other(
@@ -182,6 +183,6 @@ async def test_what_the_schema_means_is_refused_while_it_cannot_be_read(
 
         async def is_read() -> bool:
             await wire.query("ROLLBACK")
-            return errors(await wire.query(ASKED)) == ["0A000"]
+            return sorted(rows(await wire.query(ASKED))) == OF_BOTH
 
         await wait_until(is_read, what="the catalog has been read")

@@ -24,6 +24,7 @@ class Portal:
     def __init__(self, statement: Statement) -> None:
         self.statement = statement
         self.answer: Answer | None = None
+        self.place = (0, 0)  # where among the answers its own begin
         self._rows: AsyncIterator[bytes] | None = None
         self._here = b""  # rows that were taken from the servers, and not by the client
         self._over = False

@@ -41,7 +41,7 @@ from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
 from trunkline.routing.sql import pieces
-from trunkline.shard_errors import DistributedDeadlock
+from trunkline.shard_errors import DistributedDeadlock, StatementFailed
 
 if TYPE_CHECKING:
     from trunkline.proxy.client import ClientLink
@@ -75,6 +75,7 @@ class Several:
         self.conductor = Conductor(route.router, studies, participants, route.context, route.hint)
         self._route = route
         self._out = bytearray()
+        self._sent = 0  # how often some of it went out
         self._drained = asyncio.Event()
         self._portals = Portals()
         self._skipping = False  # to the next Sync, behind an error
@@ -184,6 +185,7 @@ class Several:
 
     def _send(self) -> None:
         if self._out:
+            self._sent += 1
             self.link.write(bytes(self._out))
             self._out.clear()
 
@@ -260,7 +262,9 @@ class Several:
         sql, types = body_of(self.link, bound.statement)
         self.conductor.must_listen(sql)
         statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
-        await self._portals.add(bound.portal, Portal(statement))
+        portal = Portal(statement)
+        await self._portals.add(bound.portal, portal)
+        portal.place = (self._sent, len(self._out))
         self._write(BIND_COMPLETE)
 
     async def _describe(self, body: bytes) -> None:
@@ -279,6 +283,15 @@ class Several:
         self._in_batch = True
         name, rest = body.split(b"\0", 1)
         portal = self._portals.find(name)
+        try:
+            await self._run_portal(portal, rest)
+        except StatementFailed as error:
+            sent, size = portal.place
+            if error.at_bind and sent == self._sent:
+                del self._out[size:]  # what came since was said before the values had been looked at
+            raise
+
+    async def _run_portal(self, portal: Portal, rest: bytes) -> None:
         await self._portals.keep_others(portal)
         if portal.answer is None:
             answer = (await self.conductor.start(portal.statement)).answer

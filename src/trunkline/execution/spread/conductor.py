@@ -308,6 +308,8 @@ class Conductor:
             raise study.syntax_error or TransactionAborted(_ABORTED)
 
     def _must_leave_nothing(self, sql: bytes) -> None:
+        if self._studies.of(sql, self._router, self._context).syntax_error is not None:
+            return  # a server says so
         pool = self.participants.pools[self._router.home]
         if pool.exact and pool.sessions.effects.of(sql, ambiguous=False).leaves:
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")

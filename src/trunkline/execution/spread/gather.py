@@ -237,13 +237,16 @@ class Gathering:
 
     async def _until_rows(self, target: Participant) -> None:
         """Up to the first row. What the original was understood as and this is not, is refused."""
-        parsed = False
+        parsed = bound = False
         while True:
             kind, body = await target.message()
             if kind == ord("1"):
                 parsed = True
+            elif kind == ord("2"):
+                bound = True
             elif kind == ord("E"):
                 error = as_error(body)
+                error.at_bind = not bound
                 if parsed:
                     raise error
                 raise _unlike(f"Over gathered rows it would not be understood: {error.message}.")

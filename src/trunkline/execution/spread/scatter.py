@@ -58,11 +58,15 @@ async def until_bound(one: Participant) -> None:
 
 async def to_rows(one: Participant, expected: Sequence[Field] | None) -> None:
     """Up to the first row; StatementFailed if an error comes instead, StatementRefused if its columns are others."""
+    bound = False
     while True:
         kind, body = await one.message()
+        bound |= kind == ord("2")
         if kind == ord("E"):
             await one.until_ready()
-            raise as_error(body)
+            error = as_error(body)
+            error.at_bind = not bound
+            raise error
         if kind == ord("n") and expected is None:
             return
         if kind == ord("T"):
