@@ -60,8 +60,16 @@ Failover = Annotated[
     bool, typer.Option("--failover", help="Kill a primary under load, promote its replica, and tell what clients saw.")
 ]
 Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
+Directory = Annotated[
+    Path | None,
+    typer.Option("--directory", help="Where the files go; without it they are printed, as one YAML stream."),
+]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Trunkline; 0 for any free one.")]
 PgBin = Annotated[Path | None, typer.Option(help="Directory of PostgreSQL's programs (or TRUNKLINE_PG_BIN).")]
+
+
+export = typer.Typer(help="Print or write what other programs need to know of Trunkline.", no_args_is_help=True)
+app.add_typer(export, name="export")
 
 
 def main() -> None:
@@ -107,6 +115,25 @@ def check(file: File, online: Online = False, write_catalog: WriteCatalog = None
             _write_catalog(config, write_catalog)
         _check_online(config)
     print(f"{file}: ok")
+
+
+@export.command("dashboards")
+def export_dashboards(directory: Directory = None) -> None:
+    """A dashboard for Grafana, and alert rules for Prometheus."""
+    from trunkline.metrics.alerts import alert_rules
+    from trunkline.metrics.dashboard import dashboard
+
+    files = {"trunkline-dashboard.json": dashboard(), "trunkline-alerts.yaml": alert_rules()}
+    for name, text in files.items():
+        if directory is None:
+            print(f"---  # {name}\n{text}", end="")
+            continue
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(text)
+        except OSError as problem:
+            _fail(ConfigError(f"{directory / name} cannot be written: {problem.strerror}"))
+        print(directory / name)
 
 
 @app.command("import-pgbouncer")

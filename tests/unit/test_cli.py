@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import trunkline
@@ -47,11 +48,29 @@ def test_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
     assert "no such file" in errors
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "import-pgbouncer", "route", "demo"])
+@pytest.mark.parametrize("command", ["serve", "check", "import-pgbouncer", "route", "demo", "export"])
 def test_every_command_explains_itself(command: str) -> None:
     code, output, _ = run(command, "--help")
     assert code == 0
     assert "Usage" in output
+
+
+def test_dashboards_are_printed_as_one_stream_or_written_as_files(tmp_path: Path) -> None:
+    code, output, _ = run("export", "dashboards")
+    board, rules = yaml.safe_load_all(output)
+    assert (code, board["title"], rules["groups"][0]["name"]) == (0, "Trunkline", "trunkline")
+    code, output, _ = run("export", "dashboards", "--directory", str(tmp_path / "new"))
+    assert code == 0
+    files = [Path(line) for line in output.splitlines()]
+    assert json.loads(files[0].read_text()) == board
+    assert yaml.safe_load(files[1].read_text()) == rules
+
+
+def test_a_directory_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, output, errors = run("export", "dashboards", "--directory", str(tmp_path / "file"))
+    assert (code, output) == (1, "")
+    assert "cannot be written" in errors
 
 
 INI = "[databases]\napp = host=h\n[pgbouncer]\nauth_type = trust\nlisten_addr = h\npkt_buf = 1\n"

@@ -48,6 +48,8 @@ statements of a database whose shards change. What the process itself uses is in
 `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
 `process_start_time_seconds`, `process_open_fds`, `process_max_fds`.
 
+`trunkline export dashboards --directory DIR` writes a dashboard for Grafana and alert rules for Prometheus over them.
+
 {_HEAD}"""
 
 
