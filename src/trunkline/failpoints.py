@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -50,11 +51,16 @@ def _crash(name: str) -> None:
     os._exit(CRASH_EXIT_CODE)
 
 
+def _stop(name: str) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 ACTIONS: Final[Mapping[str, Callable[[str], None]]] = {
     "raise": _raise,
     "cancel": _cancel,
     "sleep": _sleep,
     "crash": _crash,
+    "stop": _stop,
 }
 
 

@@ -11,11 +11,12 @@ for each other's servers.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from trunkline.errors import StatementRefused, TrunklineError
+from trunkline.errors import CommitOutcomeUnknown, InternalError, StatementRefused, TrunklineError
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
@@ -26,6 +27,8 @@ from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee
 from trunkline.protocol.params import Params
 from trunkline.shard_errors import DistributedDeadlock
+
+log = logging.getLogger("trunkline.transactions")
 
 BEGIN = b"BEGIN"
 APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
@@ -214,7 +217,12 @@ class Participants:
         parties = [one for one in self.here.values() if one.status != "I" or one.lost is not None]
         self._commit = Commit(parties, self.coordination, self, self.modes.transaction)
         work = self.coordination.tasks.spawn(self._commit_apart(self._commit), "commit over several shards")
-        outcome = await asyncio.shield(work)
+        try:
+            outcome = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not work.cancelled():
+                raise
+            raise InternalError.incident() from None
         if outcome is not None:
             raise outcome
 
@@ -223,6 +231,11 @@ class Participants:
             await commit.run()
         except TrunklineError as error:
             return error
+        except BaseException:
+            if not commit.decided:
+                raise
+            log.exception("a commit over several shards is left to recovery")
+            return CommitOutcomeUnknown("a COMMIT was under way when it was interrupted")
         finally:
             self._commit = None
             self.release()
