@@ -52,14 +52,21 @@ class DuplicatePortal(TrunklineError):
 class InvalidValue(TrunklineError):
     """A setting of ours that a session wants to have, with a value that it cannot have."""
 
-    code = "TL0727"
+    code = "TL0737"
     sqlstate = "22023"
+
+
+class ResolveRefused(TrunklineError):
+    """An operator wants to end a transaction otherwise than it was decided."""
+
+    code = "TL0738"
+    sqlstate = "55000"
 
 
 class PreparedDisabled(TrunklineError):
     """A second shard is written to, and one of them has no room for what is prepared there."""
 
-    code = "TL0720"
+    code = "TL0730"
     sqlstate = "55000"
     hint = "Set max_prepared_transactions there to a value above zero, at least its max_connections."
 
@@ -67,14 +74,14 @@ class PreparedDisabled(TrunklineError):
 class DecisionsMissing(TrunklineError):
     """The coordinator has no table of decisions, and the client's role may not make it."""
 
-    code = "TL0721"
+    code = "TL0731"
     sqlstate = "42501"
 
 
 class TransactionInDoubt(TrunklineError):
     """What was to be waited for at the commit gate has not ended in time: SHOW TRANSACTIONS says what it is."""
 
-    code = "TL0722"
+    code = "TL0732"
     sqlstate = "55P03"
     hint = "SHOW TRANSACTIONS in the console says which, and what it waits for."
 
@@ -82,28 +89,28 @@ class TransactionInDoubt(TrunklineError):
 class CommitFailed(TrunklineError):
     """A shard was lost before the decision: everything has been rolled back, and may be tried again."""
 
-    code = "TL0723"
+    code = "TL0733"
     sqlstate = "40001"
 
 
 class DistributedDeadlock(TrunklineError):
     """Transactions wait for each other, each at another shard; this one was the youngest. PostgreSQL's words."""
 
-    code = "TL0724"
+    code = "TL0734"
     sqlstate = "40P01"
 
 
 class SecondShardRefused(TrunklineError):
     """transaction_mode = "single": a transaction writes to one shard only."""
 
-    code = "TL0725"
+    code = "TL0735"
     sqlstate = "0A000"
 
 
 class PartlyCommitted(TrunklineError):
     """transaction_mode = "best_effort": some shards have committed, and another has not."""
 
-    code = "TL0726"
+    code = "TL0736"
     sqlstate = "40003"
 
 

@@ -19,12 +19,14 @@ from tests.integration.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)
 
+EVERYWHERE = bool(os.environ.get("TRUNKLINE_TRANSFERS_EVERYWHERE"))
+POINTS = (*BEFORE, *BEHIND) if EVERYWHERE else ("two_phase_begun", "two_phase_prepared", "two_phase_decided")
 READ_S = float(os.environ.get("TRUNKLINE_BANK_SECONDS", "3"))
 
 
 async def test_a_proxy_that_is_killed_at_any_point_of_a_commit_leaves_no_half(farm: Farm, tmp_path: Path) -> None:
     async with bank(farm, tmp_path, seed=1) as made:
-        for number, point in enumerate((*BEFORE, *BEHIND)):
+        for number, point in enumerate(POINTS):
             made.open(writers=4)
             await made.goes_on()
             await made.kill_proxy(point, hit=1 + number)
@@ -36,7 +38,7 @@ async def test_a_proxy_that_is_killed_at_any_point_of_a_commit_leaves_no_half(fa
         assert made.proxy.log.count("is ended: rollback") >= 1
 
 
-@pytest.mark.parametrize("point", ["two_phase_prepared", "two_phase_deciding", "two_phase_decided"])
+@pytest.mark.parametrize("point", POINTS[1:])
 async def test_a_shard_that_is_killed_at_a_point_of_a_commit_leaves_no_half(
     farm: Farm, tmp_path: Path, point: str
 ) -> None:
@@ -65,7 +67,7 @@ async def test_an_error_of_ours_in_a_commit_leaves_no_half(farm: Farm, tmp_path:
     """At every point, and in the recovery that follows."""
     async with bank(farm, tmp_path, seed=4) as made:
         for action in ("raise", "cancel"):
-            for point in (*BEFORE, *BEHIND):
+            for point in POINTS:
                 made.open(writers=4)
                 await made.goes_on(2)
                 made.arm(f"{point}={action}:2, recovery_settled=raise")

@@ -102,6 +102,7 @@ REPLICAS = (
     + _of(NUMERIC, "in_flight reads")
 )
 DIRECTORIES = _of(TEXT, "database directory tables") + _of(INT4, "entries absent readings age pid")
+TRANSACTIONS = _of(TEXT, "database name state shards user") + _of(INT4, "age_s") + _of(TEXT, "waits_for")
 DRIFT = _of(TEXT, "database shard kind name difference")
 ROUTES = _of(TEXT, "database template route reason shards") + _of(NUMERIC, "calls query_time")
 ROUTE_COUNTS = _of(TEXT, "database outcome shard") + _of(NUMERIC, "statements")

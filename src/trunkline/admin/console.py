@@ -34,6 +34,7 @@ from trunkline.admin import (  # noqa: F401
     show_routes,
     show_shards,
     show_stats,
+    show_transactions,
     show_workers,
     switch,
 )

@@ -233,6 +233,24 @@ FAMILIES = (
         "plan_cache_evictions", "Plans given up for others.", read.by_router(lambda r: r.cache.evictions), _DATABASE
     ),
     _gauge(
+        "transactions_in_doubt",
+        "Transactions that are prepared at a shard and not ended (SHOW TRANSACTIONS).",
+        read.by_coordination(lambda one: len(one.recovery.doubts)),
+        _DATABASE,
+    ),
+    _gauge(
+        "transaction_in_doubt_seconds",
+        "Age of the oldest of them.",
+        read.by_coordination(lambda one: max((doubt.age_s for doubt in one.recovery.doubts), default=0)),
+        _DATABASE,
+    ),
+    _counter(
+        "cross_shard_deadlocks",
+        "Deadlocks over several shards that were ended.",
+        read.by_coordination(lambda one: one.deadlocks.found),
+        _DATABASE,
+    ),
+    _gauge(
         "schema_differences",
         "Differences between the shards' schemas and the rules (SHOW DRIFT).",
         read.differences,

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from trunkline import __version__
 from trunkline.config.settings import WILDCARD, PoolSettings
 from trunkline.execution.router import Router
+from trunkline.execution.spread.coordination import Coordination
 from trunkline.metrics.loop_lag import LoopLag
 from trunkline.pool.breaker import State
 from trunkline.pool.histogram import Histogram
@@ -124,6 +125,11 @@ def limit_of(value: Callable[[PoolSettings], float]) -> Read:
 def by_router(value: Callable[[Router], float]) -> Read:
     """One number for each database with shards that has had a client."""
     return lambda source: [((router.database,), value(router)) for router in source.instance.routers]
+
+
+def by_coordination(value: Callable[[Coordination], float]) -> Read:
+    """One number for each database with shards."""
+    return lambda source: [((one.database,), value(one)) for one in source.instance.routers.coordinations]
 
 
 def by_server(value: Callable[[ReplicaWatch, Member], float | None]) -> Read:

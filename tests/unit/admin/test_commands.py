@@ -12,7 +12,7 @@ from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Instance
 
 CHANGING = {
-    "RELOAD", "PAUSE", "SUSPEND", "RESUME", "SHUTDOWN", "SWITCH",
+    "RELOAD", "PAUSE", "SUSPEND", "RESUME", "RESOLVE", "SHUTDOWN", "SWITCH",
     "KILL", "KILL_CLIENT", "DISABLE", "ENABLE", "RECONNECT", "WAIT_CLOSE",
 }  # fmt: skip
 

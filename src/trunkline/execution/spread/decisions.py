@@ -135,13 +135,17 @@ class Decisions:
 
     async def settle(self, pool: Pool, name: Name | str) -> str:
         """What is decided; if nothing is, rollback from now on, for ever. Empty: somebody is just deciding."""
+        return await self.decide(pool, name, ROLLBACK)
+
+    async def decide(self, pool: Pool, name: Name | str, wanted: str) -> str:
+        """The same with this outcome, where nothing was decided."""
         if found := await self.read(pool, name):
             return found
         try:
             await self._errands.rows(
                 pool,
                 f"SET LOCAL transaction_read_only = off; {DURABLE}; SET LOCAL lock_timeout = '{_LOCK_S}s';"
-                f" INSERT INTO trunkline.decisions (gid, decision) VALUES ('{name}', '{ROLLBACK}')",
+                f" INSERT INTO trunkline.decisions (gid, decision) VALUES ('{name}', '{wanted}')",
             )
         except ServerRefused as refusal:
             if refusal.sqlstate == "55P03":
@@ -149,7 +153,7 @@ class Decisions:
             if refusal.sqlstate == "23505":
                 return await self.read(pool, name)
             raise
-        return ROLLBACK
+        return wanted
 
     async def old(self, pool: Pool) -> list[Row]:
         """Rows that are old enough to be removed, if nobody needs them."""

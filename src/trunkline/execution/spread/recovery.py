@@ -25,6 +25,7 @@ from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.names import Life, Name
 from trunkline.failpoints import failpoint
 from trunkline.pool.errands import Errands
+from trunkline.shard_errors import ResolveRefused
 
 if TYPE_CHECKING:
     from trunkline.execution.spread.coordination import Coordination
@@ -220,6 +221,29 @@ class Recovery:
             log.warning("%s: %s is ended: %s", asking.database, doubt.gid, outcome)
         except TrunklineError as error:
             doubt.why = error.message
+
+    async def resolve(self, gid: str, outcome: str) -> list[str]:
+        """An operator ends what is prepared under a name of a decision, or of a shard; what was done, as lines.
+
+        ResolveRefused if its coordinator has decided otherwise, or is just deciding.
+        """
+        name = Name.of(gid) or Name.of(f"{gid}@0")
+        if name is None:
+            return []
+        count = len(self._coordination.pools.config.shards_of(self._coordination.database))
+        found = await asyncio.gather(*(self._ask(shard) for shard in range(count)), return_exceptions=True)
+        heard = [answer for answer in found if isinstance(answer, tuple)]
+        doubts = [(pool, one) for pool, _, listed in heard for one in listed if one.name == name]
+        coordinator = next((pool for pool, facts, _ in heard if facts.cluster == name.cluster), None)
+        if doubts and coordinator is not None:
+            said = await self._coordination.decisions.decide(coordinator, name, outcome)
+            if said != outcome:
+                raise ResolveRefused(f"its coordinator has decided otherwise: {said or 'its commit is under way'}")
+        for pool, one in doubts:
+            await self.end_at(pool, one, outcome)
+            log.warning("%s: %s is ended by an operator: %s", pool.database, one.gid, outcome)
+        self.doubts = tuple(one for one in self.doubts if one.name != name)
+        return [f"{one.gid}: {outcome}" for _, one in doubts]
 
     async def end_at(self, asking: Pool, doubt: Doubt, outcome: str) -> None:
         """COMMIT PREPARED or ROLLBACK PREPARED, as who asks, as the owner, or in the owner's role."""

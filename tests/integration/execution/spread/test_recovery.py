@@ -18,6 +18,7 @@ from trunkline.execution.spread.decisions import insertion
 from trunkline.execution.spread.names import Name
 from trunkline.execution.spread.recovery import Case
 from trunkline.proxy.instance import Instance
+from trunkline.shard_errors import ResolveRefused
 
 
 @pytest.fixture
@@ -163,3 +164,24 @@ async def test_old_decisions_are_removed_when_nothing_needs_them(shop: Stage) ->
         left = await shop.fetch(0, "SELECT gid FROM trunkline.decisions ORDER BY decided")
         assert sorted(left) == sorted([(str(name),), ("cluster",), ("trunkline_young",)])
         assert await shop.fetch(1, PREPARED) == [(name.at(1),)]
+
+
+@pytest.mark.parametrize("outcome", ["commit", "rollback"])
+async def test_an_operator_ends_one_and_what_is_decided_stays_decided(shop: Stage, outcome: str) -> None:
+    async with shop.instance() as instance, shop.instance() as other:
+        name, parties = await half(shop, instance, decided=False)
+        await parties[0].ask(b"ROLLBACK")
+        looking = coordination_of(other, shop).recovery
+        assert await looking.resolve("trunkline_nothing", outcome) == []
+        assert await looking.resolve(str(name), outcome) == [f"{name.at(1)}: {outcome}"]
+        assert await shop.names() == (["new"] if outcome == "commit" else [])
+        assert await looking.resolve(str(name), outcome) == []
+
+
+async def test_an_operator_cannot_undo_a_decision(shop: Stage) -> None:
+    async with shop.instance() as instance, shop.instance() as other:
+        name, _ = await half(shop, instance, decided=True)
+        with pytest.raises(ResolveRefused, match="decided otherwise: commit"):
+            await coordination_of(other, shop).recovery.resolve(name.at(1), "rollback")
+        await coordination_of(other, shop).recovery.resolve(name.at(1), "commit")
+        assert await shop.names() == ["new", "new"]
