@@ -36,7 +36,7 @@ DOES: Mapping[str, str] = {
     "SUSPEND": "Nothing is read from anybody. Answers when all that was on its way is sent, or `suspend_timeout` is "
     "over, after which those who do not take it are closed. Undone when the last console leaves.",
     "RESUME": "Undoes PAUSE, SUSPEND and KILL.",
-    "RESOLVE": "Ends a transaction in doubt (`SHOW TRANSACTIONS`) by hand, unless its coordinator has decided otherwise.",
+    "RESOLVE": "Ends a transaction in doubt (`SHOW TRANSACTIONS`) by hand, but never against its decision.",
     "SHUTDOWN": "Ends the process: at once, or when all clients have left or are between two transactions.",
     "KILL": "Ends all clients (57P01) and servers at once; clients that come then wait until RESUME.",
     "KILL_CLIENT": "Ends one client (57P01), by its id in SHOW CLIENTS.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ PID = "SELECT pg_backend_pid()"
 
 @pytest.fixture
 async def shop(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(postgres, f"errand_{uuid.uuid4().hex[:8]}", tmp_path) as made:
+    async with stage(postgres, "errand", tmp_path) as made:
         yield made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.integration.waiting import wait_until
 
 @pytest.fixture
 async def shop(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(postgres, f"coordinate_{uuid.uuid4().hex[:8]}", tmp_path) as made:
+    async with stage(postgres, "coordinate", tmp_path) as made:
         yield made
 
 

@@ -19,7 +19,7 @@ from trunkline.proxy.instance import Instance
 
 @pytest.fixture
 async def shop(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(postgres, f"decide_{uuid.uuid4().hex[:8]}", tmp_path) as made:
+    async with stage(postgres, "decide", tmp_path) as made:
         yield made
 
 

@@ -23,7 +23,7 @@ from trunkline.shard_errors import ResolveRefused
 
 @pytest.fixture
 async def shop(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(postgres, f"doubt_{uuid.uuid4().hex[:8]}", tmp_path) as made:
+    async with stage(postgres, "doubt", tmp_path) as made:
         yield made
 
 

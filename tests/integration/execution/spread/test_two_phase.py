@@ -19,7 +19,7 @@ from trunkline.shard_errors import CommitFailed, DecisionsMissing, PreparedDisab
 
 @pytest.fixture
 async def shop(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with stage(postgres, f"phase_{uuid.uuid4().hex[:8]}", tmp_path) as made:
+    async with stage(postgres, "phase", tmp_path) as made:
         yield made
 
 
