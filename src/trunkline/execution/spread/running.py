@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from trunkline.execution.refusals import refused
+from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
+from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.gather import gather
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.participants import Participants
@@ -16,6 +18,9 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
+from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_insert import Rows
 
 Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
@@ -39,7 +44,14 @@ async def _merge(program: Merging, asked: Asked, participants: Participants) -> 
     return answer
 
 
-RUNNERS: dict[type, Runner] = {Concatenation: _concatenate, Gather: gather, Merging: _merge}
+RUNNERS: dict[type, Runner] = {
+    Alone: write.alone,
+    Concatenation: _concatenate,
+    CopyRows: copy_in,
+    Gather: gather,
+    Merging: _merge,
+    Rows: write.insert,
+}
 
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:

@@ -150,13 +150,8 @@ def _copy(analysis: Analysis, name: str, node: Node) -> Part | None:
     use = note_table(analysis, found, found.name, writes=from_client)
     _everywhere(analysis, use)
     if from_client:
-        on_write(
-            analysis,
-            found,
-            "INSERT",
-            [one["String"].get("sval", "") for one in node.get("attlist", ())] or None,
-            Scope(),
-        )
+        given = [one["String"].get("sval", "") for one in node.get("attlist", ())] or list(found.columns)
+        on_write(analysis, found, "INSERT", given, Scope())
         analysis.facts.demand_single(
             f"COPY gives rows of {found.full_name} for more than one shard.", "Say which shard in a hint, or INSERT."
         )

@@ -197,9 +197,8 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
     relation = found.relation
     if relation is None:
         return
-    for trigger in relation.triggers:
-        for function in analysis.catalog.functions.get(trigger.function, ()):
-            _run(analysis, function, {}, {})
+    for function in trigger_functions(analysis, found):
+        _run(analysis, function, {}, {})
     for rule in relation.rules:
         _on_rule(analysis, found, rule)
     if event == "INSERT":
@@ -207,6 +206,12 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
         for column in relation.columns:
             if column.default is not None and "(" in column.default and column.name not in given:
                 _expression(analysis, column.default)
+
+
+def trigger_functions(analysis: Analysis, found: Found) -> list[Function]:
+    """What the triggers of a table call."""
+    triggers = found.relation.triggers if found.relation is not None else ()
+    return [function for trigger in triggers for function in analysis.catalog.functions.get(trigger.function, ())]
 
 
 def _on_rule(analysis: Analysis, found: Found, rule: str) -> None:

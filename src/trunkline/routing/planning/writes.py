@@ -69,7 +69,7 @@ def _insert(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Output
     before = len(analysis.facts.uses)
     part, items = bind_table(analysis, found, target, writes=True)
     use = analysis.facts.uses[-1] if len(analysis.facts.uses) > before else None
-    on_write(analysis, found, "INSERT", _columns(found, node), scope)
+    on_write(analysis, found, "INSERT", columns_of(found, node), scope)
     block = _rows(analysis, node, scope, found, use)
     if "onConflictClause" in node:
         block.inside = [*block.inside, *_on_conflict(analysis, node["onConflictClause"], found, items[0], scope)]
@@ -93,7 +93,7 @@ def _into_view(analysis: Analysis, target: Node) -> None:
         )
 
 
-def _columns(found: Found, node: Node) -> list[str] | None:
+def columns_of(found: Found, node: Node) -> list[str] | None:
     """The columns that are given values, in order; None if they are not known."""
     if "cols" in node:
         return [one["ResTarget"].get("name", "") for one in node["cols"]]
@@ -104,7 +104,7 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
     """What is inserted, and the key of it."""
     wrapped = node.get("selectStmt")
     select = wrapped["SelectStmt"] if wrapped is not None else None
-    columns = _columns(found, node)
+    columns = columns_of(found, node)
     sharded = use if use is not None and use.key else None
     if sharded is not None and columns is None:
         analysis.facts.refuse(
@@ -152,7 +152,7 @@ def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], l
     rows: list[tuple[Source, ...]] = []
     nulls = False
     for row in lists:
-        key = [_key_value(analysis, found, name, columns, row) for name in use.rule.columns]
+        key = [key_value(analysis, found, name, columns, row) for name in use.rule.columns]
         if any(value is None for value in key):
             names = ", ".join(use.rule.columns)
             analysis.facts.refuse(
@@ -168,11 +168,11 @@ def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], l
             rows.append(sources)
     parts = [of_rows(function, tuple(rows))] if rows else []
     if nulls:
-        parts.append(_of_null_key(analysis, found, use))
+        parts.append(of_null_key(analysis, found, use))
     return any_of(parts)
 
 
-def _of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
+def of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
     """Where a row without a key goes; into a table that takes none, anywhere: each server says so."""
     function, relation = use.rule.function, found.relation
     assert function is not None
@@ -185,7 +185,7 @@ def _of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
     return where
 
 
-def _key_value(analysis: Analysis, found: Found, name: str, columns: list[str], row: list[Node]) -> Source | None:
+def key_value(analysis: Analysis, found: Found, name: str, columns: list[str], row: list[Node]) -> Source | None:
     """The constant that a row has in a column of the key; without one, the column's default."""
     place = columns.index(name) if name in columns else len(row)
     if place < len(row) and "SetToDefault" not in row[place]:
@@ -225,12 +225,11 @@ def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], der
             " so a row could belong to another shard.",
             "Select the key column itself, or a constant.",
         )
-    analysis.facts.demand_single(
-        f"Rows are selected from one place and inserted into {found.full_name} in another."
-        if not where
-        else "It inserts what it selects on more than one shard.",
-        "Name the key of every sharded table.",
-    )
+    if not where:
+        analysis.facts.demand_single(
+            f"Rows are selected from one place and inserted into {found.full_name} in another.",
+            "Name the key of every sharded table.",
+        )
     return where
 
 

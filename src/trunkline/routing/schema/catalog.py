@@ -36,6 +36,7 @@ class Trigger:
 
     name: str
     function: Name
+    per_statement: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ foreign_keys AS (
 )"""
 _CODE = """
 triggers AS (
-  SELECT t.tgrelid AS oid, json_agg(json_build_array(t.tgname, n.nspname, p.proname) ORDER BY t.tgname) AS list
+  SELECT t.tgrelid AS oid, json_agg(json_build_array(t.tgname, n.nspname, p.proname, t.tgtype & 1 = 0)
+                                ORDER BY t.tgname) AS list
   FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
   WHERE NOT t.tgisinternal GROUP BY 1
 ),
@@ -192,7 +193,7 @@ def _relation(name: Name, rest: list[Any]) -> Relation:
         tuple(
             ForeignKey(tuple(own), (target[0], target[1]), tuple(there)) for own, target, there in foreign_keys or ()
         ),
-        tuple(Trigger(trigger, (schema, function)) for trigger, schema, function in triggers or ()),
+        tuple(Trigger(trigger, (schema, function), whole) for trigger, schema, function, whole in triggers or ()),
         tuple(policies or ()),
         tuple(rules or ()),
         persistence,

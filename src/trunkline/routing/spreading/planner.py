@@ -6,12 +6,12 @@ Law: a program gives exactly what one PostgreSQL with all rows would give, or th
 from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.spreading import gathering, merging
+from trunkline.routing.spreading import gathering, merging, writing
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
 
-Program = Concatenation | Gather | Merging
+Program = Concatenation | Gather | Merging | writing.Write
 
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
 
@@ -29,4 +29,6 @@ def program_of(request: Request) -> Program | Refusal:
 def _without_merge(request: Request) -> Program | Refusal:
     if request.kind == "SelectStmt":
         return gathering.plan(request)
+    if request.kind in writing.KINDS:
+        return writing.plan(request)
     return request.plan.unless_single or request.plan.refusal or _SEVERAL

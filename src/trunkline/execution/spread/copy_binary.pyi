@@ -1,0 +1,3 @@
+from trunkline.execution.spread.copy_split import Splitter
+
+class BinarySplitter(Splitter): ...

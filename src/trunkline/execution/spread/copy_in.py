@@ -1,0 +1,172 @@
+"""COPY FROM STDIN over several shards: the client's data, cut by copy_split.pyx, to a COPY at each shard.
+
+Theory of operation. Data are gathered until there is a piece worth cutting; what each shard gets of it is sent, and no
+more is asked of the client while a shard has much that it has not taken. When a shard fails, the others end with what
+they have: so the error that is told is the one of the first line, by the client's count, as one PostgreSQL would have
+told it. What is left of the data is dropped, as PostgreSQL does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from trunkline.errors import StatementRefused, TrunklineError
+from trunkline.execution.refusals import not_mapped
+from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.copy_binary import BinarySplitter
+from trunkline.execution.spread.copy_split import BINARY, CSV, TEXT, Splitter, Unsplit
+from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.scatter import to_end, united
+from trunkline.execution.spread.write import time_of
+from trunkline.protocol.messages import message, query
+from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown
+from trunkline.routing.spreading.moments import filled
+from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.shard_errors import StatementFailed
+
+PIECE_BYTES = 32768  # of data that are cut at once
+QUEUED_BYTES = 262144  # that a server has not taken, above which the client has to wait
+COPY_DONE = message(b"c", b"")
+_FORMS = {"text": TEXT, "csv": CSV, "binary": BINARY}
+_LINE = re.compile(rb"(COPY .+?, line )(\d+)")
+_LAST = 1 << 62
+
+
+async def copy_in(program: CopyRows, asked: Asked, participants: Participants) -> CopyIntoMany:
+    """Begin it at every shard; StatementFailed if one of them does not."""
+    await participants.begin()
+    people = await participants.at_all(asked.mask)
+    sql = filled(program.text, await time_of(participants) if program.asks_time else b"")
+    for one in people:
+        one.request(query(sql), ("query",))
+    response, error = b"", None
+    for one in people:
+        kind, body = await one.message()
+        if kind == ord("G"):
+            response = message(b"G", body)
+        else:
+            await one.until_ready()
+            error = error or as_error(body)
+    if error is not None:
+        for one in people:
+            if _goes_on(one):
+                one.send_copy(message(b"f", b"\0"), True)
+                await one.until_ready()
+        raise error
+    assert asked.request is not None
+    return CopyIntoMany(program, people, response, len(asked.request.sharding.shards), asked.mask)
+
+
+class CopyIntoMany:
+    """One COPY."""
+
+    def __init__(
+        self, program: CopyRows, people: Sequence[Participant], response: bytes, shards: int, mask: int
+    ) -> None:
+        home = program.home if mask >> program.home & 1 else people[0].shard
+        make = BinarySplitter if program.form == "binary" else Splitter
+        self._splitter = make(
+            shards, home, _FORMS[program.form], program.keys, program.place, program.ready,
+            delimiter=program.delimiter, null=program.null, quote=program.quote, escape=program.escape,
+            default=program.default, header=program.header, force_null=program.force_null,
+            force_not_null=program.force_not_null, every=mask,
+        )  # fmt: skip
+        self._people = people
+        self._response = response
+        self._gathered: list[bytes] = []
+        self._size = 0
+
+    async def response(self) -> bytes:
+        return self._response
+
+    async def feed(self, messages: bytes) -> None:
+        """More data; an error ends the COPY at every shard."""
+        for body in bodies(messages):
+            self._gathered.append(body)
+            self._size += len(body)
+        if self._size < PIECE_BYTES:
+            return
+        await self._cut()
+        if not all(_goes_on(one) for one in self._people):
+            await self._end(COPY_DONE)
+        for one in self._people:
+            await one.drained(QUEUED_BYTES)
+
+    async def finish(self) -> bytes:
+        """All data are here."""
+        await self._cut(last=True)
+        return await self._end(COPY_DONE)
+
+    async def give_up(self, reason: bytes) -> None:
+        """CopyFail."""
+        await self._cut()
+        await self._end(message(b"f", reason))
+
+    async def _cut(self, *, last: bool = False) -> None:
+        data = b"".join(self._gathered)
+        self._gathered, self._size = [], 0
+        refusal: tuple[int, TrunklineError] | None = None
+        try:
+            self._splitter.feed(data)
+            if last:
+                self._splitter.end()
+        except Unsplit as found:
+            refusal = found.line, StatementRefused(f"COPY over several shards does not read {found}")
+        except KeyUnknown as found:
+            line = self._splitter.line_of(-1, _LAST)
+            refusal = line, StatementRefused(f"the shard of line {line} is not known: its key is a value {found}")
+        except KeyNotMapped as found:
+            error = not_mapped(found)
+            refusal = (
+                self._splitter.line_of(-1, _LAST),
+                (error if isinstance(error, TrunklineError) else StatementRefused(f"a key is not known yet: {found}")),
+            )
+        for one in self._people:
+            if (part := self._splitter.take(one.shard)) and _goes_on(one):
+                one.send_copy(part)
+        if refusal is not None:
+            await self._end(COPY_DONE, refusal)
+
+    async def _end(self, ending: bytes, refusal: tuple[int, TrunklineError] | None = None) -> bytes:
+        """End it at every shard, and tell the error of the first line."""
+        for one in self._people:
+            if _goes_on(one):
+                one.send_copy(ending, True)
+        tags: list[bytes] = []
+        errors = [refusal] if refusal is not None else []
+        for one in self._people:
+            try:
+                tags.append(await to_end(one))
+            except StatementFailed as error:
+                errors.append(self.renumbered(one.shard, error))
+            except TrunklineError as error:
+                errors.append((-1, error))
+        if errors:
+            raise min(errors, key=lambda found: found[0])[1]
+        return united(tags)
+
+    def renumbered(self, shard: int, error: StatementFailed) -> tuple[int, TrunklineError]:
+        """A shard's error with the client's number of its line; one without comes behind those with."""
+        fields = error.said.split(b"\0")
+        for place, field in enumerate(fields):
+            found = _LINE.search(field) if field[:1] == b"W" else None
+            if found is not None:
+                line = self._splitter.line_of(shard, int(found[2]))
+                fields[place] = field[: found.start(2)] + b"%d" % line + field[found.end(2) :]
+                return line, as_error(b"\0".join(fields))
+        return _LAST, error
+
+
+def _goes_on(one: Participant) -> bool:
+    return one.server is not None and one.server.session.mid_copy
+
+
+def bodies(messages: bytes) -> Iterator[bytes]:
+    """The contents of whole CopyData messages."""
+    at = 0
+    while at < len(messages):
+        end = at + 1 + int.from_bytes(messages[at + 1 : at + 5], "big")
+        yield messages[at + 5 : end]
+        at = end

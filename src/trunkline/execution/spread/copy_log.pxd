@@ -1,0 +1,10 @@
+# Where each row of a COPY went: the C side of the contract in copy_log.pyi.
+from libc.stdint cimport uint32_t
+
+cdef class Log:
+    cdef bytearray _log
+    cdef list _old
+    cdef object _extras
+    cdef readonly Py_ssize_t lines
+
+    cdef int note(self, int shard, uint32_t extra) except -1

@@ -1,0 +1,6 @@
+EVERYWHERE: int
+
+class Log:
+    lines: int
+    def add(self, shard: int, extra: int = ...) -> None: ...
+    def line_of(self, shard: int, line: int) -> int: ...

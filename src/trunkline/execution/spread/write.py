@@ -1,0 +1,212 @@
+"""Writes over several shards: in a transaction at each of them, done before the client hears of it.
+
+Theory of operation. Every shard is asked before any answer is taken. What RETURNING gives is kept, on disk if there is
+much of it, until all shards have done their part: a client that takes some of the rows only has written all of them
+(PORTAL_ONE_RETURNING in pquery.c). An error at one shard is the statement's, once the others have ended too; outside a
+block the transaction is then rolled back at all of them, in it the block has failed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+
+from trunkline.errors import StatementRefused, TrunklineError
+from trunkline.execution.refusals import not_mapped
+from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.scatter import to_end, to_rows, united
+from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown
+from trunkline.routing.keys.written import to_text
+from trunkline.routing.spreading.moments import filled
+from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_insert import Rows
+from trunkline.routing.text.tokens import tokens_of
+
+IN_MEMORY_BYTES = 16 << 20  # of rows that are kept
+_TIME = (
+    b"SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - timestamptz '2000-01-01 00:00+00')"
+    b" OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
+)
+
+
+class Done:
+    """The answer of a write that is done: rows that were kept, and a tag."""
+
+    def __init__(self) -> None:
+        self.tags: list[bytes] = []
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
+        weakref.finalize(self, self._file.close)
+        self._sizes: list[int] = []
+
+    def keep(self, run: bytes) -> None:
+        """Whole DataRow messages."""
+        self._file.write(run)
+        self._sizes.append(len(run))
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """All that was kept, in order."""
+        self._file.seek(0)
+        for size in self._sizes:
+            yield self._file.read(size)
+
+    def tag(self) -> bytes:
+        return united(self.tags)
+
+
+@dataclass(slots=True)
+class Part:
+    """What one shard does: a text, and the places of its rows among all rows of VALUES."""
+
+    one: Participant
+    text: bytes
+    places: Sequence[int] = ()
+
+
+async def alone(program: Alone, asked: Asked, participants: Participants) -> Done:
+    """The same text at each shard concerned."""
+    await participants.begin()
+    people = await participants.at_all(asked.mask or 1 << asked.home)
+    text = filled(program.text, await time_of(participants) if program.asks_time else b"")
+    parts = [Part(one, text) for one in people]
+    done = Done()
+    for part in parts:
+        _ask(asked, part)
+    await _all_of(asked, parts, done)
+    return done
+
+
+async def insert(program: Rows, asked: Asked, participants: Participants) -> Done:
+    """Each row at its shard."""
+    shards = _shards_of(program, asked)
+    await participants.begin()
+    people = {one.shard: one for one in await participants.at_all(sum(1 << shard for shard in set(shards)))}
+    time = await time_of(participants) if program.asks_time else b""
+    done = Done()
+    if program.in_turn:
+        for places in _neighbours(shards):
+            part = Part(people[shards[places[0]]], _text_of(program, places, time), places)
+            _ask(asked, part)
+            await _all_of(asked, [part], done)
+        return done
+    parts = []
+    for shard, one in people.items():
+        places = [place for place, found in enumerate(shards) if found == shard]
+        parts.append(Part(one, _text_of(program, places, time), places))
+        _ask(asked, parts[-1])
+    await (_in_order(asked, parts, shards, done) if program.returns else _all_of(asked, parts, done))
+    return done
+
+
+async def time_of(participants: Participants) -> bytes:
+    """The time of the transaction, as a timestamptz: that of the shard that has taken part for longest."""
+    first = next(iter(participants))
+    ((text,),) = await first.ask(_TIME)
+    assert text is not None
+    return to_text(int(text), "timestamptz").encode()
+
+
+# --- rows and their shards --------------------------------------------------------------------------------------------
+
+
+def _shards_of(program: Rows, asked: Asked) -> list[int]:
+    assert asked.call is not None
+    try:
+        masks = program.shards(asked.call)
+    except KeyUnknown as reason:
+        raise StatementRefused(
+            f"the shard of a row is not known: its key is a value {reason}", hint="Give the key in another form."
+        ) from None
+    except KeyMissing:
+        raise
+    except KeyNotMapped as reason:
+        error = not_mapped(reason)
+        assert isinstance(error, StatementRefused)
+        raise error from None
+    return [mask.bit_length() - 1 for mask in masks]
+
+
+def _neighbours(shards: Sequence[int]) -> list[list[int]]:
+    """The places of rows next to each other that lie on one shard."""
+    found: list[list[int]] = []
+    for place, shard in enumerate(shards):
+        if found and shards[found[-1][0]] == shard:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found
+
+
+def _text_of(program: Rows, places: Sequence[int], time: bytes) -> bytes:
+    rows = b", ".join([filled(program.rows[place].text, time) for place in places])
+    return filled(program.head, time) + rows + filled(program.tail, time)
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def _ask(asked: Asked, part: Part) -> None:
+    types = asked.described.parameters or asked.types
+    mentioned = parameters_in(part.text) if asked.values else None
+    frames = asked_of(part.text, types, asked.formats, asked.values, asked.result_formats, mentioned)
+    part.one.request(frames, REQUESTS)
+
+
+def parameters_in(sql: bytes) -> Collection[int]:
+    """The numbers of the parameters in a text."""
+    return {int(sql[start + 1 : end]) for kind, start, end in tokens_of(sql) if kind == "parameter"}
+
+
+async def _all_of(asked: Asked, parts: Sequence[Part], done: Done) -> None:
+    """The rows of one shard behind those of another."""
+    errors: list[tuple[int, TrunklineError]] = []
+    for part in parts:
+        try:
+            await to_rows(part.one, asked.described.fields)
+            while run := await part.one.run_of_rows():
+                if not errors:
+                    done.keep(run)
+            done.tags.append(await to_end(part.one))
+        except TrunklineError as error:
+            errors.append((part.places[0] if part.places else part.one.shard, error))
+    if errors:
+        raise min(errors, key=lambda found: found[0])[1]
+
+
+async def _in_order(asked: Asked, parts: Sequence[Part], shards: Sequence[int], done: Done) -> None:
+    """The rows of all shards in the order in which they were written in VALUES."""
+    taken: dict[int, Done] = {}
+    own: dict[int, AsyncIterator[bytes]] = {}
+    for part in parts:
+        taken[part.one.shard] = Done()
+    errors: list[tuple[int, TrunklineError]] = []
+    for part in parts:
+        try:
+            await _all_of(asked, [part], taken[part.one.shard])
+            done.tags += taken[part.one.shard].tags
+        except TrunklineError as error:
+            errors.append((part.places[0], error))
+    if errors:
+        raise min(errors, key=lambda found: found[0])[1]
+    for part in parts:
+        own[part.one.shard] = _one_by_one(taken[part.one.shard])
+    for shard in shards:
+        row = await anext(own[shard], b"")
+        if not row:
+            raise StatementRefused(
+                "a shard has left out a row that it inserted, so the order of RETURNING is not known"
+            )
+        done.keep(row)
+
+
+async def _one_by_one(done: Done) -> AsyncIterator[bytes]:
+    async for run in done.rows():
+        at = 0
+        while at < len(run):
+            end = at + 1 + int.from_bytes(run[at + 1 : at + 5], "big")
+            yield run[at:end]
+            at = end

@@ -1,0 +1,47 @@
+"""How a write over several shards is done: which program writes it, or why none does."""
+
+from __future__ import annotations
+
+from trunkline.routing.planning.hidden import trigger_functions
+from trunkline.routing.plans.plan import Refusal, Verdict
+from trunkline.routing.spreading import writing_alone, writing_copy, writing_insert
+from trunkline.routing.spreading.moments import hidden_time
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_insert import Rows
+from trunkline.routing.spreading.writing_reading import Written, read
+
+Write = Rows | Alone | CopyRows
+
+KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
+
+
+def plan(request: Request) -> Write | Refusal:
+    """The program of a statement that writes, over several shards."""
+    refusal = request.plan.refusal or request.plan.unless_single
+    known = request.kind in KINDS and (request.kind != "CopyStmt" or _is_from_client(request))
+    if not known or request.plan.verdict is not Verdict.ROUTED:
+        return refusal or Refusal("It is not done on several shards.", "Name the key of every sharded table.")
+    written = read(request)
+    if isinstance(written, Refusal):
+        return written
+    relation = written.found.relation
+    columns = (column.type for column in relation.columns) if relation is not None else iter(())
+    hidden = hidden_time(written.analysis, written.node, columns, trigger_functions(written.analysis, written.found))
+    return hidden or _planned(written)
+
+
+def _is_from_client(request: Request) -> bool:
+    return bool(request.node.get("is_from")) and not {"filename", "is_program"} & set(request.node)
+
+
+def _planned(written: Written) -> Write | Refusal:
+    if written.kind == "CopyStmt":
+        return writing_copy.plan(written)
+    if written.kind != "InsertStmt":
+        return writing_alone.plan(written)
+    select = written.node.get("selectStmt", {}).get("SelectStmt", {})
+    if "valuesLists" in select:
+        return writing_insert.plan(written)
+    return writing_alone.plan(written)

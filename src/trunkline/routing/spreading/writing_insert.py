@@ -1,0 +1,206 @@
+"""INSERT of rows that are written out: each row goes to the shard of its key, in one statement for each shard.
+
+Rules:
+1. A row's text is the client's own. What one PostgreSQL evaluates once for all rows (the time) is written out.
+2. RETURNING keeps the order of VALUES: rows that come from a shard are its rows in order. Where a row may be left out
+   (ON CONFLICT DO NOTHING), neighbours that lie on one shard are one statement, and one runs after another.
+3. What decides about a conflict has to contain the key: equal rows are on one shard then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, ShardFunction, Value
+from trunkline.routing.planning.writes import columns_of, key_value, of_null_key
+from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.evaluation import ReadyPlan
+from trunkline.routing.plans.masks import mask_of
+from trunkline.routing.plans.plan import AnyOf, Equals, Fixed, Refusal, RoutePlan, Source, Values, Verdict, Where
+from trunkline.routing.spreading.insert_text import Parts, Span, parts_of
+from trunkline.routing.spreading.moments import Place, Template, asks_time, cut, places_of
+from trunkline.routing.spreading.writing_reading import Written, conflicts, default_of
+from trunkline.routing.sql import Node
+from trunkline.routing.text.fingerprint import Fingerprint
+
+_GIVE_VALUES = "Give the key of each row as a literal or a parameter."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, and the sources of its key."""
+
+    text: Template
+    key: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """INSERT of rows at their shards."""
+
+    head: Template
+    rows: tuple[Row, ...]
+    tail: Template
+    function: ShardFunction
+    ready: ReadyPlan  # finds the literals of the keys in the text
+    nowhere: Where  # where a row is put whose key is NULL
+    home: int  # the mask of the home shard: where PostgreSQL says what is wrong with a value
+    returns: bool
+    in_turn: bool  # a row may be left out: one statement after another
+    asks_time: bool
+
+    def shards(self, call: Call) -> list[int]:
+        """The mask of each row, of one shard; raises what the shard function raises."""
+        self.ready.mask_of(call, Fixed(0))  # from now on the call finds literals by their places
+        return [self._shard(row, call) for row in self.rows]
+
+    def _shard(self, row: Row, values: Values) -> int:
+        try:
+            key: list[Value | None] = [
+                values.value(source, type) for source, type in zip(row.key, self.function.types, strict=True)
+            ]
+        except NotCoercible:
+            return self.home
+        if None in key:
+            return mask_of(self.nowhere, values)
+        mask = self.function.shards_of(tuple(key))
+        if not mask or mask & (mask - 1):
+            raise KeyUnknown("of a row that belongs to no one shard")
+        return mask
+
+
+def plan(written: Written) -> Rows | Refusal:
+    """An INSERT ... VALUES."""
+    node, found, analysis = written.node, written.found, written.analysis
+    columns = columns_of(found, node) or []
+    lists: list[list[Node]] = [one["List"].get("items", []) for one in node["selectStmt"]["SelectStmt"]["valuesLists"]]
+    places = places_of(analysis, analysis.text, node)
+    if isinstance(places, Refusal):
+        return places
+    refusal = conflicts(written) or _order_unknown(written) or _elsewhere(written)
+    if refusal is not None:
+        return refusal
+    parts = parts_of(analysis.text, len(lists), has_columns="cols" in node)
+    if parts is None or [len(row) for row in parts.rows] != [len(row) for row in lists]:
+        return Refusal("Its rows are not found again in its text.", "Write it more plainly.")
+    added = _added(written, columns[: len(lists[0])])
+    if isinstance(added, Refusal):
+        return added
+    rule = written.use.rule
+    assert rule.function is not None
+    rows = []
+    for row, spans in zip(lists, parts.rows, strict=True):
+        key = [key_value(analysis, found, name, columns, row) for name in rule.columns]
+        text = _row(written, columns, row, spans, places, added)
+        if isinstance(text, Refusal):
+            return text
+        rows.append(Row(text, tuple(source for source in key if source is not None)))
+    head, tail = _around(analysis.text, parts, places, columns[: len(lists[0])], [name for name, _ in added])
+    return Rows(
+        head,
+        tuple(rows),
+        tail,
+        rule.function,
+        _ready(analysis.text, rule.function, rows),
+        of_null_key(analysis, found, written.use),
+        1 << analysis.sharding.home,
+        "returningClause" in node,
+        "returningClause" in node and _may_leave_out(written),
+        asks_time([head, tail, *[row.text for row in rows]]),
+    )
+
+
+def _ready(sql: bytes, function: ShardFunction, rows: list[Row]) -> ReadyPlan:
+    where = AnyOf(tuple(Equals(function, row.key) for row in rows))
+    return ReadyPlan(RoutePlan(Verdict.ROUTED, where), Fingerprint(sql), sql)
+
+
+# --- what else is asked of it ----------------------------------------------------------------------------------------
+
+
+def _order_unknown(written: Written) -> Refusal | None:
+    clause = written.node.get("onConflictClause", {})
+    if clause.get("action") != "ONCONFLICT_UPDATE" or "returningClause" not in written.node:
+        return None
+    relation = written.found.relation
+    if "whereClause" not in clause and not (relation is not None and relation.triggers):
+        return None
+    return Refusal(
+        "Which rows are left out by the WHERE of DO UPDATE, or by a trigger, is not known, so neither is the order of"
+        " RETURNING.",
+        "Leave out RETURNING, or insert the rows of one key at a time.",
+    )
+
+
+def _may_leave_out(written: Written) -> bool:
+    nothing = written.node.get("onConflictClause", {}).get("action") == "ONCONFLICT_NOTHING"
+    return nothing or bool(written.found.relation is not None and written.found.relation.triggers)
+
+
+def _elsewhere(written: Written) -> Refusal | None:
+    if written.others:
+        return Refusal(
+            f"What it inserts is computed from rows of {written.others[0].table}, which may be on other shards.",
+            "Select them first and give them as values.",
+        )
+    return None
+
+
+# --- defaults ---------------------------------------------------------------------------------------------------------
+
+
+def _added(written: Written, given: list[str]) -> list[tuple[str, Template]] | Refusal:
+    """Columns that get no value, and whose default is the time: it is to be one for all rows."""
+    relation = written.found.relation
+    added = []
+    for column in relation.columns if relation is not None else ():
+        if column.name not in given:
+            default = default_of(written, column)
+            if isinstance(default, Refusal):
+                return default
+            if default is not None:
+                added.append((column.name, default))
+    return added
+
+
+def _row(
+    written: Written,
+    columns: list[str],
+    row: list[Node],
+    spans: tuple[Span, ...],
+    places: list[Place],
+    added: list[tuple[str, Template]],
+) -> Template | Refusal:
+    sql = written.analysis.text
+    relation = written.found.relation
+    parts: list[Template] = []
+    for name, value, (start, end) in zip(columns, row, spans, strict=False):
+        column = relation.column(name) if relation is not None else None
+        default = None
+        if "SetToDefault" in value and column is not None:
+            default = default_of(written, column)
+        if isinstance(default, Refusal):
+            return default
+        parts.append(default if default is not None else cut(sql, start, end, places))
+    parts += [default for _, default in added]
+    return (b"(", *[piece for index, part in enumerate(parts) for piece in (*((b", ",) if index else ()), *part)], b")")
+
+
+def _around(
+    sql: bytes, parts: Parts, places: list[Place], columns: list[str], added: list[str]
+) -> tuple[Template, Template]:
+    """What stands before the rows, with the columns that are added, and what stands behind them."""
+    names = ", ".join(_quoted(name) for name in added).encode()
+    tail = cut(sql, parts.end, len(sql), places)
+    if not added:
+        return cut(sql, 0, parts.first, places), tail
+    if parts.behind_columns is not None:
+        at, between = parts.behind_columns, b", " + names
+    else:
+        all_names = ", ".join(_quoted(name) for name in columns).encode()
+        at, between = parts.values, b" (" + all_names + b", " + names + b") "
+    return (*cut(sql, 0, at, places), between, *cut(sql, at, parts.first, places)), tail
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,185 @@
+"""A write, read once more: what its plan does not keep, and what forbids it over several shards whatever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.routing.planning.analysis import Analysis, Found
+from trunkline.routing.planning.commands import bind_statement
+from trunkline.routing.planning.deduction import Environment
+from trunkline.routing.planning.facts import Facts, Use
+from trunkline.routing.planning.programs import definition
+from trunkline.routing.planning.queries import bind_select
+from trunkline.routing.planning.writes import bind_write, columns_of
+from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.schema.catalog import Column
+from trunkline.routing.spreading.moments import Template, cut, places_of
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.sql import Node, parse_any, walk
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A statement that writes one sharded table."""
+
+    request: Request
+    analysis: Analysis
+    kind: str
+    node: Node
+    found: Found  # its table
+    use: Use  # the occurrence that is written
+
+    @property
+    def others(self) -> list[Use]:
+        """The other occurrences of what is sharded."""
+        return [use for use in self.analysis.facts.uses if use is not self.use]
+
+
+def read(request: Request) -> Written | Refusal:
+    """The statement as the planner reads it; places in it are those of `request.sql`."""
+    (kind, node), *rest = parse_any(request.sql)
+    analysis = Analysis(
+        request.sql,
+        request.catalog,
+        request.sharding,
+        request.search_path,
+        bind_select,
+        bind_write,
+        bind_statement,
+    )
+    part = bind_statement(analysis, kind, node)
+    if part is not None:
+        part.descend(Environment())
+    refusal = _forbidden(analysis.facts, kind)
+    if refusal is not None or rest:
+        return refusal or Refusal("It is more than one statement.", "Send them one by one.")
+    relation = node["relation"]
+    found = analysis.find(relation.get("schemaname"), relation["relname"])
+    writes = [use for use in analysis.facts.uses if use.writes]
+    known = writes and all(use.table == found.full_name and use.kind == "sharded" for use in writes)
+    if not known or (len(writes) > 1 and kind != "MergeStmt"):
+        return Refusal(
+            f"It writes more than the one table {found.full_name} on several shards.",
+            "Write each table in a statement of its own.",
+        )
+    if found.relation is None:
+        return Refusal(f"Nothing is known of {found.full_name}.", "Create it on every shard.")
+    return _hidden(found) or Written(request, analysis, kind, node, found, writes[0])
+
+
+def _forbidden(facts: Facts, kind: str) -> Refusal | None:
+    if facts.refusal is not None:
+        return facts.refusal
+    home = next(iter(facts.home), "") or next(iter(facts.system), "") or facts.at_home
+    if home:
+        return Refusal(
+            f"It concerns {home}, of which each shard has its own or only the home shard has it,"
+            " and rows on several shards.",
+            "Make it a reference table, or give what is taken from it as a value.",
+        )
+    function = next((use.table for use in facts.uses if use.kind != "sharded"), "") or facts.unseen
+    if function:
+        return Refusal(
+            f"{function} may touch rows of several shards.", "Name the key of every sharded table, as a literal."
+        )
+    return facts.single if kind != "CopyStmt" else None
+
+
+def _hidden(found: Found) -> Refusal | None:
+    """What runs once for a statement would run once on each shard."""
+    relation = found.relation
+    trigger = next((one.name for one in relation.triggers if one.per_statement), "") if relation is not None else ""
+    if trigger:
+        return Refusal(
+            f"The trigger {trigger} of {found.full_name} runs once for a statement, and would run on each shard.",
+            "Make it a trigger FOR EACH ROW.",
+        )
+    return None
+
+
+def walk_with_views(written: Written) -> Iterator[tuple[str, Any]]:
+    """Every part of a statement, and of the views that it names."""
+    todo, seen = [written.node], set()
+    while todo:
+        for name, value in walk(todo.pop()):
+            yield name, value
+            if name == "relname" and value not in seen:
+                seen.add(value)
+                todo += [
+                    parsed[1]
+                    for key, relation in written.analysis.catalog.relations.items()
+                    if key[1] == value and relation.kind == "v" and (parsed := definition(relation.definition or ""))
+                ]
+
+
+# --- conflicts and defaults -------------------------------------------------------------------------------------------
+
+
+def conflicts(written: Written) -> Refusal | None:
+    """What decides about a conflict has to contain the key: equal rows are on one shard then."""
+    clause = written.node.get("onConflictClause")
+    if clause is None:
+        return None
+    key = set(written.use.rule.columns)
+    inferred = {one["IndexElem"].get("name", "") for one in clause.get("infer", {}).get("indexElems", ())}
+    relation = written.found.relation
+    unique = [set(columns) for columns in relation.keys] if relation is not None else []
+    if (key <= inferred) if inferred else all(key <= columns for columns in unique):
+        return default_time(written) if any(name == "SetToDefault" for name, _ in walk(clause)) else None
+    names = ", ".join(written.use.rule.columns)
+    return Refusal(
+        f"What decides about a conflict does not contain the key ({names}) of {written.found.full_name}:"
+        " an equal row may be on another shard.",
+        "Name a unique key that contains the key in ON CONFLICT.",
+    )
+
+
+def default_of(written: Written, column: Column) -> Template | Refusal | None:
+    """A column's default with the time in it; None: it does not ask for the time."""
+    if column.default is None:
+        return None
+    if "nextval(" in column.default:
+        return Refusal(
+            f"The values of {column.name} come from a sequence, of which each shard has its own.",
+            f"Give {column.name} a value.",
+        )
+    text = f"SELECT ({column.default})".encode()
+    (statement,) = parse_any(text)
+    places = places_of(written.analysis.inside(text.decode(), written.analysis.search_path), text, statement[1])
+    if isinstance(places, Refusal):
+        return places
+    return cut(text, len(b"SELECT "), len(text), places) if places else None
+
+
+def default_time(written: Written) -> Refusal | None:
+    """Whether a default is used whose value is one for all shards, where it cannot be written out."""
+    relation = written.found.relation
+    defaulted = any(name == "SetToDefault" for name, _ in walk(written.node))
+    for column in relation.columns if relation is not None else ():
+        if not defaulted and column.name in _given(written):
+            continue
+        found = default_of(written, column)
+        if isinstance(found, Refusal):
+            return found
+        if found is not None:
+            return Refusal(
+                f"The default of {column.name} is the time, which each shard has of its own.",
+                f"Give {column.name} a value.",
+            )
+    return None
+
+
+def _given(written: Written) -> set[str]:
+    """Columns that are given values wherever rows are inserted."""
+    relation = written.found.relation
+    every = {column.name for column in relation.columns} if relation is not None else set()
+    if written.kind == "InsertStmt":
+        return set(columns_of(written.found, written.node) or ())
+    given = every
+    for wrapped in written.node.get("mergeWhenClauses", ()):
+        clause = wrapped["MergeWhenClause"]
+        if clause.get("commandType") == "CMD_INSERT" and "targetList" in clause:
+            given = given & {one["ResTarget"].get("name", "") for one in clause["targetList"]}
+    return given

@@ -1,0 +1,152 @@
+"""COPY FROM STDIN over two shards gives what one PostgreSQL gives."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.conftest import ProxyFactory
+from tests.integration.postgres import Postgres
+from tests.integration.sharded import create, create_database
+from tests.integration.spread_pair import Pair, readable
+from tests.integration.test_spread_writes import MIXED, SCHEMA, TABLES, A, B
+from tests.integration.transcript import errors, session
+from tests.integration.wire import SYNC, Frame, bind, execute, frame, parse, query
+
+DATABASE = "spread_copies"
+DONE = frame("c")
+
+
+@pytest.fixture
+async def pair(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Pair]:
+    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
+    await create_database(postgres, f"{DATABASE}_whole", SCHEMA)
+    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={DATABASE: settings})
+    async with session(proxy, database=DATABASE) as sharded, session(postgres, database=f"{DATABASE}_whole") as whole:
+        yield Pair(proxy, postgres, DATABASE, sharded, whole)
+
+
+async def both(pair: Pair, sql: str, *data: bytes, ending: bytes = DONE, extended: bool = False) -> list[Frame]:
+    """A COPY and its data; the answers have to agree."""
+    begin = parse(sql) + bind() + execute() if extended else query(sql)
+    found = []
+    for wire in (pair.sharded, pair.whole):
+        await wire.send(begin, *[frame("d", piece) for piece in data], ending, SYNC if extended else b"")
+        reply = await wire.read_until("Z")
+        found.append(readable(reply, in_order=True))
+    assert found[0] == found[1], sql
+    return reply
+
+
+def lines(*rows: str) -> bytes:
+    return "".join(row + "\n" for row in rows).encode()
+
+
+ROWS = lines(*[f"{key}\tcustomer {key}\tr" for key in MIXED])
+
+
+async def test_rows_are_copied_to_their_shards(pair: Pair) -> None:
+    for extended in (True, False):
+        await pair.both("DELETE FROM customers")
+        await both(pair, "COPY customers FROM STDIN", ROWS[:30], ROWS[30:31], ROWS[31:], extended=extended)
+        assert len(await pair.same("customers")) == 12
+    for shard, keys in (("s0", A), ("s1", B)):
+        there = await pair.postgres.fetch("SELECT id FROM customers", database=f"{DATABASE}_{shard}")
+        assert sorted(key for (key,) in there) == sorted(keys)
+
+
+OPTIONS = [
+    ("COPY customers (name, id) FROM STDIN", lines(*[f"\\N\t{key}" for key in MIXED])),
+    ("COPY customers FROM STDIN", lines(*[f"{key}\ta\\tb\\\\c\\nd\\x41\t" for key in MIXED])),
+    ("COPY customers FROM STDIN", lines(*[f"{key}\ta\\\nb\t" for key in MIXED])),
+    ("COPY customers FROM STDIN", lines(*[f"{key}\ta\tb\r" for key in MIXED])),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\ta\tb", f"{B[0]}\ta\tb", "\\.")),
+    ("COPY customers FROM STDIN WITH (DELIMITER '|', NULL '-')", lines(*[f"{key}|-|x" for key in MIXED])),
+    ("COPY customers FROM STDIN (HEADER)", lines("some\thead\ters", *[f"{key}\ta\tb" for key in MIXED])),
+    ("COPY customers FROM STDIN (HEADER match)", lines("id\tname\tregion", f"{A[0]}\ta\tb", f"{B[0]}\ta\tb")),
+    ("COPY customers FROM STDIN CSV", lines(*[f'{key},"a, ""b""",' for key in MIXED])),
+    ("COPY customers FROM STDIN CSV", lines(*[f'"{key}","a\nb\n",c' for key in MIXED])),
+    (
+        "COPY customers FROM STDIN (FORMAT csv, QUOTE '''', ESCAPE '\\', HEADER, NULL 'x', FORCE_NULL (name))",
+        lines("a,b,c", *[f"'{key}','\\'x\\'','x'" for key in MIXED], f"{A[0] + 10**6},'x',x"),
+    ),
+    ("COPY customers FROM STDIN (FORMAT csv, FORCE_NOT_NULL (name), DEFAULT 'D')", lines(f"{A[0]},,D", f"{B[0]},x,")),
+    (f"COPY customers FROM STDIN WHERE id > {MIXED[4]}", ROWS),
+    ("COPY customers FROM STDIN", ROWS.removesuffix(b"\n")),
+    ("COPY customers FROM STDIN", b""),
+]
+
+
+async def test_every_option_is_understood(pair: Pair) -> None:
+    for sql, data in OPTIONS:
+        await both(pair, sql, data)
+        assert bool(await pair.same("customers")) == bool(data)
+        await pair.both("DELETE FROM customers")
+
+
+async def test_binary_data_is_split(pair: Pair) -> None:
+    head = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+    data = b"".join(struct.pack("!hiqi", 3, 8, key, 1) + b"x" + struct.pack("!i", -1) for key in MIXED)
+    for sent in (head + data + b"\xff\xff", head + data[:-1], b"no signature" + data, head + data + b"\xff\xffmore"):
+        await both(pair, "COPY customers FROM STDIN (FORMAT binary)", sent[:40], sent[40:])
+        await pair.same("customers")
+        await pair.both("DELETE FROM customers")
+
+
+WRONG = [
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", f"{A[1]}\tbad\t", f"{B[1]}\tbad\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", f"{B[1]}\tbad\t", f"{A[1]}\tbad\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", f"{A[0]}\ty\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", "no number\ty\t", f"{A[2]}\t\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", f"{B[1]}")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", f"{B[1]}\t\t\t\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t", "\\N\ty\t")),
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{B[0]}\tx\t\r")),
+    ("COPY customers FROM STDIN CSV HEADER", lines("h,h,h", f'{A[0]},"a\nb\nc",', f"{B[0]},x,", f"{B[1]},bad,")),
+    ("COPY customers FROM STDIN CSV", lines(f"{A[0]},,", f"{B[0]},x,", f'{B[1]},"open,')),
+    ("COPY customers FROM STDIN CSV", b"%d,,\n%d,a\rb,\n" % (A[0], B[0])),
+    ("COPY customers FROM STDIN (HEADER match)", lines("id\tname", f"{A[0]}\ta\tb")),
+    ("COPY customers FROM STDIN (DELIMITER 'xx')", b""),
+    ("COPY nothing FROM STDIN", b""),
+    ("COPY customers FROM STDIN", b"%d\tx\t\n%d\t\xff\t\n" % (A[0], B[0])),
+]
+
+
+async def test_errors_have_the_clients_line_and_leave_nothing(pair: Pair) -> None:
+    for sql, data in WRONG:
+        await both(pair, sql, data)
+        assert errors(await pair.sharded.query("SELECT 1")) == []
+    assert await pair.same("customers") == []
+
+
+async def test_a_client_may_change_its_mind(pair: Pair) -> None:
+    await both(pair, "COPY customers FROM STDIN", ROWS, ending=frame("f", b"no more\0"))
+    assert await pair.same("customers") == []
+    await pair.both("BEGIN")
+    await both(pair, "COPY customers FROM STDIN", ROWS)
+    await both(pair, "COPY customers FROM STDIN", ROWS)
+    await pair.both("ROLLBACK")
+    assert await pair.same("customers") == []
+
+
+async def test_much_data_pass_and_a_late_error_is_told_by_its_line(pair: Pair) -> None:
+    rows = [b"%d\tcustomer %d\t%s\n" % (number, number, b"x" * 100) for number in range(1, 30_001)]
+    data = b"".join(rows)
+    pieces = [data[at : at + 8000] for at in range(0, len(data), 8000)]
+    await both(pair, "COPY customers FROM STDIN", *pieces)
+    assert len(await pair.same("customers")) == 30_000
+    again = lines(*[f"{number}\tx\t" for number in range(40_000, 70_000)], f"{B[2]}\tx\t")
+    await both(pair, "COPY customers FROM STDIN", again)
+    assert len(await pair.same("customers")) == 30_000
+
+
+NOT_SURE = ["COPY stamped (id) FROM STDIN", "COPY customers (name) FROM STDIN", "COPY customers FROM STDIN (FREEZE)"]
+
+
+async def test_what_is_not_sure_is_refused_with_a_hint(pair: Pair) -> None:
+    for sql in NOT_SURE:
+        assert errors(await pair.sharded.query(sql)) == ["0A000"]
+        await pair.sharded.send(frame("d", ROWS), DONE)
+        assert errors(await pair.sharded.query("SELECT 1")) == []
