@@ -60,6 +60,11 @@ Failover = Annotated[
     bool, typer.Option("--failover", help="Kill a primary under load, promote its replica, and tell what clients saw.")
 ]
 Keep = Annotated[Path | None, typer.Option(help="Keep the data in this directory, and use it again.")]
+Console = Annotated[
+    str | None, typer.Argument(help="URL of the console, or the file that is served; postgres://127.0.0.1:6432.")
+]
+Once = Annotated[bool, typer.Option("--once", help="Print one picture and stop.")]
+Interval = Annotated[float, typer.Option("--interval", min=0.1, help="Seconds between two pictures.")]
 Directory = Annotated[
     Path | None,
     typer.Option("--directory", help="Where the files go; without it they are printed, as one YAML stream."),
@@ -115,6 +120,19 @@ def check(file: File, online: Online = False, write_catalog: WriteCatalog = None
             _write_catalog(config, write_catalog)
         _check_online(config)
     print(f"{file}: ok")
+
+
+@app.command()
+def top(target: Console = None, once: Once = False, interval: Interval = 2.0) -> None:
+    """Watch pools, waits, latencies, pins and statements of a running Trunkline."""
+    from trunkline.top import screen
+    from trunkline.top.target import url_of
+
+    try:
+        url = url_of(target, os.environ)
+        asyncio.run(screen.once(url) if once or not sys.stdout.isatty() else screen.live(url, interval))
+    except TrunklineError as error:
+        _fail(error)
 
 
 @export.command("dashboards")

@@ -48,7 +48,7 @@ def test_a_missing_file_is_no_traceback(tmp_path: Path) -> None:
     assert "no such file" in errors
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "import-pgbouncer", "route", "demo", "export"])
+@pytest.mark.parametrize("command", ["serve", "check", "import-pgbouncer", "route", "demo", "export", "top"])
 def test_every_command_explains_itself(command: str) -> None:
     code, output, _ = run(command, "--help")
     assert code == 0

@@ -1,0 +1,1 @@
+"""`trunkline top`: what the console shows, as a live view in a terminal."""
