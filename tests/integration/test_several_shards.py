@@ -158,3 +158,47 @@ async def test_a_driver_has_transactions_over_shards(proxy: Proxy, wire: Wire) -
         assert len(await connection.fetch("SELECT name FROM customers")) == 6
     finally:
         await connection.close()
+
+
+# --- batches --------------------------------------------------------------------------------------------------------
+
+NAME = "UPDATE customers SET name = $2 WHERE id = $1"
+
+
+def renaming(*keys: int) -> bytes:
+    return b"".join(bind("rename", [b"%d" % key, b"renamed"]) + execute() for key in keys)
+
+
+async def test_a_batch_goes_on_at_another_shard_and_is_one_transaction(wire: Wire) -> None:
+    await wire.send(parse(NAME, "rename") + renaming(FIRST, OTHER, FIRST) + SYNC)
+    reply = await wire.read_until("Z")
+    assert (shape(reply), reply[-1].body) == ("12C2C2CZ", b"I")
+    found = {name for (name,) in rows(await wire.query("SELECT name FROM customers"))}
+    assert found == NAMES - {b"customer %d" % FIRST, b"customer %d" % OTHER} | {b"renamed"}
+
+
+async def test_a_batch_that_fails_at_another_shard_is_undone_where_it_began(wire: Wire) -> None:
+    fails = parse(f"SELECT 1 / (id - {OTHER}) FROM customers WHERE id = {OTHER}") + bind() + execute()
+    await wire.send(parse(NAME, "rename") + renaming(FIRST, OTHER) + fails + renaming(FIRST) + SYNC)
+    reply = await wire.read_until("Z")
+    assert (errors(reply), reply[-1].body) == (["22012"], b"I")
+    assert {name for (name,) in rows(await wire.query("SELECT name FROM customers"))} == NAMES
+
+
+async def test_a_batch_within_a_block_goes_on_at_another_shard(wire: Wire) -> None:
+    assert shape(await wire.query("BEGIN")) == "CZ"
+    await wire.send(parse(NAME, "rename") + renaming(FIRST, OTHER) + SYNC)
+    reply = await wire.read_until("Z")
+    assert (shape(reply), reply[-1].body) == ("12C2CZ", b"T")
+    assert shape(await wire.query("ROLLBACK")) == "CZ"
+    assert {name for (name,) in rows(await wire.query("SELECT name FROM customers"))} == NAMES
+
+
+async def test_a_driver_runs_one_statement_with_many_values(proxy: Proxy, wire: Wire) -> None:
+    connection = await asyncpg.connect(host=HOST, port=proxy.port, user=USER, password=PASSWORD, database=DATABASE)
+    try:
+        await connection.executemany(NAME, [(key, f"number {key}") for key in KEYS * 40])
+        found = await connection.fetch("SELECT id, name FROM customers")
+        assert {(row["id"], row["name"]) for row in found} == {(key, f"number {key}") for key in KEYS}
+    finally:
+        await connection.close()

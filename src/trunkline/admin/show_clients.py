@@ -52,7 +52,7 @@ def client_state(link: ClientLink) -> str:
     """PgBouncer's words: active has a server, waiting wants one, idle (like the console itself) does neither."""
     if link.waiting_since:
         return "waiting"
-    return "active" if link.server is not None else "idle"
+    return "active" if link.server is not None or link.several is not None else "idle"
 
 
 def _client_row(link: ClientLink, identity: Identity, clock: _Clock, state: str) -> Row:

@@ -284,7 +284,8 @@ class Clients:
     def send_away(self, pool: Pool, error: TrunklineError) -> None:
         """End the clients of a pool that have nothing under way; the others are asked again at the next tick."""
         for link in pool.clients:
-            idle = link.server is None or link.server.session.free
+            several = isinstance(link, ClientLink) and link.several is not None
+            idle = not several and (link.server is None or link.server.session.free)
             if idle and not link.waiting_since and isinstance(link, ClientLink) and not link.closing:
                 self.end(link, error)
         for waiter in pool.waiting:

@@ -1,8 +1,9 @@
 """A client whose statement concerns several shards: from the relay to `several.Several`, and back.
 
 Rules:
-1. It is handed over between two units, with nothing owed to it: in no transaction, or in a block whose beginning is
-   known (`Route.beginning`), so that other shards can be told it. Else the statement is refused.
+1. It is handed over with nothing owed to it: in no transaction, in a block whose beginning is known
+   (`Route.beginning`), so that other shards can be told it, or in a batch, whose implicit transaction goes on as a
+   block of ours. Else the statement is refused.
 2. The frame that leads to it is kept, and is the first that the other session reads.
 """
 
@@ -20,20 +21,23 @@ cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
         return False
     if server is None:
         return True
-    return server.session.status == c'T' and server.session.synced and not server.session.count \
-        and own.beginning is not None and not (server.doubt or client.batch & BOUND) \
-        and client.before_block is None and not (own.on_replica or own.in_reads) and server.setup is None
+    if server.session.count or server.doubt or server.setup is not None or server.session.skipping \
+            or client.before_block is not None or own.on_replica or own.in_reads:
+        return False
+    if server.session.status == c'T':
+        return own.beginning is not None
+    return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0
 
 
 cdef bint comes_again(ClientLink client, Route own) except -1:
     """Whether its statement may yet be handed over: when it is owed nothing, or without the server that it has."""
     cdef ServerLink server = client.server
-    if own.several is None or client.sticky or client.batch & BOUND:
+    if own.several is None or client.sticky:
         return False
     if server.session.count:
         client._await_answers()
         return True
-    if server.session.status != c'I':
+    if client.batch & BOUND or server.session.status != c'I':
         return False
     client._flush_requests()
     client.pool.abandon(server, "its client goes on at several shards")
@@ -42,12 +46,18 @@ cdef bint comes_again(ClientLink client, Route own) except -1:
 
 cdef int hand_over(ClientLink client, Route own) except -1:
     """The session that goes on begins when this chunk is left; the server of its block is the session's at once."""
-    beginning = own.held if client.server is None else own.beginning
+    cdef ServerLink server = client.server
+    beginning = own.held if server is None else own.beginning
+    unsynced = server is not None and not server.session.synced
+    if server is not None:
+        client._flush_requests()
+        if server.session.status == c'I':
+            beginning = None
     own.held = own.beginning = own.history = None
     own.planned = None
     client.batch = 0
     client.blocked = True
-    own.several(client, own, beginning or ())
+    own.several(client, own, beginning or (), unsynced)
     return WAIT
 
 

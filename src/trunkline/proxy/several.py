@@ -64,12 +64,13 @@ class Several:
         link: ClientLink,
         route: Route,
         beginning: Sequence[bytes],
+        unsynced: bool,
     ) -> None:
         self.link = link
         pools = route.pools
         participants = Participants(pools, pools[0].pools.engine, link.params, coordination)
         if link.server is not None:
-            participants.take_over(link, route.shard, beginning)
+            participants.take_over(link, route.shard, beginning, unsynced=unsynced)
         elif beginning:
             participants.beginning, participants.in_block = list(beginning), True
         self.conductor = Conductor(route.router, studies, participants, route.context, route.hint)
@@ -79,7 +80,7 @@ class Several:
         self._drained = asyncio.Event()
         self._portals = Portals()
         self._skipping = False  # to the next Sync, behind an error
-        self._in_batch = False
+        self._in_batch = unsynced
         link.several = self
         self._task = link.session.clients.tasks.spawn(self._run(), "several shards")
 
@@ -92,6 +93,7 @@ class Several:
         self._inbox.on_end = self._on_gone
         link.session.on_cancel = self.conductor.participants.stop
         try:
+            await self.conductor.participants.go_on()
             await self._serve()
         except (ConnectionEnded, asyncio.CancelledError):
             self._leave("its client has left")

@@ -50,7 +50,7 @@ def overdue_in_lost_block(settings: PoolSettings, link: ClientLink, now: float) 
 
 def idle_too_long(settings: PoolSettings, link: Lessee, now: float) -> TrunklineError | None:
     """For a client that is not in line."""
-    if not settings.client_idle_timeout or not isinstance(link, ClientLink) or link.lost is not None:
+    if not settings.client_idle_timeout or not isinstance(link, ClientLink) or link.lost or link.several:
         return None
     holds = link.server is not None and not link.server.session.free  # in session pooling a server is held when idle
     if not holds and now - link.active_at >= settings.client_idle_timeout:

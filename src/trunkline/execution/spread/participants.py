@@ -17,14 +17,16 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from trunkline.errors import CommitOutcomeUnknown, InternalError, StatementRefused, TrunklineError
+from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
-from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
 from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee
+from trunkline.protocol.messages import SYNC
 from trunkline.protocol.params import Params
 from trunkline.shard_errors import DistributedDeadlock
 
@@ -53,6 +55,7 @@ class Participants:
         self.in_block = False  # the transaction is the client's own block
         self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
         self._engine = engine
+        self._unsynced: Participant | None = None
         self._commit: Commit | None = None
         self._level = ""  # of the transaction, once a server has said it
         self._writing = 0  # shards that a statement has gone to which writes
@@ -123,12 +126,38 @@ class Participants:
             self.apart.remove(one)
             one.release("what it was opened for is over")
 
-    def take_over(self, client: Lessee, shard: int, beginning: Sequence[bytes]) -> None:
-        """The server that a client has leased takes part, in the block that began like this."""
+    def take_over(self, client: Lessee, shard: int, beginning: Sequence[bytes], *, unsynced: bool = False) -> None:
+        """The server that a client has leased takes part, in the block that began like this.
+
+        Without a beginning it is in a batch, which is `unsynced`, and in the implicit transaction of that: `go_on`.
+        """
         found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
         found.take_over(client)
-        self.beginning, self.in_block = list(beginning), True
+        self.beginning, self.in_block = list(beginning) or [BEGIN], bool(beginning)
+        self._unsynced = found if unsynced else None
         self._taken_over = 1 << shard
+
+    async def go_on(self) -> None:
+        """Where the server that was taken over is in a batch: end that, and nothing of its transaction with it.
+
+        A BEGIN behind statements of one implicit transaction makes a block of it (xact.c, BeginTransactionBlock).
+        """
+        one, self._unsynced = self._unsynced, None
+        if one is None:
+            return
+        if self.in_block:
+            one.request(SYNC, ("sync",))
+        else:
+            one.request(parse(BEGIN) + bind((), (), ()) + EXECUTE + SYNC, ("parse_unnamed", "bind", "execute", "sync"))
+        error = None
+        while True:
+            kind, body = await one.message()
+            if kind == ord("E"):
+                error = as_error(body)
+            elif kind == ord("Z"):
+                break
+        if error is not None:
+            raise error
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
