@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trunkline.demo.databases import ACCOUNTS_OF_BRANCH, APP, BENCH, SHOP
+from trunkline.demo.databases import ACCOUNTS_OF_BRANCH, APP, BENCH, BRANCHES, SHOP, TENANTS
 
 TIMEOUT_S = 30.0
 SELECT_FILE, TPCB_FILE = "select.sql", "tpcb.sql"
@@ -51,7 +51,13 @@ def _pgbench(file: str, mode: str) -> tuple[str, ...]:
     return ("pgbench", "-n", "-M", mode, "-c", "4", "-t", "250", "-f", "{directory}/" + file, "{url}")
 
 
+def _transfer(amount: int, account: int) -> str:
+    return f"UPDATE pgbench_accounts SET abalance = abalance + {amount} WHERE aid = {account}"
+
+
 TENANT = 7
+LAST_ACCOUNT = BRANCHES * ACCOUNTS_OF_BRANCH
+JOIN = "SELECT t.name, email FROM tenants t JOIN signups ON email = 'owner' || t.id || '@example.com' ORDER BY t.id"
 
 EXAMPLES = (
     Example("a plain database", APP, psql("SELECT count(*) FROM pgbench_accounts"), str(ACCOUNTS_OF_BRANCH)),
@@ -79,10 +85,25 @@ EXAMPLES = (
         psql(f"EXPLAIN (ROUTE) SELECT * FROM orders WHERE tenant_id = {TENANT}"),
         "Route: single shard",
     ),
+    Example("an answer from both shards", SHOP, psql("SELECT count(*), max(name) FROM tenants"), f" {TENANTS} |"),
+    Example("a join over both shards with a table that only one has", SHOP, psql(JOIN), "owner5@example.com"),
+    Example("how that is done", SHOP, psql(f"EXPLAIN (ROUTE) {JOIN}"), "Route: several shards"),
     Example(
-        "what concerns several shards is refused",
+        "a transfer between the shards, committed in two phases",
+        BENCH,
+        ("psql", "{url}", "-c", "BEGIN", "-c", _transfer(-100, 1), "-c", _transfer(100, LAST_ACCOUNT), "-c", "COMMIT"),
+        "COMMIT",
+    ),
+    Example(
+        "where its halves go",
+        BENCH,
+        psql(f"EXPLAIN (ROUTE) {_transfer(-100, 1)}; EXPLAIN (ROUTE) {_transfer(100, LAST_ACCOUNT)}"),
+        "s1",
+    ),
+    Example(
+        "what would not be exact is refused",
         SHOP,
-        psql("SELECT count(*) FROM orders", "-v", "VERBOSITY=verbose"),
+        psql("SELECT ctid FROM orders", "-v", "VERBOSITY=verbose"),
         "0A000",
         code=1,
     ),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.planning.describe import describe
-from trunkline.routing.plans.plan import RoutePlan, Verdict
+from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 
 IN_BLOCK = "  In a READ ONLY transaction: a replica may answer it."
 _KINDS = {
@@ -23,12 +23,18 @@ _KINDS = {
 
 
 def lines(
-    plan: RoutePlan, mask: int | None, sharding: Sharding, sql: bytes | None = None, said_by: str = ""
+    plan: RoutePlan,
+    mask: int | None,
+    sharding: Sharding,
+    sql: bytes | None = None,
+    said_by: str = "",
+    way: str | Refusal | None = None,
 ) -> Iterator[str]:
     """What there is to say; `mask` is None where only the values of parameters will tell.
 
     `sql` is the text that the plan was made of, if its literals are to be shown. `said_by` is who has chosen the one
-    shard of the mask among those that the statement concerns.
+    shard of the mask among those that the statement concerns. `way` is how it is answered over several shards, or why
+    it is not (routing/spreading/explaining.py).
     """
     yield f"Route: {'single shard' if said_by else _route(plan, mask)}"
     if said_by and mask is not None:
@@ -48,12 +54,24 @@ def lines(
         yield f"  Replica: {f'no. {plan.primary}' if plan.primary else 'may answer it'}"
         if may_in_block(plan):
             yield IN_BLOCK
+    if _is_several(plan, mask) and not said_by and way is not None:
+        yield from _said(way)
+        return
     refusal = plan.refusal or (plan.unless_single if _is_several(plan, mask) else None) if not said_by else None
     if refusal is not None:
         yield f"  Refused: {refusal.reason}"
     hint = (refusal.hint if refusal is not None else "") or plan.hint
     if hint and not said_by and not _is_one(plan, mask):
         yield f"  Hint: {hint}"
+
+
+def _said(way: str | Refusal) -> Iterator[str]:
+    if isinstance(way, str):
+        yield f"  Answer: {way}"
+        return
+    yield f"  Refused: {way.reason}"
+    if way.hint:
+        yield f"  Hint: {way.hint}"
 
 
 def may_in_block(plan: RoutePlan) -> bool:

@@ -31,6 +31,7 @@ from trunkline.execution.search_path import path_of
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planning.planner import plan as make_plan
+from trunkline.routing.spreading.explaining import way_of
 from trunkline.routing.sql import MAX_BYTES
 
 from trunkline.execution.texts cimport has_high_byte, length
@@ -252,7 +253,7 @@ cdef class Router:
         else:
             code = known.ready.code_of(call)
             mask = None if code == KEY_UNKNOWN and parameters else self._mask(known.ready, call, code)
-            said = lines(plan, mask, self.sharding, inner)
+            said = lines(plan, mask, self.sharding, inner, way=way_of(inner, plan, self.catalog, self.sharding, context.path))
         return as_query(said, parameters if self._parsing else 0)
 
     def _why_primary(self, plan, bytes sql, Context context):

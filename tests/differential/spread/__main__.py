@@ -42,7 +42,7 @@ async def _main() -> int:
             begun = time.monotonic()
             tally = await run(
                 servers, said.seed, said.count, counts,
-                worlds=said.worlds, at_once=said.at_once, known=said.findings, shrunk=said.shrink,
+                worlds=said.worlds, at_once=said.at_once, known=said.findings, shrunk=said.shrink, told=True,
             )  # fmt: skip
             text = report(tally, said.seed, counts, said.worlds, time.monotonic() - begun)
             print(text)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 
 from tests.differential.spread.saying import Statement
 from tests.differential.spread.shrinking import shrink
-from tests.differential.spread.world import Finding, Tally, World
+from tests.differential.spread.world import Tally, World
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 
@@ -24,6 +25,7 @@ async def run(
     at_once: int = 4,
     known: int = 5,
     shrunk: bool = False,
+    told: bool = False,
 ) -> Tally:
     """``count`` statements over so many worlds of each number of shards, in turn on each of the servers."""
     made = [
@@ -41,9 +43,12 @@ async def run(
         async with limit:
             await world.connect(proxy.port)
             try:
-                total.add(await world.run(-(-count // len(made)), known))
+                tally = await world.run(-(-count // len(made)), known)
                 if shrunk:
-                    total.findings = [await _shrunk(world, one) for one in total.findings]
+                    tally.findings = [await shrink(world, one) for one in tally.findings]
+                total.add(tally)
+                if tally.findings or told:
+                    print(f"{world.name}: {tally}", *tally.findings, sep="\n", file=sys.stderr, flush=True)
             finally:
                 await world.close()
 
@@ -52,12 +57,6 @@ async def run(
     for world in made:
         await world.drop()
     return total
-
-
-async def _shrunk(world: World, finding: Finding) -> Finding:
-    if finding.world != world.seed or finding.shards != world.shards:
-        return finding
-    return await shrink(world, finding)
 
 
 async def single(servers: Sequence[Postgres], sql: str, seed: str, shards: Sequence[int]) -> int:

@@ -32,6 +32,13 @@ def test_several_shards_are_told_with_their_refusal() -> None:
     ]
 
 
+def test_the_way_over_several_shards_is_told_in_place_of_a_refusal() -> None:
+    assert list(lines(PLAN, 3, SHOP, way="merged; in order"))[-1] == "  Answer: merged; in order"
+    refused = list(lines(PLAN, 3, SHOP, way=Refusal("It is not exact.", "Do otherwise.")))
+    assert refused[-2:] == ["  Refused: It is not exact.", "  Hint: Do otherwise."]
+    assert list(lines(PLAN, 2, SHOP, way="merged; in order")) == list(lines(PLAN, 2, SHOP))
+
+
 def test_one_shard_and_none_and_a_parameter() -> None:
     assert list(lines(PLAN, 2, SHOP))[:2] == ["Route: single shard", "  Shards: s1"]
     assert list(lines(PLAN, 0, SHOP))[:2] == ["Route: no shard", "  Shards: none (no row can match): asked of home"]
