@@ -113,6 +113,12 @@ SELECT x, count(*), sum(e), avg(e) FROM a GROUP BY x ORDER BY x
 SELECT x, b, count(*), avg(s) AS q FROM a GROUP BY 1, b ORDER BY b DESC, x LIMIT 5 OFFSET 1
 SELECT count(*), k, sum(f) FROM a WHERE f < 1e100 GROUP BY k ORDER BY count(*) DESC, k
 SELECT k, sum(x) FROM a GROUP BY k HAVING count(*) > 7 ORDER BY 2 DESC NULLS LAST, 1
+SELECT x, count(*) AS c FROM a GROUP BY x ORDER BY c DESC, x LIMIT 3 OFFSET 1
+SELECT b, s, avg(x) AS m, sum(e) FROM a GROUP BY b, s ORDER BY m NULLS FIRST, sum(e) DESC, b, s
+SELECT x, sum(e) FROM a GROUP BY x HAVING count(*) > 25 AND avg(e) < 100000.5 ORDER BY x
+SELECT u, max(d), count(*) FILTER (WHERE b) FROM a GROUP BY u HAVING 5 < sum(s) ORDER BY max(d), u DESC
+SELECT n = 1 AS one, count(*) FROM a GROUP BY 1 HAVING count(*) >= 1 ORDER BY count(*) DESC
+SELECT count(*) FROM a HAVING count(*) > 1000000
 SELECT DISTINCT x FROM a ORDER BY x
 SELECT DISTINCT x, b FROM a ORDER BY x DESC, b LIMIT 4
 SELECT DISTINCT ON (x) x, k, e FROM a ORDER BY x, k, e

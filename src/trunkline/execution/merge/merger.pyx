@@ -331,3 +331,25 @@ cdef list cells_of(const unsigned char *at, const unsigned char *end):
         found.append(None if read_int(at) < 0 else (<const char *>at)[4:next - at])
         at = next
     return found
+
+
+def rows_of(bytes rows):
+    """Each of several DataRow messages of our own making."""
+    cdef Py_ssize_t at = 0, size, n = PyBytes_GET_SIZE(rows)
+    cdef const unsigned char *data = <const unsigned char *>PyBytes_AS_STRING(rows)
+    found = []
+    while n - at >= 7:
+        size = <Py_ssize_t>read_int(data + at + 1) + 1
+        if size < 7 or size > n - at:
+            raise MergeError("a row that does not end")
+        found.append(rows[at:at + size])
+        at += size
+    return found
+
+
+def cells_of_row(bytes row):
+    """The columns of one of them."""
+    cdef const unsigned char *data = <const unsigned char *>PyBytes_AS_STRING(row)
+    if PyBytes_GET_SIZE(row) < 7:
+        raise MergeError("no row")
+    return cells_of(data + 7, data + PyBytes_GET_SIZE(row))

@@ -8,12 +8,14 @@ servers. A row is therefore kept in at most two places, whatever the shards have
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 from trunkline.execution.merge.beginning import Begun, NotMerged, Parameters, begin, is_exact
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Field
+from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.scatter import to_end, to_rows, until_bound
 from trunkline.protocol.messages import TEXT
@@ -36,11 +38,15 @@ async def merged(program: Merging, asked: Asked, participants: Sequence[Particip
     if fields is None:
         return None
     parameters = Parameters(asked.described.parameters, asked.formats, asked.values)
+    settings = participants[0].pool.pools.config.settings
+    budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
+    take = partial(budget.take, table="groups that are put in order")
+    types = [one.type for one in fields]
     try:
-        begun = begin(merge, [one.type for one in fields], len(participants), asked.result_formats, parameters)
+        begun = begin(merge, types, len(participants), asked.result_formats, parameters, take)
     except NotMerged:
         return None
-    return Merged(begun, asked, fields, mentioned, participants)
+    return Merged(begun, asked, fields, mentioned, participants, budget)
 
 
 def _mentioned(merge: Merge) -> frozenset[int] | None:
@@ -70,8 +76,10 @@ class Merged:
         fields: Sequence[Field],
         mentioned: frozenset[int] | None,
         participants: Sequence[Participant],
+        budget: Budget,
     ) -> None:
         self._merger = begun.merger
+        self._budget = budget
         self._fields = fields
         self._participants = participants
         self._over = [False] * len(participants)
@@ -89,6 +97,13 @@ class Merged:
 
     async def rows(self) -> AsyncIterator[bytes]:
         """In order, as far as they are known."""
+        try:
+            async for rows in self._rows():
+                yield rows
+        finally:
+            self._budget.release()
+
+    async def _rows(self) -> AsyncIterator[bytes]:
         for one in self._participants:
             await to_rows(one, self._fields)
         merger = self._merger

@@ -6,12 +6,13 @@ FILTER stay as they are. Which types they are exact for is seen when a shard has
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.spreading.bound import Bound
 from trunkline.routing.spreading.clauses import tokenize
-from trunkline.routing.spreading.merge import Kind
+from trunkline.routing.spreading.merge import Combine, Kind
 from trunkline.routing.spreading.sorting import Asked
 from trunkline.routing.spreading.unsure import Unsure
 from trunkline.routing.sql import Node
@@ -45,6 +46,49 @@ class Partial:
 
     kind: Kind
     parts: tuple[Asked, ...]
+
+
+class Aggregated:
+    """The aggregates of one query."""
+
+    def __init__(self, bound: Bound, calls: Sequence[Node]) -> None:
+        self._bound = bound
+        self._calls = calls
+
+    def call_of(self, node: Node) -> Node | None:
+        """The aggregate that an expression is; None if there is none in it. Unsure if it is made of some."""
+        if "FuncCall" in node and any(node["FuncCall"] is call for call in self._calls):
+            return dict(node["FuncCall"])
+        if _contains(node, self._calls):
+            raise Unsure("an expression over aggregates of several shards")
+        return None
+
+    def parts(self, columns: Sequence[Asked], keys: int) -> tuple[list[Asked], list[Combine]]:
+        """The hidden columns, behind these and so many keys, of which those that are aggregates are made."""
+        parts: list[Asked] = []
+        combines: list[Combine] = []
+        for column, asked in enumerate(columns):
+            call = self.call_of(asked.node)
+            if call is None:
+                continue
+            made = partial(asked.text, call, self._bound)
+            first = len(columns) + keys + len(parts)
+            combines.append(Combine(made.kind, column, tuple(range(first, first + len(made.parts)))))
+            parts += made.parts
+        return parts, combines
+
+
+def _contains(node: object, calls: Sequence[Node]) -> bool:
+    todo: list[object] = [node]
+    while todo:
+        current = todo.pop()
+        if any(current is call for call in calls):
+            return True
+        if isinstance(current, dict):
+            todo += current.values()
+        elif isinstance(current, list):
+            todo += current
+    return False
 
 
 def partial(text: bytes, call: Node, bound: Bound) -> Partial:

@@ -171,6 +171,26 @@ def expression_of_sort(text: bytes, sort: Node) -> bytes:
     return text[: tokens[-1 - extra][2]]
 
 
+def text_of_call(sql: bytes, call: Node) -> bytes:
+    """A call of an aggregate as it stands in a text, with its FILTER."""
+    tokens = tokenize(sql)
+    first = next((at for at, one in enumerate(tokens) if one.start == call.get("location", 0)), len(tokens))
+    opening = next((at for at in range(first, len(tokens)) if tokens[at].text == b"("), len(tokens))
+    last = _closing(tokens, opening)
+    if "agg_filter" in call:
+        last = _closing(tokens, last + 2)
+    return sql[tokens[first].start : tokens[last].end]
+
+
+def _closing(tokens: Sequence[Token], opening: int) -> int:
+    """The parenthesis that closes this one."""
+    if opening >= len(tokens) or tokens[opening].text != b"(":
+        raise Unsure("the text of a call is not understood")
+    depth = tokens[opening].depth
+    behind = range(opening + 1, len(tokens))
+    return next(at for at in behind if tokens[at].text == b")" and tokens[at].depth == depth)
+
+
 def same_tree(one: Any, other: Any) -> bool:
     """Whether two trees differ in nothing but where their parts stand in the text."""
     if isinstance(one, dict) and isinstance(other, dict):

@@ -71,8 +71,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Having:
+    """The computed column `column` is compared with a constant, digits / 10 ** scale."""
+
+    column: int
+    operator: str
+    digits: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
 class Merge:
-    """`unique`: rows that agree in so many of the first keys are one; None: all rows stay; 0: all of them are one."""
+    """`unique`: rows that agree in so many of the first keys are one; None: all rows stay; 0: all of them are one.
+
+    Between the client's columns and the hidden ones are `computed` ones, made like the client's, but in binary: by the
+    first of them what was put together is ordered in the end (`final_order`), and `having` says which of it stays.
+    """
 
     sql: bytes  # without limits
     visible: int
@@ -81,6 +95,14 @@ class Merge:
     unique: int | None = None
     combines: tuple[Combine, ...] = ()
     limits: Limits = Limits()
+    computed: int = 0
+    final_order: tuple[SortKey, ...] = ()
+    having: tuple[Having, ...] = ()
+
+    @property
+    def made(self) -> int:
+        """The columns that are not hidden."""
+        return self.visible + self.computed
 
 
 @dataclass(eq=False, slots=True)

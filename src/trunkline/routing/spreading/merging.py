@@ -9,6 +9,7 @@ client's own text with hidden columns behind its own, and is compared with the c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.commands import bind_statement
@@ -17,12 +18,13 @@ from trunkline.routing.planning.queries import bind_select
 from trunkline.routing.planning.scopes import Scope
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Verdict
-from trunkline.routing.spreading.aggregates import partial
+from trunkline.routing.spreading.aggregates import Aggregated
 from trunkline.routing.spreading.blocks import Binder
 from trunkline.routing.spreading.bound import Bound
-from trunkline.routing.spreading.clauses import cut, same_tree, tokenize
+from trunkline.routing.spreading.clauses import cut, same_tree, text_of_call, tokenize
+from trunkline.routing.spreading.having import comparisons
 from trunkline.routing.spreading.limiting import limits_of
-from trunkline.routing.spreading.merge import Combine, Merge, SortKey
+from trunkline.routing.spreading.merge import Combine, Having, Merge, SortKey
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.sorting import Asked, KeyColumn, of_output, order_of, sort_key, to_tell_apart
 from trunkline.routing.spreading.tables import source
@@ -125,30 +127,30 @@ class Shape:
 
     def _grouped(self) -> Merge:
         bound = self._bound
-        for name in ("havingClause", "distinctClause", "groupDistinct"):
+        for name in ("distinctClause", "groupDistinct"):
             if name in bound.node:
                 raise Unsure(f"{name} of groups that are on several shards")
-        if bound.windows or any("GroupingSet" in one for one in bound.groups):
-            raise Unsure("windows or grouping sets over groups that are on several shards")
+        if bound.windows:
+            raise Unsure("windows over groups that are on several shards")
         groups = [self._group(place, wrapped) for place, wrapped in enumerate(bound.groups)]
         order = order_of(self._clauses, bound, self._binder)
+        compared, filters = comparisons(bound.node.get("havingClause"))
+        aggregated = Aggregated(bound, [call for call, _ in bound.aggregates])
+        outputs = [of_output(self._clauses, bound, output) for output in bound.outputs]
+        final = any(aggregated.call_of(one.asked.node) is not None for one in order)
+        computed = [one.asked for one in order] if final else []
+        computed += [Asked(text_of_call(self._sql, call), {"FuncCall": call}) for call in compared]
         for one in order:
-            if not any(same_tree(one.asked.node, group.node) for group in groups):
+            if aggregated.call_of(one.asked.node) is None and not _among(one.asked, groups):
                 raise Unsure("ORDER BY of groups by something that is not in GROUP BY")
-        rest = [one for one in groups if not any(same_tree(one.node, other.asked.node) for other in order)]
-        keys = [*order, *(to_tell_apart(one, bound, self._binder) for one in rest)]
-        parts: list[Asked] = []
-        combines: list[Combine] = []
-        for column, output in enumerate(bound.outputs):
-            call = self._aggregate(output.node)
-            if call is None:
-                continue
-            asked = of_output(self._clauses, bound, output)
-            made = partial(asked.text, call, bound)
-            first = len(bound.outputs) + len(keys) + len(parts)
-            combines.append(Combine(made.kind, column, tuple(range(first, first + len(made.parts)))))
-            parts += made.parts
-        return self._made(keys, parts, len(keys), combines)
+        leading = [] if final else order
+        rest = [one for one in groups if not _among(one, [other.asked for other in leading])]
+        keys = [*leading, *(to_tell_apart(one, bound, self._binder) for one in rest)]
+        parts, combines = aggregated.parts([*outputs, *computed], len(keys))
+        having = tuple(Having(len(computed) - len(compared) + place, *asked) for place, asked in enumerate(filters))
+        made = self._made(keys, parts, len(keys), combines, computed=computed)
+        final_order = tuple(one.key for one in order) if final else ()
+        return replace(made, computed=len(computed), final_order=final_order, having=having)
 
     def _group(self, place: int, wrapped: Node) -> Asked:
         if len(self._clauses.group) != len(self._bound.groups):
@@ -157,17 +159,6 @@ class Shape:
         if output is not None:
             return of_output(self._clauses, self._bound, output)
         return Asked(self._clauses.group[place], wrapped)
-
-    def _aggregate(self, node: Node | None) -> Node | None:
-        """The aggregate that an output is; None if there is none in it."""
-        calls = [call for call, _ in self._bound.aggregates]
-        if node is None:
-            return None
-        if "FuncCall" in node and any(node["FuncCall"] is call for call in calls):
-            return dict(node["FuncCall"])
-        if _contains(node, calls):
-            raise Unsure("an expression over aggregates of several shards")
-        return None
 
     # --- the text
 
@@ -179,12 +170,13 @@ class Shape:
         combines: Sequence[Combine],
         *,
         own_order: bool = False,
+        computed: Sequence[Asked] = (),
     ) -> Merge:
         """The Merge with these hidden columns. `own_order`: ORDER BY stays as the client has written it."""
-        hidden = [*(one.asked for one in keys), *parts]
+        hidden = [*computed, *(one.asked for one in keys), *parts]
         sort_keys = tuple(one.key for one in keys)
         visible = len(self._bound.outputs)
-        order = b", ".join(self._clauses.order) if own_order else ordinals(visible, sort_keys)
+        order = b", ".join(self._clauses.order) if own_order else ordinals(visible + len(computed), sort_keys)
         clauses = self._clauses
         sql = b" ".join(
             part
@@ -194,7 +186,7 @@ class Shape:
                 b", ".join((*clauses.targets, *(one.text for one in hidden))),
                 clauses.middle,
                 b"GROUP BY " + b", ".join(clauses.group) if clauses.group else b"",
-                clauses.having,
+                clauses.having if unique is None else b"",
                 clauses.window,
                 b"ORDER BY " + order if order else b"",
             )
@@ -202,15 +194,16 @@ class Shape:
         )
         if self._limits.ties and unique is not None:
             raise Unsure("WITH TIES of rows that are put together")
-        self._verify(sql, hidden)
-        return Merge(sql, visible, len(hidden), sort_keys, unique, tuple(combines), self._limits)
+        self._verify(sql, hidden, grouped=unique is not None)
+        return Merge(sql, visible, len(hidden) - len(computed), sort_keys, unique, tuple(combines), self._limits)
 
-    def _verify(self, sql: bytes, hidden: Sequence[Asked]) -> None:
-        """The text has to mean what it was made for."""
+    def _verify(self, sql: bytes, hidden: Sequence[Asked], *, grouped: bool) -> None:
+        """The text has to mean what it was made for. HAVING is not the shards' where groups are put together."""
         node, mine = dict(_only_select(sql)), dict(self._bound.node)
         targets = node["targetList"]
         expected = [*mine["targetList"], *({"ResTarget": {"val": one.node}} for one in hidden)]
-        for name in ("targetList", "sortClause", "limitCount", "limitOffset", "limitOption"):
+        ours = ("targetList", "sortClause", "limitCount", "limitOffset", "limitOption")
+        for name in (*ours, "havingClause") if grouped else ours:
             node.pop(name, None)
             mine.pop(name, None)
         if not same_tree(targets, expected) or not same_tree(node, mine):
@@ -221,17 +214,8 @@ def ordinals(visible: int, keys: Sequence[SortKey]) -> bytes:
     return b", ".join(b"%d %s" % (visible + place + 1, key.words) for place, key in enumerate(keys))
 
 
-def _contains(node: object, calls: Sequence[Node]) -> bool:
-    todo: list[object] = [node]
-    while todo:
-        current = todo.pop()
-        if any(current is call for call in calls):
-            return True
-        if isinstance(current, dict):
-            todo += current.values()
-        elif isinstance(current, list):
-            todo += current
-    return False
+def _among(one: Asked, others: Sequence[Asked]) -> bool:
+    return any(same_tree(one.node, other.node) for other in others)
 
 
 # --- set operations -------------------------------------------------------------------------------------------------

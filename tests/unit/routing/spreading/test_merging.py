@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.routing.spreading.shop import request
-from trunkline.routing.spreading.merge import Kind
+from trunkline.routing.spreading.merge import Having, Kind, SortKey
 from trunkline.routing.spreading.merging import plan, plan_or_reason
 from trunkline.routing.spreading.unsure import Unsure
 
@@ -29,6 +29,13 @@ MERGED = {
     ),
     "SELECT k, sum(f) AS s FROM a GROUP BY k HAVING count(*) > 1 ORDER BY s": (
         "SELECT k, sum(f) AS s, sum(f) FROM a GROUP BY k HAVING count(*) > 1 ORDER BY 3 ASC NULLS LAST"
+    ),
+    "SELECT x, count(*) AS c FROM a GROUP BY x HAVING sum(x) > 1.5 AND 2 <= max(x) ORDER BY c DESC, x LIMIT 2": (
+        "SELECT x, count(*) AS c, count(*), x, sum(x), max(x), x, count(*), count(*), sum(x), max(x) FROM a"
+        " GROUP BY x ORDER BY 7 ASC NULLS LAST"
+    ),
+    "SELECT count(*) FROM a HAVING count(*) FILTER (WHERE (x > 1)) > 3": (
+        "SELECT count(*), count(*) FILTER (WHERE (x > 1)), count(*), count(*) FILTER (WHERE (x > 1)) FROM a"
     ),
     "SELECT DISTINCT x FROM a": "SELECT DISTINCT x, x FROM a ORDER BY 2 ASC NULLS LAST",
     "SELECT DISTINCT ON (x) x, k FROM a ORDER BY x, k": "SELECT DISTINCT ON (x) x, k, x, k FROM a ORDER BY x, k",
@@ -71,8 +78,10 @@ NOT_MERGED = {
     "SELECT row_number() OVER (ORDER BY x) FROM a": "window",
     "SELECT row_number() OVER (PARTITION BY k), sum(x) OVER () FROM a": "window",
     "SELECT sum(x) / count(*) FROM a": "expression over aggregates",
-    "SELECT x, count(*) FROM a GROUP BY x HAVING count(*) > 1": "havingClause",
-    "SELECT x, count(*) FROM a GROUP BY x ORDER BY count(*)": "not in GROUP BY",
+    "SELECT x, count(*) FROM a GROUP BY x HAVING count(*) > x": "no plain number",
+    "SELECT x, count(*) FROM a GROUP BY x HAVING bool_and(x > 1)": "HAVING",
+    "SELECT x, count(*) FROM a GROUP BY x ORDER BY abs(x)": "not in GROUP BY",
+    "SELECT x, count(*) FROM a GROUP BY x ORDER BY count(*) + 1": "expression over aggregates",
     "SELECT x, count(*) FROM a GROUP BY ROLLUP (x)": "GroupingSet",
     "SELECT count(DISTINCT x) FROM a": "distinct values",
     "SELECT string_agg(t, ',') FROM a": "not made of parts",
@@ -128,3 +137,17 @@ def test_parts_stand_behind_the_keys() -> None:
         (Kind.AVG, 2, (5, 6)),
     ]
     assert (merge.visible, merge.hidden, merge.unique) == (3, 4, 1)
+
+
+def test_what_groups_are_ordered_and_chosen_by_is_computed_as_well() -> None:
+    merge = plan_or_reason(
+        request("SELECT x, count(*) FROM a GROUP BY x HAVING avg(x) < -2.50 ORDER BY 2 DESC, x NULLS FIRST")
+    )
+    assert (merge.visible, merge.computed, merge.made, merge.unique) == (2, 3, 5, 1)
+    assert merge.final_order == (SortKey(True, True), SortKey(False, True))
+    assert merge.having == (Having(2, "<", -250, 2),)
+    assert [(one.kind, one.column, one.parts) for one in merge.combines] == [
+        (Kind.COUNT, 1, (6,)),
+        (Kind.COUNT, 2, (7,)),
+        (Kind.AVG, 4, (8, 9)),
+    ]
