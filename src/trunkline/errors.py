@@ -252,6 +252,7 @@ class ServerLost(TrunklineError):
 
 class ServerRefused(TrunklineError):
     """A server's own refusal at login or while applying startup parameters; its SQLSTATE and words are kept.
+    Or ours (28000) where it asks for what nobody could answer.
 
     ``authenticated`` says whether it came behind the server's AuthenticationOk.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 import pytest_asyncio
 
@@ -16,6 +17,7 @@ from tests.integration.postgres import PASSWORD, Farm, Postgres
 from tests.integration.proxy import HOST, Proxy
 from tests.integration.transcript import errors, session
 from tests.integration.wire import PROTOCOL_3_0, PROTOCOL_3_2, Frame, Wire, error_fields, rows
+from trunkline.auth.md5 import md5_secret
 
 HBA = """\
 host all trusted all trust
@@ -270,3 +272,21 @@ async def test_a_client_that_outlives_its_server_hears_the_servers_words(
     direct, through = heard
     assert (through["C"], through["M"]) == (direct["C"], direct["M"]) == ("57P01", through["M"])
     assert (direct["S"], through["S"]) == ("FATAL", "ERROR")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_hash_that_the_server_does_not_take_is_told_at_once_to_everybody_who_comes(
+    server: Postgres, start_proxy: ProxyFactory, mode: str
+) -> None:
+    """An md5 secret opens no door where SCRAM is asked for: no waiting for server_login_retry changes that."""
+    waits = {"server_login_retry": 1000, "query_wait_timeout": 0}
+    proxy = await start_proxy(
+        {"auth_type": "md5", "pool_mode": mode, **waits},
+        databases={"postgres": server},
+        users={"scram": md5_secret("scram", "pw")},
+    )
+    for _ in range(3):
+        with pytest.raises(psycopg.OperationalError, match="the server refused this login"):
+            async with await psycopg.AsyncConnection.connect(proxy.dsn(user="scram", password="pw")) as client:
+                await client.execute("SELECT 1")
+    assert "it asks for SCRAM, and what is known of this user does not allow that (28000)" in proxy.log

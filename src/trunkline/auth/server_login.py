@@ -134,7 +134,7 @@ class ServerAuthentication:
         assert self._keys is not None
         stored = self._secret.scram if self._secret is not None else None
         if stored is not None and (stored.salt, stored.iterations) != (challenge.salt, challenge.iterations):
-            raise errors.ServerUnavailable(
+            raise _in_vain(
                 "cannot log in to the server: it stores another SCRAM secret for this user",
                 hint="Keys can be passed through only if the stored SCRAM secret is identical on the server.",
             )
@@ -157,10 +157,15 @@ class ServerAuthentication:
         if not self._bound:
             raise errors.ServerUnavailable(f"channel binding required, but the server asks for {method} without it")
 
-    def _cannot_answer(self, asked: str) -> errors.ServerUnavailable:
-        return errors.ServerUnavailable(
+    def _cannot_answer(self, asked: str) -> errors.ServerRefused:
+        return _in_vain(
             f"cannot log in to the server: it asks for {asked}, and what is known of this user does not allow that"
         )
+
+
+def _in_vain(message: str, hint: str | None = None) -> errors.ServerRefused:
+    """What no further try will change: whoever waits hears it at once."""
+    return errors.ServerRefused("28000", message, hint=hint, authenticated=False)
 
 
 def _plain_password(password: str | bytes | None, secret: Secret | None) -> bytes | None:

@@ -19,7 +19,7 @@ def test_an_error_has_the_clients_line() -> None:
     program = planned("COPY customers FROM STDIN")
     assert isinstance(program, CopyRows)
     copy = CopyIntoMany(program, [Elsewhere()], b"", 3, 0b111)  # type: ignore[list-item]
-    said = b"SERROR\0C23505\0Mduplicate\0WCOPY customers, line 3, column id: \"x\"\nSQL\0\0"
+    said = b'SERROR\0C23505\0Mduplicate\0WCOPY customers, line 3, column id: "x"\nSQL\0\0'
     line, error = copy.renumbered(0, as_error(said))
     assert (line, error.said) == (1, said.replace(b"line 3", b"line 1"))  # type: ignore[attr-defined]
     line, error = copy.renumbered(0, as_error(b"SERROR\0C23505\0Mat commit\0\0"))
