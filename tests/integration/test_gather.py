@@ -47,15 +47,20 @@ async def answer(
         return [(column.name, column.type_display) for column in cursor.description or ()], await cursor.fetchall()
 
 
-async def test_everything_is_as_on_one_postgresql(pair: Pair) -> None:
+@pytest.mark.parametrize("begin", ["", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"])
+async def test_everything_is_as_on_one_postgresql(pair: Pair, begin: str) -> None:
     ours, alone = pair
     wrong = {}
     for name, sql in STATEMENTS.items():
+        if begin:
+            await ours.execute(begin.encode())
         try:
             if (await answer(ours, sql))[1] != (await answer(alone, sql))[1]:
                 wrong[name] = "other rows"
         except psycopg.Error as error:
             wrong[name] = f"{error.sqlstate} {error.diag.message_primary} {error.diag.message_detail}"
+        if begin:
+            await ours.execute("ROLLBACK")
     assert not wrong
 
 

@@ -17,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Asked
@@ -24,7 +25,8 @@ from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Field, fields_of
 from trunkline.execution.spread.gather_budget import Budget
-from trunkline.execution.spread.gather_copy import PLAIN, copy, is_binary
+from trunkline.execution.spread.gather_copy import Snapshot
+from trunkline.execution.spread.gather_fill import ANALYZED_BYTES, arrange, fill, fill_here, fill_together, make
 from trunkline.execution.spread.gather_values import value_writer
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
@@ -34,15 +36,11 @@ from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.schema.catalog import Name
 from trunkline.routing.spreading.gathering import Gather, Gathered
 from trunkline.routing.spreading.gathering_filters import written
-from trunkline.routing.spreading.quoting import full, identifier, literal
-from trunkline.shard_errors import StatementFailed
+from trunkline.routing.spreading.quoting import full, literal
 
 BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 MAY_WRITE = b"SET TRANSACTION READ WRITE"  # at the shard where the temporary tables are made
-INDEXED_ROWS = 5000  # from here on indexes are worth their making
-ANALYZED_BYTES = 65536  # and statistics
 FIRST_USER_OID = 16384
-_UNIQUE_VIOLATION = "23505"
 
 
 async def gather(program: Gather, asked: Asked, participants: Participants) -> Gathering:
@@ -117,9 +115,8 @@ class Gathering:
         shadowed = self._program.shadowed(names)
         self._expected = await self._original(target)
         await self._check_rights(target, copied)
-        await self._make(target, copied)
-        for table in copied:
-            await self._fill(target, table)
+        await make(target, copied)
+        await self._fill(target, copied)
         await self._finish(target, shadowed)
         asked = self._asked
         sql = self._program.statement(shadowed)
@@ -135,9 +132,9 @@ class Gathering:
         for table in copied:
             mask |= self._mask(table)
         await participants.begin(BEGIN)
-        await participants.at_all(mask)
         target = await participants.at(place)
         await target.ask(MAY_WRITE)
+        await participants.take_snapshots(mask)
         return target
 
     async def _original(self, target: Participant) -> tuple[Field, ...] | None:
@@ -151,60 +148,37 @@ class Gathering:
             raise StatementRefused("the shards do not agree on the columns of the answer")
         return found
 
-    async def _make(self, target: Participant, copied: Sequence[Gathered]) -> None:
-        """The temporary tables, with the types and collations of the columns."""
-        made = [
-            f"CREATE TEMPORARY TABLE {identifier(table.relation.name)} ON COMMIT DROP AS SELECT {table.column_list}"
-            f" FROM {full(*table.name)} WITH NO DATA"
-            for table in copied
-        ]
-        if made:
-            target.keeps_tables_to_itself()
-            await target.ask("; ".join(made).encode())
+    async def _fill(self, target: Participant, copied: Sequence[Gathered]) -> None:
+        write = value_writer(self._asked, self._asked.described.parameters)
+        conditions = {table.name: written(table.filter, write) for table in copied}
+        sources = {table.name: await self._sources(table, target) for table in copied}
+        if self._apart and not self._participants.keeps_snapshot and len(copied) > 1:
+            readers = dict.fromkeys(one for found in sources.values() for one in found)
+            tables = {one: [table for table in copied if one in sources[table.name]] for one in readers}
+            snapshot = self._snapshot(sum(1 << one.shard for one in tables))
+            await fill_together(target, tables, conditions, self._budget, snapshot)
+            for table in copied:
+                await arrange(target, table, 0, ANALYZED_BYTES if self._budget.bytes >= ANALYZED_BYTES else 0)
+            return
+        for table in copied:
+            count, before = 0, self._budget.bytes
+            if not self._apart and self._mask(table) >> target.shard & 1:
+                await fill_here(target, table, conditions[table.name])
+            if remote := sources[table.name]:
+                snapshot = self._snapshot(sum(1 << one.shard for one in remote))
+                count = await fill(target, table, conditions[table.name], remote, self._budget, snapshot)
+            await arrange(target, table, count, self._budget.bytes - before)
 
-    async def _fill(self, target: Participant, table: Gathered) -> None:
-        mask = self._mask(table)
-        condition = written(table.filter, value_writer(self._asked, self._asked.described.parameters))
-        before = self._budget.bytes
-        count = 0
-        if not self._apart and mask >> target.shard & 1:
-            where = f" WHERE {condition}" if condition else ""
-            rows = f"SELECT {table.column_list} FROM {table.source}{where}"
-            await target.ask(f"INSERT INTO {table.copy} ({table.column_list}) {rows}".encode())
-            mask &= ~(1 << target.shard)
-        sources = await self._sources(table, mask)
-        if sources:
-            saved = [] if is_binary(table.columns) else [(one, await _plainly(one)) for one in sources]
-            count = await copy(table, condition, sources, target, self._budget)
-            for one, settings in saved:
-                await one.ask(settings)
-        await self._arrange(target, table, count, self._budget.bytes - before)
+    def _snapshot(self, mask: int) -> Snapshot:
+        """While a statement of a block takes its snapshots; a transaction of ours has taken them."""
+        return self._participants.one_snapshot(mask) if self._apart else nullcontext()
 
-    async def _sources(self, table: Gathered, mask: int) -> list[Participant]:
+    async def _sources(self, table: Gathered, target: Participant) -> list[Participant]:
+        """Whose rows come from elsewhere than the target's own tables."""
         if table.kind is Kind.REFERENCE:
             return [next(iter(self._participants), None) or await self._participants.at(self._home)]
-        return await self._participants.at_all(mask)
-
-    async def _arrange(self, target: Participant, table: Gathered, count: int, size: int) -> None:
-        """What the statement relies on, and what makes it fast."""
-        if table.grouped:
-            await self._declare_key(target, table)
-        said = []
-        if count >= INDEXED_ROWS:
-            said += [f"CREATE INDEX ON {table.copy} ({_listed(key)})" for key in _indexed(table)]
-        if size >= ANALYZED_BYTES:
-            said.append(f"ANALYZE {table.copy}")
-        if said:
-            await target.ask("; ".join(said).encode())
-
-    async def _declare_key(self, target: Participant, table: Gathered) -> None:
-        try:
-            await target.ask(f"ALTER TABLE {table.copy} ADD PRIMARY KEY ({_listed(table.relation.keys[0])})".encode())
-        except StatementFailed as error:
-            if error.sqlstate != _UNIQUE_VIOLATION:
-                raise
-            reason = f"the primary key of {'.'.join(table.name)}, which it groups by, is not unique over the shards"
-            raise StatementRefused(reason, detail=error.detail) from None
+        here = 0 if self._apart else 1 << target.shard
+        return await self._participants.at_all(self._mask(table) & ~here)
 
     async def _finish(self, target: Participant, shadowed: frozenset[Name]) -> None:
         views = self._program.views(shadowed)
@@ -307,26 +281,3 @@ def _unlike(reason: str) -> StatementRefused:
         detail=reason,
         hint="Name the key of every sharded table.",
     )
-
-
-async def _plainly(one: Participant) -> bytes:
-    """Have values written in forms that mean the same everywhere; what sets it back."""
-    names = ", ".join(f"pg_catalog.current_setting('{name}')" for name, _ in PLAIN)
-    before = (await one.ask(f"SELECT {names}".encode()))[0]
-    await one.ask("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in PLAIN).encode())
-    back = (
-        f"SET LOCAL {name} = {literal((value or b'').decode(errors='replace'))}"
-        for (name, _), value in zip(PLAIN, before, strict=True)
-    )
-    return "; ".join(back).encode()
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return ", ".join(identifier(column) for column in columns)
-
-
-def _indexed(table: Gathered) -> list[tuple[str, ...]]:
-    """Columns that joins are likely to look for: keys, and what refers to others' keys."""
-    here = {column.name for column in table.columns}
-    wanted = [*table.relation.keys, *(one.columns for one in table.relation.foreign_keys)]
-    return [key for key in dict.fromkeys(wanted) if here.issuperset(key)]

@@ -7,13 +7,14 @@ behind the last (PostgreSQL's documentation of COPY), and the copy that is writt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.protocol.messages import message, query
 from trunkline.routing.schema.catalog import Column
-from trunkline.routing.spreading.gathering import Gathered
 
 _COPY_DATA = ord("d")
 _HEADER_BYTES = 5  # of a message
@@ -41,45 +42,56 @@ PLAIN = (  # forms of text that are read as the same value whatever the settings
 )
 
 
+Snapshot = AbstractAsyncContextManager[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What is copied: to which table and columns at the target, what that is called, and in which form."""
+
+    into: str
+    name: str
+    binary: bool
+
+
 def is_binary(columns: Sequence[Column]) -> bool:
     """Whether the rows can be copied in binary form."""
     return all(column.type in _BINARY or column.is_enum for column in columns)
 
 
 async def copy(
-    table: Gathered, condition: str | None, sources: Sequence[Participant], target: Participant, budget: Budget
+    what: Copied, rows: Mapping[Participant, str], target: Participant, budget: Budget, snapshot: Snapshot
 ) -> int:
-    """Copy the rows of a table; how many there were."""
-    binary = is_binary(table.columns)
-    options = "(FORMAT binary)" if binary else "(FORMAT text)"
-    where = f" WHERE {condition}" if condition else ""
-    rows = f"COPY (SELECT {table.column_list} FROM {table.source}{where}) TO STDOUT {options}"
-    for source in sources:
-        source.request(query(rows.encode()), ("query",))
-    target.request(query(f"COPY {table.copy} ({table.column_list}) FROM STDIN {options}".encode()), ("query",))
+    """Copy what these SELECTs give at each source; how many rows. All snapshots are taken within `snapshot`."""
+    options = "(FORMAT binary)" if what.binary else "(FORMAT text)"
+    target.request(query(f"COPY {what.into} FROM STDIN {options}".encode()), ("query",))
     await _until(target, "G")
-    if binary:
+    async with snapshot:
+        for source, select in rows.items():
+            source.request(query(f"COPY ({select}) TO STDOUT {options}".encode()), ("query",))
+        for source in rows:
+            await _until(source, "H")
+    if what.binary:
         target.send_copy(message(b"d", _HEAD))
-    for source in sources:
-        await _pour(source, target, binary, budget, f"{table.relation.schema}.{table.relation.name}")
-    target.send_copy((_TAIL if binary else b"") + _DONE, True)
+    for source in rows:
+        await _pour(source, target, what, budget)
+    target.send_copy((_TAIL if what.binary else b"") + _DONE, True)
     return await _count(target)
 
 
-async def _pour(source: Participant, target: Participant, binary: bool, budget: Budget, name: str) -> None:
+async def _pour(source: Participant, target: Participant, what: Copied, budget: Budget) -> None:
     """All rows of one source; the last run is kept back until it is known to be the last."""
-    await _until(source, "H")
     kept = b""
     is_first = True
     while run := await source.run_of(_COPY_DATA):
-        budget.take(len(run), name)
+        budget.take(len(run), what.name)
         if kept:
             target.send_copy(kept)
             await target.drained(UNSENT_BYTES)
-        kept = without_head(run) if binary and is_first else run
+        kept = without_head(run) if what.binary and is_first else run
         is_first = False
     await _until(source, "Z")
-    if binary:
+    if what.binary:
         if not kept.endswith(_TAIL):
             raise ValueError("a binary copy without its end")
         kept = kept[: -len(_TAIL)]

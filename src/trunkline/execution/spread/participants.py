@@ -176,6 +176,22 @@ class Participants:
         finally:
             self.coordination.gate.leave(ticket)
 
+    @property
+    def keeps_snapshot(self) -> bool:
+        """Whether all statements of the transaction see the same."""
+        return not self._level.startswith("read")
+
+    async def take_snapshots(self, mask: int) -> None:
+        """In a transaction that keeps them: of these shards, now."""
+        concerned = await self.at_all(mask)
+        if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD:
+            return
+        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
+        try:
+            await asyncio.gather(*[one.ask(b"SELECT 1") for one in concerned])
+        finally:
+            self.coordination.gate.leave(ticket)
+
     async def _begin_at_all(self, shard: int) -> None:
         """The first time that a block concerns several shards: with snapshots for all of it, all are taken now."""
         before = len(self.here)
