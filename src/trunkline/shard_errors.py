@@ -39,6 +39,13 @@ class DuplicateStatement(TrunklineError):
     sqlstate = "42P05"
 
 
+class PortalSpent(TrunklineError):
+    """A portal without rows has been run, and is to be again; in PostgreSQL's words."""
+
+    code = "TL0714"
+    sqlstate = "55000"
+
+
 class DuplicatePortal(TrunklineError):
     """The same of a portal."""
 

@@ -30,14 +30,21 @@ class Portal:
         self._over = False
         self._suspended = False
         self._resumed = False
+        self._runs_once = False  # it has no rows to go on with
+        self._done = False
         self._count = 0  # of rows taken by this Execute
 
-    def begin(self, answer: Answer) -> None:
-        self.answer, self._rows = answer, answer.rows()
+    def begin(self, answer: Answer, *, runs_once: bool = False) -> None:
+        self.answer, self._rows, self._runs_once = answer, answer.rows(), runs_once
+
+    @property
+    def is_spent(self) -> bool:
+        """It has been run, and cannot be again (pquery.c, PORTAL_MULTI_QUERY)."""
+        return self._done and self._runs_once
 
     async def take(self, limit: int) -> AsyncIterator[bytes]:
         """Up to `limit` rows, all for 0; `end` says what comes behind them."""
-        self._resumed = self._resumed or self._suspended
+        self._resumed = self._resumed or self._suspended or self._done
         self._suspended, self._count = False, 0
         while await self._fill():
             if limit > 0 or self._resumed:
@@ -56,6 +63,7 @@ class Portal:
         if self._suspended:
             return SUSPENDED
         assert self.answer is not None
+        self._done = True
         tag = self.answer.tag()
         if self._resumed and tag:  # PostgreSQL counts the rows of this Execute alone (pquery.c, PortalRun)
             tag = b"%b %d" % (tag.rpartition(b" ")[0], self._count)

@@ -41,7 +41,7 @@ from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
 from trunkline.routing.sql import pieces
-from trunkline.shard_errors import DistributedDeadlock, StatementFailed
+from trunkline.shard_errors import DistributedDeadlock, PortalSpent, StatementFailed
 
 if TYPE_CHECKING:
     from trunkline.proxy.client import ClientLink
@@ -286,6 +286,8 @@ class Several:
         name, rest = body.split(b"\0", 1)
         portal = self._portals.find(name)
         try:
+            if portal.is_spent:
+                raise PortalSpent(f'portal "{name.decode(errors="replace")}" cannot be run')
             await self._run_portal(portal, rest)
         except StatementFailed as error:
             sent, size = portal.place
@@ -296,11 +298,12 @@ class Several:
     async def _run_portal(self, portal: Portal, rest: bytes) -> None:
         await self._portals.keep_others(portal)
         if portal.answer is None:
-            answer = (await self.conductor.start(portal.statement)).answer
+            begun = await self.conductor.start(portal.statement)
+            answer = begun.answer
             if isinstance(answer, CopyIn):
                 self._write(command_complete((await self._copy_in(answer)).decode()))
                 return
-            portal.begin(answer)
+            portal.begin(answer, runs_once=begun.described is None or begun.described.fields is None)
         (limit,) = struct.unpack("!i", rest)
         async for rows in portal.take(limit):
             await self._give(rows)

@@ -81,3 +81,20 @@ def test_a_run_is_cut_between_rows() -> None:
     run = b"".join(ROWS)
     assert cut(run, 2) == (len(ROWS[0]) * 2, 2)
     assert cut(run, 9) == (len(run), 5)
+
+
+async def test_a_portal_without_rows_runs_once() -> None:
+    portal = Portal(Statement(b"UPDATE"))
+    portal.begin(Five(), runs_once=True)
+    assert not portal.is_spent
+    await taken(portal, 0)
+    portal.end()
+    assert portal.is_spent
+
+
+async def test_a_portal_whose_rows_are_taken_has_none_left() -> None:
+    portal = begun()
+    await taken(portal, 0)
+    portal.end()
+    assert (await taken(portal, 0), portal.end()) == (b"", command_complete("SELECT 0"))
+    assert not portal.is_spent
