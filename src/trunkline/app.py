@@ -13,16 +13,24 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
 
 from trunkline import __version__, logs, process
 from trunkline.admin.console import serve_console
+from trunkline.config.global_settings import Settings
 from trunkline.config.settings import Config
 from trunkline.config.target import wrong_setting
 from trunkline.errors import ConfigError, TrunklineError
+from trunkline.net.sockets import listen
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain, Instance
+from trunkline.proxy.listener import Listener, Take
 from trunkline.workers import spawning
+from trunkline.workers.handover import Handover, Sockets
+
+if TYPE_CHECKING:
+    from trunkline.metrics.endpoint import Endpoint
 
 log = logging.getLogger("trunkline")
 
@@ -44,8 +52,11 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
     logs.use(config, quiet=quiet)
     for warning in config.warnings:
         log.warning("%s", warning)
-    process.check_pidfile(settings.pidfile)
-    if background:
+    if what is None:
+        process.check_pidfile(settings.pidfile)
+    if background and what is not None:
+        logs.use(config, quiet=True)
+    elif background:
         process.go_into_background(settings)
         logs.use(config, quiet=True)
 
@@ -55,8 +66,10 @@ def run(load: Callable[[], Config], *, quiet: bool = False, background: bool = F
         return config
 
     try:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner, process.pidfile(settings.pidfile):
-            return runner.run(supervise(load_again, config) if settings.workers > 1 else serve(load_again, config))
+        start = supervise if settings.workers > 1 else serve
+        pidfile = process.pidfile(settings.pidfile, takes_over=what is not None)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner, pidfile:
+            return runner.run(start(load_again, config, what))
     except Exception as error:
         if background:  # nobody sees what the caller could say
             log.critical("%s", error, exc_info=not isinstance(error, TrunklineError))
@@ -86,38 +99,71 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-async def serve(load: Callable[[], Config], config: Config) -> int:
-    """Run one instance from start to stop."""
+async def serve(load: Callable[[], Config], config: Config, what: spawning.Successor | None = None) -> int:
+    """Run one instance from start to stop; as the successor of a program that runs, if it is one."""
     instance = Instance(load, config, serve_console)
-    try:
+    sockets = Sockets.of(what) if what is not None else Sockets()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(instance.close)
         _install_signals(instance)
-        async with _metrics(instance, config):
-            port = instance.start()
-            gc.freeze()  # what is here now stays: no collection has to look at it again
-            _ready(port, config)
-            await instance.stopped.wait()
-    finally:
-        process.notify("STOPPING=1")
-        await instance.close()
+        endpoint = await stack.enter_async_context(_metrics(instance, config, sockets))
+        sockets.listening = listen(config.settings, sockets.listening)
+        listener: Listener
+
+        def enter(settings: Settings, take: Take) -> Listener:
+            nonlocal listener
+            listener = Listener(settings, take, sockets.listening)
+            return listener
+
+        port = instance.start(enter)
+        handover = Handover(instance, port, sockets, lambda: _abandon(instance.tasks, listener, endpoint))
+        stack.push_async_callback(handover.close)
+        instance.may_end = handover.elders_gone
+        if what is not None:
+            instance.clients.cancels.elsewhere = handover.cancel
+            await handover.follow(what)
+        gc.freeze()  # what is here now stays: no collection has to look at it again
+        _ready(port, config)
+        await instance.stopped.wait()
+        _stopping(handover)
     log.info("stopped")
     return 0
 
 
-async def supervise(load: Callable[[], Config], config: Config) -> int:
+async def supervise(load: Callable[[], Config], config: Config, what: spawning.Successor | None = None) -> int:
     """Run several workers from start to stop."""
     from trunkline.workers.supervisor import Supervisor
 
-    supervisor = Supervisor(load, config)
-    try:
+    sockets = Sockets.of(what) if what is not None else Sockets()
+    sockets.listening = listen(config.settings, sockets.listening)
+    supervisor = Supervisor(load, config, sockets.listening)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(supervisor.close)
         _install_signals(supervisor)
         port = await supervisor.start()
+        handover = Handover(supervisor, port, sockets, supervisor.listener.abandon)
+        stack.push_async_callback(handover.close)
+        supervisor.may_end = handover.elders_gone
+        if what is not None:
+            supervisor.elsewhere = handover.cancel
+            await handover.follow(what)
         _ready(port, config)
         await supervisor.stopped.wait()
-    finally:
-        process.notify("STOPPING=1")
-        await supervisor.close()
+        _stopping(handover)
     log.info("stopped")
     return 0
+
+
+def _abandon(tasks: Tasks, listener: Listener, endpoint: Endpoint | None) -> None:
+    """Leave what comes to our sockets to another process."""
+    listener.abandon()
+    if endpoint is not None:
+        tasks.spawn(endpoint.close(), "metrics")
+
+
+def _stopping(handover: Handover) -> None:
+    if not handover.retired:  # then another process is the service
+        process.notify("STOPPING=1")
 
 
 def _ready(port: int, config: Config) -> None:
@@ -147,21 +193,26 @@ class Operated(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def _metrics(instance: Instance, config: Config) -> AsyncIterator[None]:
+async def _metrics(instance: Instance, config: Config, sockets: Sockets) -> AsyncIterator[Endpoint | None]:
     """The HTTP endpoint, if there is to be one: only then is what it needs imported."""
-    address = config.settings.metrics_addr
+    address, inherited = config.settings.metrics_addr, sockets.metrics
+    if inherited is not None and (address is None or address.port not in (0, inherited.getsockname()[1])):
+        inherited.close()
+        inherited = None
     if address is None:
-        yield
+        sockets.metrics = None
+        yield None
         return
     from trunkline.metrics.endpoint import Endpoint
 
     try:
-        endpoint = await Endpoint.open(instance, address)
+        endpoint = await Endpoint.open(instance, address, inherited)
     except OSError as error:
         message = f"cannot listen on {address}: {error.strerror or error}"
         raise wrong_setting("metrics_addr", message, config, os.environ) from None
+    sockets.metrics = endpoint.sock
     try:
-        yield
+        yield endpoint
     finally:
         await endpoint.close()
 

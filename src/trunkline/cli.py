@@ -56,6 +56,7 @@ FormName = Annotated[
 SearchPath = Annotated[str, typer.Option("--search-path", help="Schemas of names without one, as in a,b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a statement, and one for the summary.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Run the printed lines, check their answers, and stop.")]
+OwnPort = Annotated[int | None, typer.Option("--port", min=1, max=65535, help="Its port, if it is not in the file.")]
 Failover = Annotated[
     bool, typer.Option("--failover", help="Kill a primary under load, promote its replica, and tell what clients saw.")
 ]
@@ -100,6 +101,21 @@ def options(
 def serve(target: Target = None) -> None:
     """Serve a configuration file, or the one server that a URL names."""
     raise typer.Exit(run_server(target))
+
+
+@app.command()
+def upgrade(target: Target = None, port: OwnPort = None) -> None:
+    """Replace the program that serves this configuration by the one that is installed now, without a lost client."""
+    from trunkline.config.target import read_target
+    from trunkline.workers.handover import order_upgrade
+
+    try:
+        port = port or read_target(target, os.environ).settings.listen_port
+        asyncio.run(order_upgrade(port, os.geteuid(), lambda words: print(words, flush=True)))
+    except TrunklineError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 @app.command()

@@ -72,22 +72,26 @@ def _lives(written: str) -> bool:
 
 
 @contextlib.contextmanager
-def pidfile(file: str) -> Iterator[None]:
-    """Hold the pidfile, if there is to be one."""
+def pidfile(file: str, *, takes_over: bool = False) -> Iterator[None]:
+    """Hold the pidfile, if there is to be one; a successor's takes the place of its predecessor's."""
     if not file:
         yield
         return
+    written = f"{file}.{os.getpid()}" if takes_over else file
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         with open(descriptor, "w") as opened:
             opened.write(f"{os.getpid()}\n")
+        if takes_over:
+            os.rename(written, file)
     except OSError as error:
         raise ConfigError(f"could not open pidfile '{file}': {error.strerror}") from None
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            os.unlink(file)
+            if Path(file).read_text("ascii", "replace").strip() == str(os.getpid()):
+                os.unlink(file)
 
 
 def go_into_background(settings: Settings) -> None:

@@ -51,6 +51,7 @@ class Endpoint:
         self._scraping = asyncio.Lock()
         self._rests_until = 0.0
         self._server: asyncio.Server
+        self.sock: socket.socket
         self._timer: asyncio.TimerHandle
         self._routes: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "/metrics": self._metrics,
@@ -59,10 +60,11 @@ class Endpoint:
         }
 
     @classmethod
-    async def open(cls, instance: Instance, address: ListenAddress) -> Self:
-        """Listen; OSError if the address cannot be had."""
+    async def open(cls, instance: Instance, address: ListenAddress, sock: socket.socket | None = None) -> Self:
+        """Listen, at a socket that was inherited or one of our own; OSError if the address cannot be had."""
         endpoint = cls(instance)
-        sock = _listen(address)
+        sock = _listen(address) if sock is None else sock
+        endpoint.sock = sock
         endpoint._server = await asyncio.start_server(endpoint._welcome, sock=sock, limit=MAX_REQUEST_BYTES)
         endpoint._set_timer()
         log.info("metrics: http://%s/metrics", ListenAddress(*sock.getsockname()[:2]))

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -120,31 +120,60 @@ async def _connected(sock: socket.socket, target: object) -> None:
 # --- listening ---------------------------------------------------------------------------------------------------
 
 
-def listen(settings: Settings) -> list[socket.socket]:
-    """All sockets that clients come to; ConfigError says which address cannot be had, and why."""
+def listen(settings: Settings, inherited: Iterable[socket.socket] = ()) -> list[socket.socket]:
+    """All sockets that clients come to; ConfigError says which address cannot be had, and why.
+
+    Those that were inherited are taken where an address is theirs, and closed where it is not wanted any more.
+    """
     sockets: list[socket.socket] = []
+    kept = list(inherited)
     try:
         for address in filter(None, (part.strip() for part in settings.listen_addr.split(","))):
             port = sockets[0].getsockname()[1] if sockets else settings.listen_port
-            sockets += _listen_tcp(address, port, settings)
+            sockets += _listen_tcp(address, port, settings, kept)
         if settings.unix_socket_dir:
             port = sockets[0].getsockname()[1] if sockets else settings.listen_port
-            sockets.append(_listen_unix(settings, port))
+            sockets.append(_listen_unix(settings, port, kept))
     except BaseException:
         for sock in sockets:
             sock.close()
         raise
+    for sock in kept:
+        close_listener(sock)
     if not sockets:
         raise ConfigError("nothing to listen on", hint="Set listen_addr or unix_socket_dir.")
     return sockets
 
 
-def _listen_tcp(address: str, port: int, settings: Settings) -> list[socket.socket]:
+def _take(kept: list[socket.socket], family: int, name: object) -> socket.socket | None:
+    """The inherited socket of this name; a port of 0 is any."""
+    for sock in kept:
+        if sock.family == family and _is_called(sock.getsockname(), name):
+            kept.remove(sock)
+            sock.setblocking(False)
+            return sock
+    return None
+
+
+def _is_called(given: Any, wanted: Any) -> bool:
+    if isinstance(wanted, tuple):
+        return given[0] == wanted[0] and wanted[1] in (0, given[1])
+    return _shown(given) == _shown(wanted)
+
+
+def _shown(path: str | bytes) -> str:
+    """Of a Unix socket: an abstract name comes back as bytes."""
+    return path.decode() if isinstance(path, bytes) else path
+
+
+def _listen_tcp(address: str, port: int, settings: Settings, kept: list[socket.socket]) -> list[socket.socket]:
     hosts = ("0.0.0.0", "::") if address == "*" else (address,)
-    return [sock for host in hosts for sock in _listen_host(host, port, settings, optional=host == "::")]
+    return [sock for host in hosts for sock in _listen_host(host, port, settings, kept, optional=host == "::")]
 
 
-def _listen_host(host: str, port: int, settings: Settings, *, optional: bool) -> list[socket.socket]:
+def _listen_host(
+    host: str, port: int, settings: Settings, kept: list[socket.socket], *, optional: bool
+) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
@@ -155,7 +184,7 @@ def _listen_host(host: str, port: int, settings: Settings, *, optional: bool) ->
         if sockets:
             target = (target[0], sockets[0].getsockname()[1], *target[2:])
         try:
-            sockets.append(_bind(family, target, settings))
+            sockets.append(_take(kept, family, target) or _bind(family, target, settings))
         except OSError as error:
             failed = error
     if failed is not None and not sockets and not optional:
@@ -183,9 +212,12 @@ def _bind(family: int, target: object, settings: Settings) -> socket.socket:
     return sock
 
 
-def _listen_unix(settings: Settings, port: int) -> socket.socket:
+def _listen_unix(settings: Settings, port: int, kept: list[socket.socket]) -> socket.socket:
     """A socket file as PostgreSQL names it; a stale one is replaced, a live one refused."""
     path = f"{settings.unix_socket_dir}/.s.PGSQL.{port}"
+    inherited = _take(kept, socket.AF_UNIX, "\0" + path[1:] if path.startswith("@") else path)
+    if inherited is not None:
+        return inherited
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

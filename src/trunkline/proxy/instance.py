@@ -9,7 +9,7 @@ import asyncio
 import enum
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -107,6 +107,7 @@ class Instance:
         self.suspension = Suspension(self)
         self.operation = Operation(self)
         self.listener: Entrance | None = None
+        self.may_end: Callable[[], Awaitable[None]] = _at_once  # what else has to be over before a retirement ends
         self.siblings: Siblings | None = None  # the other workers, if there are any
         self.reception = Reception(self.engine, config.settings, self._welcome)
         self._seed = secrets.token_bytes(32)
@@ -198,6 +199,27 @@ class Instance:
             self._send_idle_away()
             await asyncio.sleep(TICK_S)
         self.stop()
+
+    def retire(self) -> None:
+        """Another program takes those who come: end when all clients have left, or are sent away after a time."""
+        self.tasks.spawn(self._retired(), "retirement")
+
+    async def _retired(self) -> None:
+        limit = self.config.settings.upgrade_timeout
+        deadline = self.engine.time() + limit if limit else float("inf")
+        await asyncio.sleep(TICK_S)  # who has just been accepted is not counted yet
+        while self._busy(Drain.CLIENTS) or len(self.clients.logging_in):
+            if self.engine.time() >= deadline:
+                if not self.door.draining:
+                    self.drain(Drain.CLIENTS)
+                return
+            await asyncio.sleep(TICK_S)
+        await self.may_end()
+        self.stop()
+
+    async def cancel_here(self, pid: int, key: bytes) -> bool:
+        """Whether a client of ours has this key; returns when its server has heard."""
+        return await self.clients.cancels.from_elsewhere(pid, key)
 
     def _busy(self, what: Drain) -> int:
         if what is Drain.SERVERS:
@@ -317,6 +339,10 @@ class Instance:
         for pool in self.pools_of(database):
             if not self.pools.holds(pool):
                 pool.resume()
+
+
+async def _at_once() -> None:
+    """Nothing else has to be over."""
 
 
 def login_seed(config: Config, seed: bytes) -> LoginSeed:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 VARIABLE = "TRUNKLINE_INHERITED"
@@ -37,7 +37,6 @@ class Successor:
     listening: tuple[int, ...] = ()
     metrics: int = -1
     control: int = -1
-    elders: tuple[int, ...] = field(default=())  # channels to those that still have clients
 
 
 Inherited = Worker | Successor

@@ -52,6 +52,8 @@ class Supervisor:
         self.members: dict[int, Member] = {}
         self.ending = False
         self.failed = False
+        self.elsewhere: Callable[[int, bytes], Awaitable[bool]] = _nobody  # processes that this one has followed
+        self.may_end: Callable[[], Awaitable[None]] = _at_once  # what else has to be over before a retirement ends
         self._ready = asyncio.Event()
         self._offered: deque[socket.socket] = deque()
         self._pause_s = FIRST_PAUSE_S
@@ -91,7 +93,21 @@ class Supervisor:
         self._end()
         for member in self.members.values():
             member.channel.tell("drain", what=what.value)
-        self._stop_if_alone()
+        self.tasks.spawn(self._stop_if_alone(), "stop")
+
+    def retire(self) -> None:
+        """Another program takes those who come: end when all clients of all workers have left."""
+        self.ending = True
+        while self._offered:
+            if not self._give(self._offered.popleft()):
+                break
+        for member in self.members.values():
+            member.channel.tell("retire", given=member.load.given)
+        self.tasks.spawn(self._stop_if_alone(), "stop")
+
+    async def cancel_here(self, pid: int, key: bytes) -> bool:
+        """Whether a client of ours has this key; returns when its server has heard."""
+        return any(await self.ask("cancel", {"pid": pid, "key": key.hex()}))
 
     def stop(self) -> None:
         """End now: `run` returns."""
@@ -130,8 +146,9 @@ class Supervisor:
         while self._offered:
             self._offered.popleft().close()
 
-    def _stop_if_alone(self) -> None:
+    async def _stop_if_alone(self) -> None:
         if self.ending and not self.members:
+            await self.may_end()
             self.stopped.set()
 
     async def close(self) -> None:
@@ -154,7 +171,7 @@ class Supervisor:
         self.members.pop(member.number, None)
         self.limits.forget(member)
         if self.ending:
-            self._stop_if_alone()
+            await self._stop_if_alone()
             return
         log.error("worker %d (pid %d) has ended: %d", member.number, member.pid, code)
         if self.standing.suspended_by == member.number:  # with its console, the only one who could undo it
@@ -216,7 +233,8 @@ class Supervisor:
         member.load.told(clients, taken)
 
     async def _on_cancel(self, member: Member, pid: int, key: str) -> bool:
-        return any(await self.ask("cancel", {"pid": pid, "key": key}, but=member))
+        heard = await self.ask("cancel", {"pid": pid, "key": key}, but=member)
+        return any(heard) or await self.elsewhere(pid, bytes.fromhex(key))
 
     async def _on_roster(self, member: Member) -> list[Any]:
         rows = sorted(self.members.items())
@@ -247,6 +265,15 @@ class Supervisor:
             if isinstance(answer, BaseException) and not isinstance(answer, ChannelEnded):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, ChannelEnded)]
+
+
+async def _nobody(pid: int, key: bytes) -> bool:
+    """No other process has clients."""
+    return False
+
+
+async def _at_once() -> None:
+    """Nothing else has to be over."""
 
 
 _VERBS: dict[str, Callable[..., Awaitable[Any]]] = {

@@ -30,6 +30,7 @@ from trunkline.workers.shares import Shares
 log = logging.getLogger("trunkline.workers")
 
 REPORT_S = 0.05
+POLL_S = 0.01
 _IGNORED = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -144,6 +145,11 @@ class Worker:
     async def _on_stop(self) -> None:
         self._instance.stop()
 
+    async def _on_retire(self, given: int) -> None:
+        while self.entrance.taken < given:  # noqa: ASYNC110 - who is on the way is let in
+            await asyncio.sleep(POLL_S)
+        self._instance.retire()
+
     async def _on_reload(self) -> None:
         self._instance.reload()
 
@@ -162,6 +168,7 @@ _VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
     "pause": Worker._on_pause,
     "reload": Worker._on_reload,
     "resume": Worker._on_resume,
+    "retire": Worker._on_retire,
     "set": Worker._on_set,
     "show": Worker._on_show,
     "stop": Worker._on_stop,
