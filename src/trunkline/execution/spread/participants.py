@@ -167,7 +167,8 @@ class Participants:
 
         Whoever reads sends with `flushes` and leaves once all shards have said that they are bound.
         """
-        if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD or self._level.startswith("rep"):
+        taken = self.in_block and self._level.startswith("rep")
+        if not mask & (mask - 1) or taken or self.modes.snapshot is CrossShardSnapshot.SHARD:
             yield
             return
         ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
@@ -204,21 +205,13 @@ class Participants:
         if before:
             hint = "Begin the transaction with a statement that concerns several shards."
             raise StatementRefused("this transaction has taken its snapshot at one shard alone", hint=hint)
-        everywhere = (1 << len(self.pools)) - 1
-        for number in range(len(self.pools)):
-            if number not in self.here:
-                await self._join(number)
-        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, everywhere, self))
-        try:
-            await self.all_ask(b"SELECT 1")
-        finally:
-            self.coordination.gate.leave(ticket)
+        await self.take_snapshots((1 << len(self.pools)) - 1)
 
     # --- transactions ---------------------------------------------------------------------------------------------
 
     async def will_write(self, mask: int) -> None:
         """A statement that writes goes to these shards: a TrunklineError if that could not be committed."""
-        if not self.in_transaction or mask & ~self._writing == 0:
+        if mask & ~self._writing == 0:
             return
         if self._taken_over & ~mask:
             [taken] = [one for one in self.here.values() if 1 << one.shard == self._taken_over]
