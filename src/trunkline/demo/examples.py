@@ -55,6 +55,10 @@ def _transfer(amount: int, account: int) -> str:
     return f"UPDATE pgbench_accounts SET abalance = abalance + {amount} WHERE aid = {account}"
 
 
+def _explained(amount: int, account: int) -> str:
+    return f"EXPLAIN (ROUTE) {_transfer(amount, account)}"
+
+
 TENANT = 7
 LAST_ACCOUNT = BRANCHES * ACCOUNTS_OF_BRANCH
 JOIN = "SELECT t.name, email FROM tenants t JOIN signups ON email = 'owner' || t.id || '@example.com' ORDER BY t.id"
@@ -97,8 +101,8 @@ EXAMPLES = (
     Example(
         "where its halves go",
         BENCH,
-        psql(f"EXPLAIN (ROUTE) {_transfer(-100, 1)}; EXPLAIN (ROUTE) {_transfer(100, LAST_ACCOUNT)}"),
-        "s1",
+        ("psql", "{url}", "-c", _explained(-100, 1), "-c", _explained(100, LAST_ACCOUNT)),
+        "Shards: s1",
     ),
     Example(
         "what would not be exact is refused",
