@@ -68,6 +68,7 @@ class Gathering:
         self._tag = b""
         self._home = asked.request.sharding.home
         self._sql = asked.request.sql
+        self._types = tuple(0 if oid >= FIRST_USER_OID else oid for oid in asked.types)
 
     # --- where ----------------------------------------------------------------------------------------------------
 
@@ -118,10 +119,13 @@ class Gathering:
         await make(target, copied)
         await self._fill(target, copied)
         await self._finish(target, shadowed)
-        asked = self._asked
-        sql = self._program.statement(shadowed)
-        target.request(asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats), REQUESTS)
+        self._ask(target, self._program.statement(shadowed), self._asked.result_formats)
         await self._until_rows(target)
+
+    def _ask(self, target: Participant, sql: bytes, result_formats: Sequence[int]) -> None:
+        """With the client's values; types of users are the server's to find: it has other numbers for them."""
+        asked = self._asked
+        target.request(asked_of(sql, self._types, asked.formats, asked.values, result_formats), REQUESTS)
 
     async def _begin(self, place: int, copied: Sequence[Gathered]) -> Participant:
         """The participant where it runs; all that are concerned are in a transaction."""
@@ -143,7 +147,7 @@ class Gathering:
         fields = asked.described.fields
         if fields is None or all(field.type < FIRST_USER_OID for field in fields):
             return fields
-        found = (await described(target, self._sql, asked.types)).fields
+        found = (await described(target, self._sql, self._types)).fields
         if found is None or [_as_everywhere(one) for one in found] != [_as_everywhere(one) for one in fields]:
             raise StatementRefused("the shards do not agree on the columns of the answer")
         return found
@@ -202,9 +206,7 @@ class Gathering:
                     hint="Read the table itself, or name the key of every sharded table.",
                 )
         if behind or any(not self._mask(table) for table in copied):
-            asked = self._asked
-            text = b"EXPLAIN " + self._sql
-            target.request(asked_of(text, asked.types, asked.formats, asked.values, ()), REQUESTS)
+            self._ask(target, b"EXPLAIN " + self._sql, ())
             await to_end(target)
 
     # --- the answer -----------------------------------------------------------------------------------------------

@@ -48,6 +48,9 @@ class Budget:
                 hint=_HINT.format(name="gather_max_total_bytes"),
             )
 
+    def __del__(self) -> None:
+        self.release()
+
     def release(self) -> None:
         self._total.bytes -= self.bytes
         self.bytes = 0

@@ -28,3 +28,9 @@ def test_all_statements_together_have_a_budget_too() -> None:
     one.take(40, "a")
     one.release()
     assert total.bytes == 0
+
+
+def test_what_is_forgotten_holds_nothing() -> None:
+    total = Total()
+    Budget(0, 0, total).take(60, "a")
+    assert total.bytes == 0
