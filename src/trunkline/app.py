@@ -176,7 +176,7 @@ class Operated(Protocol):
 
     tasks: Tasks
 
-    def reload(self) -> object:
+    async def reload(self) -> object:
         """Read the configuration again and use it; ConfigError, and nothing changed, if it is not good."""
 
     def drain(self, what: Drain = ...) -> None:
@@ -220,7 +220,7 @@ async def _metrics(instance: Instance, config: Config, sockets: Sockets) -> Asyn
 def _install_signals(instance: Operated) -> None:
     loop = asyncio.get_running_loop()
     actions: dict[signal.Signals, tuple[str, Callable[[], object]]] = {
-        signal.SIGHUP: ("re-reading config", lambda: _reload(instance)),
+        signal.SIGHUP: ("re-reading config", lambda: instance.tasks.spawn(_reload(instance), "reload")),
         signal.SIGTERM: (
             "shutting down, waiting for all clients disconnect",
             lambda: instance.drain(Drain.CLIENTS),
@@ -242,10 +242,10 @@ def _on_signal(number: signal.Signals, words: str, action: Callable[[], object])
     action()
 
 
-def _reload(instance: Operated) -> None:
+async def _reload(instance: Operated) -> None:
     process.notify(process.reloading())
     try:
-        instance.reload()
+        await instance.reload()
     except TrunklineError as error:
         log.debug("reload failed: %s", error)  # the instance has said why
     process.notify("READY=1")

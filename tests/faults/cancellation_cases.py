@@ -185,7 +185,7 @@ async def newcomer_to_shards(stage: Stage) -> None:
 
 async def watch_replicas(stage: Stage) -> None:
     """Until each check has had its turn, and after a pause another, and the one that was harmed too."""
-    stage.reload(health_check_interval=0.2)
+    await stage.reload(health_check_interval=0.2)
     replicas = stage.instance.replicas
     (watch,) = replicas
     count = len(watch.topology.members)
@@ -213,7 +213,7 @@ async def watch_replicas(stage: Stage) -> None:
 
 async def read_what_was_written(stage: Stage) -> None:
     """There is no replica that has it: after a while the primary answers."""
-    stage.reload(health_check_interval=0.2)
+    await stage.reload(health_check_interval=0.2)
     async with stage.client("watched") as wire:
         for value in (1, 2):
             await stage.ask(wire, query(f"SELECT set_config('app.value', '{value}', true)"))

@@ -124,11 +124,11 @@ class Stage:
         assert self.instance.listener is not None
         return self.instance.listener.port
 
-    def reload(self, **settings: Any) -> None:
+    async def reload(self, **settings: Any) -> None:
         """Go on with some settings changed."""
         self.settings |= settings
         Path(self._directory.name, "trunkline.toml").write_text(toml(self.settings))
-        self.instance.reload()
+        await self.instance.reload()
 
     # --- clients ------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ NOT_NOW = "55000"  # object_not_in_prerequisite_state
 @action("RELOAD")
 async def reload(request: Request) -> None:
     """A file that cannot be used is refused by the process that was asked, before any other one reads it."""
-    request.instance.reload()
+    await request.instance.reload()
     await pass_on(request, "RELOAD")
 
 

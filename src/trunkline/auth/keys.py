@@ -68,8 +68,8 @@ class KeyCache:
 
     def retain(self, secrets: Mapping[str, str]) -> None:
         """Forget the keys of every user but those whose secret is still the text in ``secrets``."""
-        digests = {user: self._digest(text) for user, text in secrets.items()}
         known = self._spaces[CacheScope.KNOWN]
+        digests = {user: self._digest(secrets[user]) for user, *_ in known if user in secrets}
         for key in [key for key in known if digests.get(key[0]) != key[1]]:
             del known[key]
         self._spaces[CacheScope.UNKNOWN].clear()

@@ -18,6 +18,9 @@ from trunkline.auth.scram import DEFAULT_ITERATIONS, SALT_BYTES, ScramSecret
 _md5 = re.compile(r"md5[0-9a-fA-F]{32}").fullmatch
 
 
+_SCRAM_PREFIX = "SCRAM-SHA-256$"
+
+
 class SecretKind(enum.Enum):
     PLAIN = "plain"
     MD5 = "md5"
@@ -40,6 +43,13 @@ class Secret:
             return cls(SecretKind.MD5, text.lower())
         scram = ScramSecret.parse(text)
         return cls(SecretKind.PLAIN, text) if scram is None else cls(SecretKind.SCRAM, text, scram)
+
+    @staticmethod
+    def kind_of(text: str) -> SecretKind:
+        """As `parse` would tell of a secret that a server has made; for where there are thousands."""
+        if _md5(text):
+            return SecretKind.MD5
+        return SecretKind.SCRAM if text.startswith(_SCRAM_PREFIX) else SecretKind.PLAIN
 
     @property
     def raw(self) -> bytes:

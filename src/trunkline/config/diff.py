@@ -88,7 +88,7 @@ def _numbers(values: tuple[int, ...]) -> str:
 def _tables(table: type, scope: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
     yield from _presence(scope, old, new)
     for name in new:
-        if name in old:
+        if name in old and old[name] != new[name]:
             yield from _rows(table, scope, name, old[name], new[name])
             if table is DatabaseSettings:
                 yield from _shards(scope, name, old[name], new[name])

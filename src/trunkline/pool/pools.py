@@ -231,7 +231,11 @@ class Pools:
     def reconfigure(self, config: Config) -> None:
         """A reload: take over what changed; servers of what is no longer the same close when they are free."""
         old, self.config = self.config, config
+        same_for_all = old.settings == config.settings
+        same = {name: same_for_all and old.database(name) == config.database(name) for name in self._databases}
         for pool in self:
+            if same[pool.database] and old.user(pool.user) == config.user(pool.user):
+                continue  # as most are, where only secrets have changed, and there may be thousands
             settings = config.database(pool.database)
             if settings is None:
                 pool.renew()
@@ -239,6 +243,10 @@ class Pools:
             pool.reconfigure()
             if _identity(old.database(pool.database)) != _identity(settings):
                 pool.renew()
+
+    @property
+    def _databases(self) -> set[str]:
+        return {pool.database for pool in self}
 
     def drop_empty(self, pool: Pool) -> None:
         """Forget a pool that nobody uses."""

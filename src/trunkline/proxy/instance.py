@@ -29,6 +29,7 @@ from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
 from trunkline.net.ldap import Ldap
+from trunkline.net.offload import Offload
 from trunkline.net.pam import Pam
 from trunkline.net.tasks import Tasks
 from trunkline.pool.auth_query import AuthQueries
@@ -53,6 +54,7 @@ from trunkline.proxy.switching import Switches
 log = logging.getLogger("trunkline")
 
 TICK_S = 0.1
+TOLD_AT_A_TIME = 50  # changes, in the log
 ConsoleServer = Callable[["Instance", ClientLink, Inbox, Identity], Coroutine[Any, Any, None]]
 
 
@@ -111,6 +113,8 @@ class Instance:
         self.siblings: Siblings | None = None  # the other workers, if there are any
         self.reception = Reception(self.engine, config.settings, self._welcome)
         self._seed = secrets.token_bytes(32)
+        self._reader = Offload("reload")
+        self._reloading = asyncio.Lock()
         self.opener.use(config.settings, server_tls(config.settings))
         self.door = Door(
             config=config,
@@ -248,31 +252,43 @@ class Instance:
         others = (self.auth_queries, self.routers.coordinations)
         await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, *others)))
         self.auth_queries.close()
-        for threads in (self.derivation, self.door.ldap, self.door.pam):
+        for threads in (self.derivation, self.door.ldap, self.door.pam, self._reader):
             threads.close()
         self.engine.close()
 
     # --- operation ----------------------------------------------------------------------------------------------
 
-    def reload(self) -> list[Change]:
-        """Read the configuration again and use it; ConfigError, and nothing changed, if it is not good."""
-        try:
-            config = self._load()
-            tls, to_servers = client_tls(config.settings), server_tls(config.settings)
-        except ConfigError as error:
-            log.error("reload refused, the old settings stay: %s", error.message)
-            raise
-        self.switches.reload(config)
-        config = self._composed()
-        changes = diff(self.config, config)
+    async def reload(self) -> list[Change]:
+        """Read the configuration again and use it; ConfigError, and nothing changed, if it is not good.
+
+        Many users take long to read, and to tell of: a thread reads, and clients are served between the lines.
+        """
+        async with self._reloading:
+            try:
+                config, tls, to_servers = await self._reader.run(self._read)
+            except ConfigError as error:
+                log.error("reload refused, the old settings stay: %s", error.message)
+                raise
+            self.switches.reload(config)
+            before, now = self.config, self._composed()
+            self.pools.forget_proofs()
+            self._use(now, tls, to_servers)
+            changes = await self._reader.run(diff, before, now)
+            await self._tell(now, changes)
+        return changes
+
+    def _read(self) -> tuple[Config, Any, Any]:
+        config = self._load()
+        return config, client_tls(config.settings), server_tls(config.settings)
+
+    async def _tell(self, config: Config, changes: list[Change]) -> None:
         for warning in config.warnings:
             log.warning("%s", warning)
-        for change in changes:
+        for number, change in enumerate(changes, 1):
             log.info("reload: %s", change)
-        self.pools.forget_proofs()
-        self._use(config, tls, to_servers)
+            if not number % TOLD_AT_A_TIME:
+                await asyncio.sleep(0)
         log.info("reloaded %s: %d changes", config.source, len(changes))
-        return changes
 
     def _composed(self) -> Config:
         """What the file says, with what was found out and done since."""
@@ -347,6 +363,6 @@ async def _at_once() -> None:
 
 def login_seed(config: Config, seed: bytes) -> LoginSeed:
     """Mocks of the kind that most real secrets have, so that an unknown user takes their way."""
-    kinds = [Secret.parse(text).kind for text in config.secrets.values()]
+    kinds = [Secret.kind_of(text) for text in config.secrets.values()]
     kind = max(set(kinds), key=kinds.count) if kinds else SecretKind.PLAIN
     return LoginSeed(seed, kind, config.settings.scram_iterations)

@@ -114,7 +114,7 @@ class Supervisor:
         self._end()
         self.stopped.set()
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Read the configuration again, and have all workers do so; ConfigError, and nothing changed, if it is bad."""
         try:
             self.config = self._load()

@@ -151,7 +151,7 @@ class Worker:
         self._instance.retire()
 
     async def _on_reload(self) -> None:
-        self._instance.reload()
+        await self._instance.reload()
 
     async def _on_pause(self, database: str) -> None:
         await self._instance.pause(database)

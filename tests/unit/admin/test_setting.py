@@ -34,7 +34,7 @@ async def test_a_setting_is_changed_until_a_reload(instance: Instance, sql: str,
     assert instance.config.settings.default_pool_size == 7
     assert instance.pools.pool("other", "bob").settings.pool_size == 7
     assert pool.settings.pool_size == 9, "a user's own value goes before"
-    instance.reload()
+    await instance.reload()
     assert instance.config.settings.default_pool_size == 20
 
 

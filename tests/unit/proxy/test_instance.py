@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,10 +12,12 @@ import pytest
 from tests.unit.proxy.door import Visitors, door, known
 from tests.unit.relay import IN_TRANSACTION, READY, FarEnd, config, query
 from trunkline.auth.secret import SecretKind
-from trunkline.config.settings import Config, DatabaseSettings
+from trunkline.config.settings import Config, DatabaseSettings, UserSettings
 from trunkline.errors import ConfigError, UnknownDatabase
+from trunkline.net.tasks import Tasks
+from trunkline.pool.pool import Pool
 from trunkline.protocol.messages import command_complete, parse_fields, startup_message
-from trunkline.proxy.instance import Drain, login_seed
+from trunkline.proxy.instance import TOLD_AT_A_TIME, Drain, login_seed
 
 STARTUP = startup_message([(b"user", b"alice"), (b"database", b"app")])
 
@@ -47,7 +52,7 @@ async def commit(made: Visitors, client: FarEnd, far: FarEnd) -> None:
 async def test_a_reload_takes_everything_over_and_says_what_changed() -> None:
     async with door() as made:
         made.configuration = known(auth_type="trust", default_pool_size=7)
-        changes = made.instance.reload()
+        changes = await made.instance.reload()
         assert any("default_pool_size" in str(change) for change in changes)
         for holder in (made.instance, made.instance.door, made.instance.clients, made.instance.pools):
             assert holder.config is made.configuration
@@ -59,8 +64,74 @@ async def test_what_clients_have_proved_is_forgotten_with_a_reload_and_not_with_
         pools.prove("alice", None, (b"c", b"s"))
         made.instance.readdress()
         assert pools.credentials_of("alice").scram_keys == (b"c", b"s")
-        made.instance.reload()
+        await made.instance.reload()
         assert pools.credentials_of("alice").scram_keys is None
+
+
+async def test_clients_are_served_while_a_long_file_is_read() -> None:
+    """It is read in a thread: the loop goes on, or it could never say that it does."""
+    async with door() as made:
+        went_on = threading.Event()
+
+        def load() -> Config:
+            assert went_on.wait(60)
+            return made.configuration
+
+        made.instance._load = load
+        asyncio.get_running_loop().call_soon(went_on.set)
+        await made.instance.reload()
+
+
+async def test_thousands_of_changes_are_told_a_few_at_a_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with door() as made:
+        longest, seen, reloading = 0, 0, True
+
+        async def count_between_turns() -> None:
+            nonlocal longest, seen
+            while reloading:
+                longest, seen = max(longest, len(caplog.records) - seen), len(caplog.records)
+                await asyncio.sleep(0)
+
+        counts = Tasks().spawn(count_between_turns())
+        secrets = {f"user{number}": "secret" for number in range(5000)}
+        made.configuration = replace(made.configuration, secrets=secrets)
+        changes = await made.instance.reload()
+        reloading = False
+        await counts
+    assert len(changes) >= 5000
+    assert longest <= TOLD_AT_A_TIME + 1
+
+
+async def test_pools_that_a_reload_does_not_concern_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    renewed: list[str] = []
+    reconfigure = Pool.reconfigure
+
+    def counted(pool: Pool) -> None:
+        renewed.append(pool.user)
+        reconfigure(pool)
+
+    async with door() as made:
+        for user in ("ann", "bob"):
+            made.instance.pools.pool("app", user)
+        monkeypatch.setattr(Pool, "reconfigure", counted)
+        before = made.configuration
+        made.configuration = replace(before, secrets={"ann": "other"})
+        await made.instance.reload()
+        assert renewed == []
+        made.configuration = replace(before, users={"bob": UserSettings("bob", pool_size=9)})
+        await made.instance.reload()
+        assert renewed == ["bob"]
+        made.configuration = replace(before, settings=replace(before.settings, default_pool_size=9))
+        await made.instance.reload()
+        assert sorted(renewed) == ["ann", "bob", "bob"]
+
+
+async def test_reloads_are_done_one_after_another() -> None:
+    async with door() as made:
+        made.configuration = known(auth_type="trust", default_pool_size=7)
+        both = await asyncio.gather(made.instance.reload(), made.instance.reload())
+        assert [bool(changes) for changes in both] == [True, False]
 
 
 async def test_a_reload_that_fails_changes_nothing() -> None:
@@ -72,7 +143,7 @@ async def test_a_reload_that_fails_changes_nothing() -> None:
 
         made.instance._load = load
         with pytest.raises(ConfigError):
-            made.instance.reload()
+            await made.instance.reload()
         assert made.instance.config is before
 
 
@@ -86,7 +157,7 @@ async def test_certificates_that_cannot_be_read_change_nothing() -> None:
         }
         made.configuration = known(default_pool_size=7, **broken)
         with pytest.raises(ConfigError, match="client_tls_cert_file"):
-            made.instance.reload()
+            await made.instance.reload()
         assert made.instance.config is before
         assert made.instance.door.tls is tls
 
@@ -97,7 +168,7 @@ async def test_a_client_in_a_transaction_outlives_a_reload_that_renews_its_serve
         far = await begin(made, client)
         database = DatabaseSettings("app", hosts=("127.0.0.2",))
         made.configuration = replace(made.configuration, databases={"app": database})
-        made.instance.reload()
+        await made.instance.reload()
         await commit(made, client, far)
         assert client.kinds() == "CZ"
         assert not made.opener.opened[0][0].opened

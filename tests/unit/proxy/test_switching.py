@@ -74,7 +74,7 @@ async def test_each_server_is_asked_as_who_is_known_for_it(monkeypatch: pytest.M
         assert known == [("forced", "f"), ("admin", "secret")]
         assert (where(made), made.instance.pools.database("app").user) == (("new",), "forced")
         made.configuration = replace(made.configuration, databases={"app": replace(database, health_check_user=None)})
-        made.instance.reload()
+        await made.instance.reload()
         assert where(made) == ("new",)
 
 

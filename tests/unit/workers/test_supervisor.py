@@ -92,7 +92,7 @@ async def test_a_reload_that_cannot_be_read_reaches_nobody(supervisor: Superviso
 
     supervisor._load = unreadable  # type: ignore[assignment]
     with pytest.raises(ConfigError, match="nonsense"):
-        supervisor.reload()
+        await supervisor.reload()
     assert supervisor.config is CONFIG
 
 
