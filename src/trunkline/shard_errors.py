@@ -25,6 +25,14 @@ class TooManyRows(TrunklineError):
     hint = "Take all rows of a portal before the next statement."
 
 
+class CopiesDiffer(TrunklineError):
+    """A write to a reference table concerned other rows on one shard than on another: its copies are not equal."""
+
+    code = "TL0714"
+    sqlstate = "XX001"
+    hint = "Compare the table on all shards, and make it equal again."
+
+
 class GatherTooLarge(TrunklineError):
     """Rows of several shards that one of them needs for a statement are more than the budget."""
 

@@ -20,6 +20,7 @@ from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 
 Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
@@ -48,6 +49,7 @@ RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
     Concatenation: _concatenate,
     CopyRows: copy_in,
+    Everywhere: write.everywhere,
     Gather: gather,
     Merging: _merge,
     Rows: write.insert,

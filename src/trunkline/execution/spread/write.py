@@ -24,8 +24,10 @@ from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown
 from trunkline.routing.keys.written import to_text
 from trunkline.routing.spreading.moments import filled
 from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.text.tokens import tokens_of
+from trunkline.shard_errors import CopiesDiffer
 
 IN_MEMORY_BYTES = 16 << 20  # of rows that are kept
 _TIME = (
@@ -77,6 +79,28 @@ async def alone(program: Alone, asked: Asked, participants: Participants) -> Don
     for part in parts:
         _ask(asked, part)
     await _all_of(asked, parts, done)
+    return done
+
+
+async def everywhere(program: Everywhere, asked: Asked, participants: Participants) -> Done:
+    """The same at one shard after the other; the answer is the first one's."""
+    await participants.begin()
+    home = await participants.at(asked.home)
+    time = await time_of(participants) if program.asks_time else b""
+    text = filled(program.text, time)
+    done = Done()
+    _ask(asked, Part(home, text))
+    await _all_of(asked, [Part(home, text)], done)
+    others = [one for one in await participants.at_all(asked.mask) if one is not home]
+    for one in others:
+        copy = Done()
+        _ask(asked, Part(one, text))
+        await _all_of(asked, [Part(one, text)], copy)
+        one.notices.clear()  # the home shard has said so
+        if program.copies and copy.tags != done.tags:
+            raise CopiesDiffer(
+                f"shard {one.pool.database} answers {copy.tag().decode()}, and the home shard {done.tag().decode()}"
+            )
     return done
 
 

@@ -12,6 +12,7 @@ from trunkline.routing.plans.plan import Fixed, Occurrence, Refusal, RoutePlan, 
 
 _NAME_KEYS = "Name the key of every sharded table, as a literal or a parameter: {keys}."
 _ONE_KEY = "Name the key of every sharded table, or ask the system's catalogs in a statement of its own."
+_EACH_SERVER = "Do it on each shard's own server."
 _ONE_SCHEMA = "Ask the schemas that are on different shards in statements of their own."
 
 
@@ -192,7 +193,7 @@ def _every(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | Non
             "Compute the values first and give them as literals or parameters.",
         )
     else:
-        single = Refusal(f"It has to run on every shard, since {subject} is there.")
+        single = Refusal(f"It has to run on every shard, since {subject} is there.", _EACH_SERVER)
     reason = (
         f"{subject} is a reference table: a write is done on every shard."
         if written

@@ -29,6 +29,6 @@ def program_of(request: Request) -> Program | Refusal:
 def _without_merge(request: Request) -> Program | Refusal:
     if request.kind == "SelectStmt":
         return gathering.plan(request)
-    if request.kind in writing.KINDS:
+    if writing.concerns(request):
         return writing.plan(request)
     return request.plan.unless_single or request.plan.refusal or _SEVERAL

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
-from trunkline.routing.spreading import writing_alone, writing_copy, writing_insert
+from trunkline.routing.spreading import writing_alone, writing_copy, writing_everywhere, writing_insert
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Rows | Alone | CopyRows
+Write = Alone | CopyRows | Everywhere | Rows
 
-KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
+_KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
 
 
 def plan(request: Request) -> Write | Refusal:
     """The program of a statement that writes, over several shards."""
     refusal = request.plan.refusal or request.plan.unless_single
-    known = request.kind in KINDS and (request.kind != "CopyStmt" or _is_from_client(request))
+    if request.plan.refusal is None and writing_everywhere.concerns(request):
+        return writing_everywhere.plan(request)
+    known = request.kind in _KINDS and (request.kind != "CopyStmt" or _is_from_client(request))
     if not known or request.plan.verdict is not Verdict.ROUTED:
         return refusal or Refusal("It is not done on several shards.", "Name the key of every sharded table.")
     written = read(request)
@@ -30,6 +33,11 @@ def plan(request: Request) -> Write | Refusal:
     columns = (column.type for column in relation.columns) if relation is not None else iter(())
     hidden = hidden_time(written.analysis, written.node, columns, trigger_functions(written.analysis, written.found))
     return hidden or _planned(written)
+
+
+def concerns(request: Request) -> bool:
+    """Whether a statement over several shards is a write."""
+    return request.kind in _KINDS or writing_everywhere.concerns(request)
 
 
 def _is_from_client(request: Request) -> bool:

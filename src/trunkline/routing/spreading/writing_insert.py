@@ -69,44 +69,66 @@ class Rows:
         return mask
 
 
-def plan(written: Written) -> Rows | Refusal:
-    """An INSERT ... VALUES."""
-    node, found, analysis = written.node, written.found, written.analysis
-    columns = columns_of(found, node) or []
-    lists: list[list[Node]] = [one["List"].get("items", []) for one in node["selectStmt"]["SelectStmt"]["valuesLists"]]
-    places = places_of(analysis, analysis.text, node)
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The parts of the text, with the time where it is asked for."""
+
+    head: Template
+    rows: tuple[Template, ...]
+    tail: Template
+
+
+def texts(written: Written) -> Texts | Refusal:
+    """What stands before the rows, each of them, and what stands behind them."""
+    node, sql = written.node, written.analysis.text
+    places = places_of(written.analysis, sql, node)
     if isinstance(places, Refusal):
         return places
-    refusal = conflicts(written) or _order_unknown(written) or _elsewhere(written)
-    if refusal is not None:
-        return refusal
-    parts = parts_of(analysis.text, len(lists), has_columns="cols" in node)
+    columns, lists = columns_of(written.found, node) or [], _lists(node)
+    parts = parts_of(sql, len(lists), has_columns="cols" in node)
     if parts is None or [len(row) for row in parts.rows] != [len(row) for row in lists]:
         return Refusal("Its rows are not found again in its text.", "Write it more plainly.")
     added = _added(written, columns[: len(lists[0])])
     if isinstance(added, Refusal):
         return added
-    rule = written.use.rule
-    assert rule.function is not None
-    rows = []
+    rows: list[Template] = []
     for row, spans in zip(lists, parts.rows, strict=True):
-        key = [key_value(analysis, found, name, columns, row) for name in rule.columns]
         text = _row(written, columns, row, spans, places, added)
         if isinstance(text, Refusal):
             return text
+        rows.append(text)
+    head, tail = _around(sql, parts, places, columns[: len(lists[0])], [name for name, _ in added])
+    return Texts(head, tuple(rows), tail)
+
+
+def _lists(node: Node) -> list[list[Node]]:
+    return [one["List"].get("items", []) for one in node["selectStmt"]["SelectStmt"]["valuesLists"]]
+
+
+def plan(written: Written) -> Rows | Refusal:
+    """An INSERT ... VALUES."""
+    node, found, analysis = written.node, written.found, written.analysis
+    refusal = conflicts(written) or _order_unknown(written) or _elsewhere(written)
+    parts = refusal or texts(written)
+    if isinstance(parts, Refusal):
+        return parts
+    columns, rule = columns_of(found, node) or [], written.use.rule
+    assert rule.function is not None
+    rows = []
+    for row, text in zip(_lists(node), parts.rows, strict=True):
+        key = [key_value(analysis, found, name, columns, row) for name in rule.columns]
         rows.append(Row(text, tuple(source for source in key if source is not None)))
-    head, tail = _around(analysis.text, parts, places, columns[: len(lists[0])], [name for name, _ in added])
     return Rows(
-        head,
+        parts.head,
         tuple(rows),
-        tail,
+        parts.tail,
         rule.function,
         _ready(analysis.text, rule.function, rows),
         of_null_key(analysis, found, written.use),
         1 << analysis.sharding.home,
         "returningClause" in node,
         "returningClause" in node and _may_leave_out(written),
-        asks_time([head, tail, *[row.text for row in rows]]),
+        asks_time([parts.head, parts.tail, *parts.rows]),
     )
 
 

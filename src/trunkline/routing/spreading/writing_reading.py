@@ -22,7 +22,7 @@ from trunkline.routing.sql import Node, parse_any, walk
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A statement that writes one sharded table."""
+    """A statement that writes one sharded or reference table."""
 
     request: Request
     analysis: Analysis
@@ -37,7 +37,7 @@ class Written:
         return [use for use in self.analysis.facts.uses if use is not self.use]
 
 
-def read(request: Request) -> Written | Refusal:
+def analysed(request: Request) -> Written | Refusal:
     """The statement as the planner reads it; places in it are those of `request.sql`."""
     (kind, node), *rest = parse_any(request.sql)
     analysis = Analysis(
@@ -58,15 +58,25 @@ def read(request: Request) -> Written | Refusal:
     relation = node["relation"]
     found = analysis.find(relation.get("schemaname"), relation["relname"])
     writes = [use for use in analysis.facts.uses if use.writes]
+    return Written(request, analysis, kind, node, found, writes[0] if writes else Use(found.full_name, "", found.rule))
+
+
+def read(request: Request) -> Written | Refusal:
+    """One that writes a sharded table, and nothing else."""
+    written = analysed(request)
+    if isinstance(written, Refusal):
+        return written
+    found = written.found
+    writes = [use for use in written.analysis.facts.uses if use.writes]
     known = writes and all(use.table == found.full_name and use.kind == "sharded" for use in writes)
-    if not known or (len(writes) > 1 and kind != "MergeStmt"):
+    if not known or (len(writes) > 1 and written.kind != "MergeStmt"):
         return Refusal(
             f"It writes more than the one table {found.full_name} on several shards.",
             "Write each table in a statement of its own.",
         )
     if found.relation is None:
         return Refusal(f"Nothing is known of {found.full_name}.", "Create it on every shard.")
-    return _hidden(found) or Written(request, analysis, kind, node, found, writes[0])
+    return _hidden(found) or written
 
 
 def _forbidden(facts: Facts, kind: str) -> Refusal | None:
@@ -183,3 +193,16 @@ def _given(written: Written) -> set[str]:
         if clause.get("commandType") == "CMD_INSERT" and "targetList" in clause:
             given = given & {one["ResTarget"].get("name", "") for one in clause["targetList"]}
     return given
+
+
+def has_volatile_default(written: Written) -> bool:
+    """Whether a default may be used that gives another value at each call."""
+    relation = written.found.relation
+    scratch = written.analysis.apart()
+    for column in relation.columns if relation is not None else ():
+        if column.default is not None and "(" in column.default:
+            text = f"SELECT {column.default}"
+            (statement,) = parse_any(text.encode())
+            bind_statement(scratch.inside(text, written.analysis.search_path), *statement)
+    used = written.kind in ("InsertStmt", "MergeStmt") or any(name == "SetToDefault" for name, _ in walk(written.node))
+    return used and scratch.facts.volatile

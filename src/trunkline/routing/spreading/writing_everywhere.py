@@ -1,0 +1,173 @@
+"""What has to be done on every shard: writes to reference tables, TRUNCATE, and DDL.
+
+Rules:
+1. All copies of a reference table stay equal: what each shard might compute otherwise is refused, the time of the
+   transaction is written out.
+2. What is done is done at one shard after the other, the home shard first: two clients meet there, and nowhere else.
+3. What PostgreSQL does not do in a transaction cannot be done at all shards or none, and is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trunkline.routing.planning.hidden import trigger_functions
+from trunkline.routing.plans.plan import Refusal, Verdict
+from trunkline.routing.spreading import writing_insert
+from trunkline.routing.spreading.moments import Template, asks_time, cut, hidden_time, places_of
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.writing_reading import (
+    Written,
+    analysed,
+    conflicts,
+    default_time,
+    has_volatile_default,
+    walk_with_views,
+)
+from trunkline.routing.sql import Node, walk
+from trunkline.routing.text.fingerprint import Fingerprint
+
+WRITES = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
+
+_DDL = frozenset(
+    [
+        "AlterDomainStmt",
+        "AlterEnumStmt",
+        "AlterFunctionStmt",
+        "AlterObjectSchemaStmt",
+        "AlterOwnerStmt",
+        "AlterPolicyStmt",
+        "AlterTableStmt",
+        "CommentStmt",
+        "CompositeTypeStmt",
+        "CreateDomainStmt",
+        "CreateEnumStmt",
+        "CreateExtensionStmt",
+        "CreateFunctionStmt",
+        "CreatePolicyStmt",
+        "CreateSchemaStmt",
+        "CreateStatsStmt",
+        "CreateStmt",
+        "CreateTrigStmt",
+        "DefineStmt",
+        "DropStmt",
+        "GrantStmt",
+        "IndexStmt",
+        "RenameStmt",
+        "RuleStmt",
+        "ViewStmt",
+    ]
+)
+_ONE_BY_ONE = "Do it on each shard's own server."
+
+
+@dataclass(frozen=True, slots=True)
+class Everywhere:
+    """The text at each shard concerned, one after the other. `copies`: all have to say the same of it."""
+
+    text: Template
+    asks_time: bool
+    copies: bool
+
+
+def plan(request: Request) -> Everywhere | Refusal:
+    """What is done everywhere."""
+    if Fingerprint(request.sql).hints:
+        return Refusal("A comment says one shard, and it has to be done on every one.", "Leave out the comment.")
+    if request.kind in WRITES:
+        return _of_reference(request)
+    refusal = _not_truncated(request) if request.kind == "TruncateStmt" else _not_in_a_transaction(request)
+    return refusal or Everywhere((request.sql,), asks_time=False, copies=False)
+
+
+def concerns(request: Request) -> bool:
+    """Whether a statement is one of these."""
+    return request.plan.verdict is Verdict.EVERY or request.kind == "TruncateStmt"
+
+
+def _not_in_a_transaction(request: Request) -> Refusal | None:
+    not_at_once = Refusal("It is not done in a transaction, so not on all shards or none.", _ONE_BY_ONE)
+    if request.kind not in _DDL:
+        return request.plan.unless_single or not_at_once
+    return not_at_once if request.node.get("concurrent") else None
+
+
+def _not_truncated(request: Request) -> Refusal | None:
+    """Tables that are not on every shard, and triggers that run once."""
+    other = next((one.table for one in request.plan.occurrences if one.kind not in ("sharded", "reference")), "")
+    if other:
+        return Refusal(f"{other} is not on every shard, and the other tables are.", "Truncate them one by one.")
+    for table in request.plan.tables:
+        schema, _, name = table.partition(".")
+        relation = request.catalog.relations.get((schema, name))
+        if relation is not None and any(trigger.per_statement for trigger in relation.triggers):
+            return Refusal(f"A trigger of {table} runs once for a statement, and would run on each shard.", _ONE_BY_ONE)
+    return None
+
+
+# --- reference tables -------------------------------------------------------------------------------------------------
+
+
+def _of_reference(request: Request) -> Everywhere | Refusal:
+    written = analysed(request)
+    if isinstance(written, Refusal):
+        return written
+    return _differing(written) or _with_time(written)
+
+
+def _differing(written: Written) -> Refusal | None:
+    """What might not be the same on every shard."""
+    facts, relation = written.analysis.facts, written.found.relation
+    name = written.found.full_name
+    if facts.volatile or (has_volatile_default(written) and _uses_defaults(written)):
+        reason = f"It writes the reference table {name}, and what it computes may differ from shard to shard."
+        return Refusal(reason, "Compute the values first and give them as literals or parameters.")
+    if relation is None:
+        return Refusal(f"Nothing is known of {name}.", "Create it on every shard.")
+    if _depends_on_order(written):
+        reason = f"What it writes to the reference table {name} may depend on the order of rows, which no shard keeps."
+        return Refusal(reason, "Select the values first and give them as literals or parameters.")
+    types = (column.type for column in relation.columns)
+    return hidden_time(written.analysis, written.node, types, trigger_functions(written.analysis, written.found))
+
+
+def _uses_defaults(written: Written) -> bool:
+    """Whether any column may take its default."""
+    relation = written.found.relation
+    names = [column.name for column in relation.columns if column.default is not None] if relation is not None else []
+    given = [one["ResTarget"].get("name", "") for one in written.node.get("cols", ())] or names
+    return written.kind != "InsertStmt" or bool(set(names) - set(given)) or _has(written.node, "SetToDefault")
+
+
+def _depends_on_order(written: Written) -> bool:
+    if written.kind == "UpdateStmt" and "fromClause" in written.node:
+        return True
+    selects = [value for name, value in walk_with_views(written) if name in ("SelectStmt", "selectStmt")]
+    asked = [select.get("SelectStmt", select) for select in selects]
+    return any(
+        _has(one, "FuncCall") or {"groupClause", "distinctClause", "limitCount", "limitOffset"} & set(one)
+        for one in asked
+        if "valuesLists" not in one
+    )
+
+
+def _has(node: Node, name: str) -> bool:
+    return any(found == name for found, _ in walk(node))
+
+
+def _with_time(written: Written) -> Everywhere | Refusal:
+    """The text with the time in its places, and in those of defaults."""
+    select = written.node.get("selectStmt", {}).get("SelectStmt", {})
+    if "valuesLists" in select:
+        refusal = conflicts(written)
+        parts = refusal or writing_insert.texts(written)
+        if isinstance(parts, Refusal):
+            return parts
+        rows = [piece for index, row in enumerate(parts.rows) for piece in (*((b", ",) if index else ()), *row)]
+        text: Template = (*parts.head, *rows, *parts.tail)
+    else:
+        places = default_time(written) or places_of(written.analysis, written.analysis.text, written.node)
+        if isinstance(places, Refusal):
+            return places
+        text = cut(written.analysis.text, 0, len(written.analysis.text), places)
+    return Everywhere(text, asks_time([text]), copies=True)

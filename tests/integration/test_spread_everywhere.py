@@ -1,0 +1,61 @@
+"""Reference tables, TRUNCATE and DDL on every shard: what one PostgreSQL gives, and equal copies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.integration.conftest import ProxyFactory
+from tests.integration.postgres import Postgres
+from tests.integration.sharded import SHARDS, create, create_database
+from tests.integration.spread_pair import Pair
+from tests.integration.test_spread_writes import MIXED, SCHEMA, TABLES, values
+from tests.integration.transcript import errors, session
+
+DATABASE = "spread_everywhere"
+
+
+@pytest.fixture
+async def pair(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Pair]:
+    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
+    await create_database(postgres, f"{DATABASE}_whole", SCHEMA)
+    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={DATABASE: settings})
+    async with session(proxy, database=DATABASE) as sharded, session(postgres, database=f"{DATABASE}_whole") as whole:
+        yield Pair(proxy, postgres, DATABASE, sharded, whole)
+
+
+async def test_reference_tables_are_written_on_every_shard(pair: Pair) -> None:
+    await pair.both("INSERT INTO countries VALUES ('it', 'Italy'), ('es', 'Spain') RETURNING *")
+    await pair.both("INSERT INTO countries VALUES ($1, $2) ON CONFLICT (code) DO UPDATE SET name = $2", [b"it", b"I"])
+    await pair.both("UPDATE countries SET name = upper(name) WHERE code <> 'de' RETURNING code")
+    await pair.both("DELETE FROM countries WHERE code = 'es'")
+    await pair.both("INSERT INTO countries VALUES ('xx', 'X'), ('de', 'twice')")
+    for sql in ("BEGIN", "DELETE FROM countries", f"INSERT INTO customers VALUES {values(MIXED)}", "ROLLBACK"):
+        await pair.both(sql)
+    assert len(await pair.same("countries", reference=True)) == 3
+    assert errors(await pair.sharded.query("INSERT INTO countries VALUES ('rr', random()::text)")) == ["0A000"]
+    await pair.postgres.fetch("DELETE FROM countries WHERE code = 'it'", database=f"{DATABASE}_{SHARDS[1]}")
+    assert errors(await pair.sharded.query("DELETE FROM countries")) == ["XX001"]
+    found = await pair.postgres.fetch("SELECT count(*) FROM countries", database=f"{DATABASE}_{SHARDS[0]}")
+    assert found == [(3,)]
+
+
+async def test_tables_are_truncated_and_changed_on_every_shard(pair: Pair) -> None:
+    await pair.both(f"INSERT INTO customers VALUES {values(MIXED)}")
+    await pair.both("TRUNCATE customers, orders")
+    assert await pair.same("customers") == []
+    await pair.both("ALTER TABLE customers ADD COLUMN extra int DEFAULT 7, DROP COLUMN region")
+    await pair.both(f"INSERT INTO customers VALUES {values(MIXED)} RETURNING *")
+    assert len(await pair.same("customers")) == 12
+    await pair.both("BEGIN")
+    await pair.both("CREATE INDEX by_name ON customers (name)")
+    await pair.both("ALTER TABLE customers DROP COLUMN extra")
+    await pair.both("ROLLBACK")
+    await pair.both("ALTER TABLE customers ADD COLUMN extra int")
+    for _ in range(2):
+        await pair.both("DROP TABLE IF EXISTS orders")
+    await pair.both("CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2'")
+    await pair.both("UPDATE customers SET extra = twice(extra) RETURNING extra")
+    await pair.same("customers")
+    assert errors(await pair.sharded.query("CREATE INDEX CONCURRENTLY i ON customers (name)")) == ["0A000"]
