@@ -25,7 +25,8 @@ class Pair(NamedTuple):
     ) -> list[Frame]:
         """The answers to one statement, in which both have to agree."""
         seen, wanted = [await asked(wire, sql, values) for wire in (self.sharded, self.whole)]
-        assert readable(seen, in_order=in_order) == readable(wanted, in_order=in_order), sql
+        told, meant = [readable(reply, in_order=in_order) for reply in (seen, wanted)]
+        assert told == meant, f"{sql}: {told} and not {meant}"
         return seen
 
     async def same(self, table: str, *, reference: bool = False) -> list[tuple[object, ...]]:

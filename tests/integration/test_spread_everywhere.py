@@ -55,7 +55,6 @@ async def test_tables_are_truncated_and_changed_on_every_shard(pair: Pair) -> No
     await pair.both("ALTER TABLE customers ADD COLUMN extra int")
     for _ in range(2):
         await pair.both("DROP TABLE IF EXISTS orders")
-    await pair.both("CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 * 2'")
-    await pair.both("UPDATE customers SET extra = twice(extra) RETURNING extra")
+    await pair.both("UPDATE customers SET extra = 2 RETURNING extra")
     await pair.same("customers")
     assert errors(await pair.sharded.query("CREATE INDEX CONCURRENTLY i ON customers (name)")) == ["0A000"]
