@@ -36,7 +36,9 @@ Target = Annotated[
 ]
 File = Annotated[Path, typer.Argument(help="The TOML file or pgbouncer.ini to check.")]
 IniFile = Annotated[Path, typer.Argument(help="PgBouncer's configuration file.")]
-Online = Annotated[bool, typer.Option("--online", help="Ask every shard for its schema, and say what does not fit.")]
+Online = Annotated[
+    bool, typer.Option("--online", help="Ask every server, and every shard for its schema, and say what does not fit.")
+]
 WriteCatalog = Annotated[
     Path | None, typer.Option("--write-catalog", help="With --online: keep what the shards say, for `route --catalog`.")
 ]
@@ -196,8 +198,9 @@ def _write_catalog(config: Config, file: Path) -> None:
 def _check_online(config: Config) -> None:
     """Print what is found; exit code 1 if any of it is an error."""
     from trunkline.pool.online_check import look
+    from trunkline.pool.server_check import look_at_servers
 
-    found = asyncio.run(look(config, os.environ))
+    found = [*asyncio.run(look_at_servers(config, os.environ)), *asyncio.run(look(config, os.environ))]
     for finding in found:
         print(finding)
     if any(finding.is_error for finding in found):

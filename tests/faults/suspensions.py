@@ -21,7 +21,17 @@ from typing import Any
 import trunkline
 
 SOURCE = Path(trunkline.__file__).parent
-NOT_SERVING = ("demo/", "cli.py", "__main__.py", "execution/offline.py", "pool/online_check.py")
+NOT_SERVING = (
+    "demo/",
+    "cli.py",
+    "__main__.py",
+    "execution/offline.py",
+    "pool/online_check.py",
+    "pool/online_login.py",
+    "pool/server_check.py",
+    "pool/console_link.py",
+    "top/",
+)
 
 NO_WAIT = "async with asyncio.timeout("  # which waits neither when it is entered nor when it is left
 

@@ -7,24 +7,18 @@ that the types of keys do not allow, shards that are not alike, and foreign keys
 from __future__ import annotations
 
 import asyncio
-import getpass
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import asyncpg
-
-from trunkline.auth.secret import Secret, SecretKind
 from trunkline.config.settings import Config, DatabaseSettings
 from trunkline.config.sharding import ShardingSettings
-from trunkline.net.contexts import server_tls
+from trunkline.pool.online_login import FAILURES, log_in
 from trunkline.routing.keys.sharding_builder import build as build_sharding
 from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.schema.catalog_reader import QUERY, SETUP, build
 from trunkline.routing.schema.drift import crossing_foreign_keys, differences
 
 OLDEST = 13
-_ENCRYPTED_IF_OFFERED = ("allow", "prefer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ async def _look_at(
     for server, name, result in zip(database.shards, sharding.shard_names(), results, strict=True):
         if isinstance(result, Catalog):
             catalogs[name] = result
-        elif isinstance(result, (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        elif isinstance(result, FAILURES):
             found.append(Finding(server.name, f"cannot be read: {result or 'timed out'}"))
         else:
             raise result
@@ -89,35 +83,9 @@ def _major(catalog: Catalog) -> int:
 
 
 async def _read(config: Config, environ: Mapping[str, str], server: DatabaseSettings) -> Catalog:
-    user = server.user or environ.get("PGUSER") or getpass.getuser()
-    addresses = server.addresses
-    connection = await asyncpg.connect(
-        host=[address.host for address in addresses],
-        port=[address.port for address in addresses],
-        database=server.dbname,
-        user=user,
-        password=_password(config, environ, server, user),
-        ssl=_tls(config),
-        timeout=config.settings.server_connect_timeout or None,
-    )
+    connection = await log_in(config, environ, server, server.addresses)
     try:
         await connection.execute(SETUP)
         return build([tuple(row) for row in await connection.fetch(QUERY)])
     finally:
         await connection.close()
-
-
-def _tls(config: Config) -> ssl.SSLContext | str:
-    mode = config.settings.server_tls_sslmode
-    context = server_tls(config.settings)
-    return mode if context is None or mode in _ENCRYPTED_IF_OFFERED else context
-
-
-def _password(config: Config, environ: Mapping[str, str], server: DatabaseSettings, user: str) -> str | None:
-    """The user's password, where it is known as such: a hash of it logs nobody in here."""
-    if server.password is not None:
-        return server.password
-    stored = config.user(user).password or config.secrets.get(user)
-    if stored is not None and Secret.parse(stored).kind is SecretKind.PLAIN:
-        return stored
-    return environ.get("PGPASSWORD")
