@@ -59,6 +59,7 @@ equality: $(VENV)/dev.stamp
 lab: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.lab --replies 1000000 --faults 5000 --seconds 600 --write $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m tests.faults.lab.failover --rounds 20 --write)
+	$(if $(ARGS),,$(BIN)/python -m tests.faults.lab.transfers --rounds 20 --write)
 	$(if $(ARGS),,$(BIN)/python -m tests.differential.spread --count 200000 --worlds 32 --write)
 
 bench: $(VENV)/dev.stamp

@@ -141,7 +141,9 @@ class Instance:
         self.replicas.reconfigure()
         self.patroni.reconfigure()
         settings = self.config.settings
-        self.routers.coordinations.begin(f"{settings.listen_addr}:{self.listener.port}:{settings.unix_socket_dir}")
+        worker = self.siblings.number if self.siblings is not None else 0
+        place = f"{settings.listen_addr}:{self.listener.port}:{settings.unix_socket_dir}:{worker}"
+        self.routers.coordinations.begin(place)
         return self.listener.port
 
     def _welcome(self, link: ClientLink, peer: Peer) -> None:

@@ -129,6 +129,7 @@ def _varied(findings: list[Finding]) -> list[Finding]:
 
 TITLES = {"trunkline": "Trunkline", "pgbouncer": "PgBouncer"}
 FAILOVER = "failover"
+TRANSFERS = "transfers"
 _DATA = re.compile(r"<!-- (\w+) (\{.*?\}) -->")
 
 
@@ -143,6 +144,11 @@ def write(path: Path, report: Report) -> None:
 def write_failover(path: Path, facts: Mapping[str, str]) -> None:
     """Put what came of the failovers into the file."""
     path.write_text(_page(dict(_read(path)) | {FAILOVER: dict(facts)}))
+
+
+def write_transfers(path: Path, facts: Mapping[str, str]) -> None:
+    """Put what came of the transfers over shards into the file."""
+    path.write_text(_page(dict(_read(path)) | {TRANSFERS: dict(facts)}))
 
 
 def _read(path: Path) -> list[tuple[str, dict[str, str]]]:
@@ -162,7 +168,8 @@ def _page(columns: Mapping[str, Mapping[str, str]]) -> str:
     for name, column in present.items():
         lines += ["", f"{TITLES[name]}: `{column['command']}`"]
     lines += ["", *_kinds(present), ""]
-    lines += _failover(columns[FAILOVER]) if FAILOVER in columns else []
+    for name, introduction in ((FAILOVER, FAILOVER_INTRODUCTION), (TRANSFERS, TRANSFERS_INTRODUCTION)):
+        lines += _part(introduction, columns[name]) if name in columns else []
     lines += [f"<!-- {name} {json.dumps(column)} -->" for name, column in columns.items()]
     return "\n".join(lines) + "\n"
 
@@ -177,9 +184,9 @@ def _kinds(present: Mapping[str, Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _failover(facts: Mapping[str, str]) -> list[str]:
+def _part(introduction: str, facts: Mapping[str, str]) -> list[str]:
     rows = [f"| {name} | {value} |" for name, value in facts.items() if name != "command"]
-    return [FAILOVER_INTRODUCTION, "| | |", "|---|---|", *rows, "", f"`{facts['command']}`", ""]
+    return [introduction, "| | |", "|---|---|", *rows, "", f"`{facts['command']}`", ""]
 
 
 FAILOVER_INTRODUCTION = """## Failovers
@@ -189,6 +196,15 @@ clients, 8 writers that look for what they have written and 4 readers, the prima
 synchronous replica is promoted within a second, the third server follows, and the old primary comes back as a replica.
 Every commit that was acknowledged is looked for on the new primary. What is in bold must be 0; a transaction that was
 under way when the primary was killed may fail, with one error.
+"""
+TRANSFERS_INTRODUCTION = """## Transfers over shards
+
+Written by `python -m tests.faults.lab.transfers --write` (`make lab`). Clients transfer money between accounts on two
+shards, each a server of its own. At every point of the commit in two phases (`tests/faults/commit_points.py`) the
+proxy is killed, and each of the shards with all its processes while a commit stands there; whoever was killed comes
+back, and behind each kill all accounts are added up, every transfer is compared with what its client was told, and
+`pg_prepared_xacts` has to be empty within 30 s. In the end readers add up all accounts while 16 writers transfer.
+What is in bold must be 0.
 """
 INTRODUCTION = """# The lab's results
 
