@@ -1,9 +1,9 @@
 """What a sharded database is asked for, one line each: what others answer wrongly, and the table of features.
 
 Every statement is said to one PostgreSQL and to the same rows on three shards. ``RIGHT``, which most are, has to be
-answered alike, ``REFUSED`` with 0A000, and ``EITHER`` in one of these ways; never is anything else allowed. Rows named P
-and S are shapes that other proxies answer wrongly without a word; numbers are those of the features that a sharding
-proxy is asked for.
+answered alike, ``REFUSED`` with 0A000, and ``EITHER`` in one of these ways; never is anything else allowed.
+Rows named P and S are shapes that other proxies answer wrongly without a word; numbers are those of the features that
+a sharding proxy is asked for.
 """
 
 from __future__ import annotations
