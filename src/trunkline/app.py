@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from trunkline import __version__, logs, process
@@ -30,7 +31,7 @@ from trunkline.workers import spawning
 from trunkline.workers.handover import Handover, Sockets
 
 if TYPE_CHECKING:
-    from trunkline.metrics.endpoint import Endpoint
+    from trunkline.metrics.endpoint import Endpoint, Subject
 
 log = logging.getLogger("trunkline")
 
@@ -106,7 +107,7 @@ async def serve(load: Callable[[], Config], config: Config, what: spawning.Succe
     async with AsyncExitStack() as stack:
         stack.push_async_callback(instance.close)
         _install_signals(instance)
-        endpoint = await stack.enter_async_context(_metrics(instance, config, sockets))
+        endpoint = await stack.enter_async_context(_metrics(lambda: _own(instance), config, sockets))
         sockets.listening = listen(config.settings, sockets.listening)
         listener: Listener
 
@@ -140,8 +141,10 @@ async def supervise(load: Callable[[], Config], config: Config, what: spawning.S
     async with AsyncExitStack() as stack:
         stack.push_async_callback(supervisor.close)
         _install_signals(supervisor)
+        endpoint = await stack.enter_async_context(_metrics(lambda: supervisor, config, sockets))
         port = await supervisor.start()
-        handover = Handover(supervisor, port, sockets, supervisor.listener.abandon)
+        left = partial(_abandon, supervisor.tasks, supervisor.listener, endpoint)
+        handover = Handover(supervisor, port, sockets, left)
         stack.push_async_callback(handover.close)
         supervisor.may_end = handover.elders_gone
         if what is not None:
@@ -152,6 +155,12 @@ async def supervise(load: Callable[[], Config], config: Config, what: spawning.S
         _stopping(handover)
     log.info("stopped")
     return 0
+
+
+def _own(instance: Instance) -> Subject:
+    from trunkline.metrics.endpoint import Own
+
+    return Own(instance)
 
 
 def _abandon(tasks: Tasks, listener: Listener, endpoint: Endpoint | None) -> None:
@@ -193,7 +202,7 @@ class Operated(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def _metrics(instance: Instance, config: Config, sockets: Sockets) -> AsyncIterator[Endpoint | None]:
+async def _metrics(subject: Callable[[], Subject], config: Config, sockets: Sockets) -> AsyncIterator[Endpoint | None]:
     """The HTTP endpoint, if there is to be one: only then is what it needs imported."""
     address, inherited = config.settings.metrics_addr, sockets.metrics
     if inherited is not None and (address is None or address.port not in (0, inherited.getsockname()[1])):
@@ -206,7 +215,7 @@ async def _metrics(instance: Instance, config: Config, sockets: Sockets) -> Asyn
     from trunkline.metrics.endpoint import Endpoint
 
     try:
-        endpoint = await Endpoint.open(instance, address, inherited)
+        endpoint = await Endpoint.open(subject(), address, inherited)
     except OSError as error:
         message = f"cannot listen on {address}: {error.strerror or error}"
         raise wrong_setting("metrics_addr", message, config, os.environ) from None

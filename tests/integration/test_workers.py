@@ -310,3 +310,30 @@ async def test_clients_of_all_workers_count_against_max_client_conn(
 
 async def nobody_is_there(proxy: Proxy) -> bool:
     return len(await proxy.admin("SHOW CLIENTS")) == 1
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------
+
+
+async def get(port: int, path: str) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer.decode()
+
+
+async def test_metrics_are_of_all_workers(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    settings = {"workers": WORKERS, "metrics_addr": "127.0.0.1:0"}
+    proxy = await start_proxy(settings, databases={"postgres": postgres})
+    (port,) = map(int, re.findall(r"metrics: http://127.0.0.1:(\d+)/", proxy.log))
+    async with session(proxy) as one, session(proxy) as other:
+        await one.query("SELECT 1")
+        await other.query("SELECT 1")
+        text = await get(port, "/metrics")
+    labels = 'database="postgres",shard="",user="postgres"'
+    assert f"trunkline_queries_total{{{labels}}} 2.0" in text
+    assert f"trunkline_logins_total{{{labels}}} 2.0" in text
+    assert "200 OK" in await get(port, "/readyz")
+    await proxy.admin("PAUSE")
+    assert (await get(port, "/readyz")).endswith("paused\n")

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from trunkline.config.address import ListenAddress
 from trunkline.metrics.exposition import exposition, gzip_accepted
@@ -29,6 +29,7 @@ from trunkline.metrics.http import (
     parse,
 )
 from trunkline.metrics.loop_lag import PERIOD_S, LoopLag
+from trunkline.metrics.merging import Gathered
 from trunkline.metrics.readings import Source
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Instance
@@ -41,12 +42,41 @@ REST = 9  # times as long as a scrape took is none begun: scrapes take a tenth o
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-class Endpoint:
-    """One listening socket and its connections."""
+class Subject(Protocol):
+    """Whose metrics are told."""
+
+    def unready(self) -> str:
+        """Why no client should be sent here now, in a word; empty if one may come."""
+
+    async def source(self) -> Source | Gathered:
+        """What metrics are read from."""
+
+    def on_timer(self, now: float) -> None:
+        """Called every PERIOD_S."""
+
+
+class Own:
+    """An instance that is alone."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._source = Source(instance, LoopLag(time.monotonic()))
+
+    def unready(self) -> str:
+        return unready(self._instance)
+
+    async def source(self) -> Source:
+        return self._source
+
+    def on_timer(self, now: float) -> None:
+        self._source.lag.on_timer(now)
+
+
+class Endpoint:
+    """One listening socket and its connections."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
         self._tasks = Tasks()
         self._scraping = asyncio.Lock()
         self._rests_until = 0.0
@@ -60,9 +90,9 @@ class Endpoint:
         }
 
     @classmethod
-    async def open(cls, instance: Instance, address: ListenAddress, sock: socket.socket | None = None) -> Self:
+    async def open(cls, subject: Subject, address: ListenAddress, sock: socket.socket | None = None) -> Self:
         """Listen, at a socket that was inherited or one of our own; OSError if the address cannot be had."""
-        endpoint = cls(instance)
+        endpoint = cls(subject)
         sock = _listen(address) if sock is None else sock
         endpoint.sock = sock
         endpoint._server = await asyncio.start_server(endpoint._welcome, sock=sock, limit=MAX_REQUEST_BYTES)
@@ -88,7 +118,7 @@ class Endpoint:
         self._timer = asyncio.get_running_loop().call_later(PERIOD_S, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._source.lag.on_timer(time.monotonic())
+        self._subject.on_timer(time.monotonic())
         self._set_timer()
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -146,11 +176,12 @@ class Endpoint:
         return Answer.words(HTTPStatus.OK)
 
     async def _readiness(self, request: Request) -> Answer:
-        why_not = unready(self._instance)
+        why_not = self._subject.unready()
         return Answer.words(HTTPStatus.SERVICE_UNAVAILABLE if why_not else HTTPStatus.OK, why_not or "ready")
 
     async def _metrics(self, request: Request) -> Answer:
-        content_type, parts = exposition(self._source, request.headers.get("accept", ""))
+        source = await self._subject.source()
+        content_type, parts = exposition(source, request.headers.get("accept", ""))
         zipped = gzip_accepted(request.headers.get("accept-encoding", ""))
         async with self._scraping:
             await asyncio.sleep(self._rests_until - time.monotonic())

@@ -7,15 +7,16 @@ costs about 25 ms and 2 MB, so only a process that serves metrics does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 
-from prometheus_client import PROCESS_COLLECTOR
+from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
-from trunkline.metrics.families import FAMILIES, Family, Kind
-from trunkline.metrics.pgbouncer_names import PGBOUNCER_FAMILIES
+from trunkline.metrics.families import Family, Kind
+from trunkline.metrics.merging import Gathered, families, summed
 from trunkline.metrics.readings import Reading, Source, Times
 
 __all__ = ["PART", "exposition", "gzip_accepted"]
@@ -34,7 +35,7 @@ _MAKE: dict[Kind, Callable[..., CounterMetricFamily | GaugeMetricFamily | Histog
 _END = b"# EOF\n"  # of OpenMetrics, once and last
 
 
-def exposition(source: Source, accept: str) -> tuple[str, Iterator[bytes]]:
+def exposition(source: Source | Gathered, accept: str) -> tuple[str, Iterator[bytes]]:
     """The content type for this Accept header, and the text in parts, each read when it is asked for."""
     try:
         encode, content_type = choose_encoder(accept)
@@ -44,10 +45,10 @@ def exposition(source: Source, accept: str) -> tuple[str, Iterator[bytes]]:
     return content_type, _encoded(source, encode, end)
 
 
-def _encoded(source: Source, encode: Callable[[Collector], bytes], end: bytes) -> Iterator[bytes]:
-    yield encode(PROCESS_COLLECTOR).removesuffix(end)
-    for family in _families(source):
-        readings = iter(family.read(source))
+def _encoded(source: Source | Gathered, encode: Callable[[Collector], bytes], end: bytes) -> Iterator[bytes]:
+    yield encode(_Processes(source.processes)).removesuffix(end)
+    for family in families(pgbouncer_names=source.pgbouncer_names):
+        readings = iter(source.of(family))
         headed = False
         part = PART if family.kind is not Kind.HISTOGRAM else PART // LINES
         while batch := list(islice(readings, part)):
@@ -57,8 +58,18 @@ def _encoded(source: Source, encode: Callable[[Collector], bytes], end: bytes) -
     yield end
 
 
-def _families(source: Source) -> tuple[Family, ...]:
-    return FAMILIES + PGBOUNCER_FAMILIES if source.instance.config.settings.metrics_pgbouncer_names else FAMILIES
+class _Processes:
+    """What the system tells of processes, as of one."""
+
+    def __init__(self, processes: Iterable[int]) -> None:
+        self._collectors = [ProcessCollector(pid=partial(int, pid), registry=None) for pid in processes]
+
+    def collect(self) -> Iterable[Metric]:
+        tables = [{one.name: one for one in collector.collect()} for collector in self._collectors]
+        found = summed({name: one.samples[0].value for name, one in table.items()} for table in tables)
+        for name, metric in {name: one for table in tables for name, one in table.items()}.items():
+            metric.samples = [metric.samples[0]._replace(value=found[name])]
+            yield metric
 
 
 class _One:

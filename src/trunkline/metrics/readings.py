@@ -6,11 +6,12 @@ that goes takes its own series along and no sum over others ever falls.
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline import __version__
 from trunkline.config.settings import WILDCARD, PoolSettings
@@ -26,6 +27,9 @@ from trunkline.pool.topology import Member, Role
 from trunkline.pool.topology_lag import Lag
 from trunkline.proxy.instance import Instance
 
+if TYPE_CHECKING:
+    from trunkline.metrics.families import Family
+
 MAX_POOLS = 1000
 """Names of users, and of databases behind a wildcard, are the clients' choice: so many pools are told, the oldest."""
 
@@ -36,6 +40,20 @@ class Source:
 
     instance: Instance
     lag: LoopLag
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """Whose memory, descriptors and time are told."""
+        return (os.getpid(),)
+
+    @property
+    def pgbouncer_names(self) -> bool:
+        """Whether metrics go by the names of PgBouncer's exporter too."""
+        return self.instance.config.settings.metrics_pgbouncer_names
+
+    def of(self, family: Family) -> Iterable[Reading]:
+        """The readings of a family."""
+        return family.read(self)
 
     @property
     def pools(self) -> Iterator[Pool]:

@@ -17,6 +17,11 @@ class Standing:
         self.orders: list[Order] = []
         self.suspended_by = 0  # the worker whose console has said SUSPEND
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether all databases are."""
+        return ("act", {"name": "PAUSE", "argument": ""}) in self.orders
+
     def note(self, verb: str, arguments: dict[str, Any], by: int = 0) -> None:
         """This was ordered."""
         name, about = arguments.get("name", ""), arguments.get("argument", "")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,7 @@ from trunkline.config.diagnostics import Report
 from trunkline.config.settings import Config
 from trunkline.config.sources import Text
 from trunkline.errors import ConfigError, TrunklineError
+from trunkline.metrics.merging import Gathered
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain
 from trunkline.proxy.listener import Listener
@@ -158,6 +160,23 @@ class Supervisor:
             member.channel.tell("stop")
         await asyncio.gather(*(member.ended(KILL_S) for member in self.members.values()))
         await self.tasks.cancel()
+
+    # --- metrics ------------------------------------------------------------------------------------------------
+
+    def unready(self) -> str:
+        """Why no client should be sent here now, in a word; empty if one may come."""
+        if self.ending or self.stopped.is_set():
+            return "draining"
+        return ("paused" if self.standing.is_paused else "") if self.serving else "starting"
+
+    async def source(self) -> Gathered:
+        """The metrics of all workers."""
+        pids = (os.getpid(), *(member.pid for member in self.serving.values()))
+        told = await self.ask("metrics", {})
+        return Gathered(pids, told, self.config.settings.metrics_pgbouncer_names)
+
+    def on_timer(self, now: float) -> None:
+        """The workers keep their own time."""
 
     # --- members ------------------------------------------------------------------------------------------------
 

@@ -12,12 +12,15 @@ import gc
 import logging
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from trunkline.admin.commands import ACTS, TOLD, Request
 from trunkline.admin.console import serve_console
 from trunkline.config.settings import Config
+from trunkline.metrics.loop_lag import PERIOD_S, LoopLag
+from trunkline.metrics.readings import Source
 from trunkline.net.link import number_links
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.identity import Identity, Peer
@@ -67,6 +70,7 @@ class Worker:
         self._instance = instance
         self._tasks = Tasks()
         self._told = (0, 0)
+        self._lag = LoopLag(time.monotonic())
         self._shares = instance.pools.budget = instance.clients.shares = Shares(instance, count)
         instance.siblings = self
         instance.clients.cancels.elsewhere = self.cancel
@@ -76,6 +80,7 @@ class Worker:
         self.channel = await Channel.open(sock, self._serve, self._on_orphaned)
         self._shares.channel = self.channel
         self._tasks.spawn(self._report(), "report")
+        self._tasks.spawn(self._keep_lag(), "lag")
 
     async def close(self) -> None:
         await self._tasks.cancel()
@@ -89,6 +94,11 @@ class Worker:
             if now != self._told:
                 self._told = now
                 self.channel.tell("load", clients=now[0], taken=now[1])
+
+    async def _keep_lag(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            self._lag.on_timer(time.monotonic())
 
     def _on_orphaned(self) -> None:
         if not self._instance.stopped.is_set() and not self._instance.door.draining:
@@ -128,6 +138,11 @@ class Worker:
     async def _on_show(self, name: str) -> Any:
         return TOLD[name](self._instance)
 
+    async def _on_metrics(self) -> Any:
+        from trunkline.metrics.merging import told  # only where somebody asks for them
+
+        return told(Source(self._instance, self._lag))
+
     async def _on_act(self, name: str, argument: str) -> None:
         await ACTS[name](
             Request(self._instance, Identity(self._instance.clients, Peer("", "")), argument, passed_on=True)
@@ -165,6 +180,7 @@ _VERBS: dict[str, Callable[..., Awaitable[Any]]] = {
     "cancel": Worker._on_cancel,
     "drain": Worker._on_drain,
     "kill_client": Worker._on_kill_client,
+    "metrics": Worker._on_metrics,
     "pause": Worker._on_pause,
     "reload": Worker._on_reload,
     "resume": Worker._on_resume,

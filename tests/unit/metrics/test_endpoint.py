@@ -13,7 +13,7 @@ import pytest
 
 from trunkline.config.address import ListenAddress
 from trunkline.metrics import endpoint as module
-from trunkline.metrics.endpoint import Endpoint, unready
+from trunkline.metrics.endpoint import Endpoint, Own, unready
 from trunkline.metrics.http import END, MAX_CONNECTIONS, MAX_REQUEST_BYTES
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain, Instance
@@ -46,7 +46,7 @@ class Caller:
 
 @pytest.fixture
 async def caller(instance: Instance, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Caller]:
-    endpoint = await Endpoint.open(instance, LOOPBACK)
+    endpoint = await Endpoint.open(Own(instance), LOOPBACK)
     yield Caller(endpoint)
     await endpoint.close()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -192,22 +192,22 @@ async def test_whether_clients_may_come_is_told_with_a_word(instance: Instance, 
 
 async def test_an_address_that_is_taken_is_an_error(instance: Instance, caller: Caller) -> None:
     with pytest.raises(OSError, match="in use"):
-        await Endpoint.open(instance, ListenAddress("127.0.0.1", caller.port))
+        await Endpoint.open(Own(instance), ListenAddress("127.0.0.1", caller.port))
 
 
 @pytest.mark.parametrize("host", ["no such host.invalid", "a..b"])
 async def test_a_name_that_is_none_is_an_error(instance: Instance, host: str) -> None:
     with pytest.raises(OSError):
-        await Endpoint.open(instance, ListenAddress(host, 0))
+        await Endpoint.open(Own(instance), ListenAddress(host, 0))
 
 
 async def test_all_addresses_are_one_of_the_words(instance: Instance) -> None:
-    endpoint = await Endpoint.open(instance, ListenAddress("*", 0))
+    endpoint = await Endpoint.open(Own(instance), ListenAddress("*", 0))
     await endpoint.close()
 
 
 async def test_after_the_end_nobody_is_served(instance: Instance) -> None:
-    endpoint = await Endpoint.open(instance, LOOPBACK)
+    endpoint = await Endpoint.open(Own(instance), LOOPBACK)
     caller, clients = Caller(endpoint), Tasks()
     asking = clients.spawn(caller.send(b"GET "))
     while not endpoint.connections:
