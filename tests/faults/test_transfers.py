@@ -24,7 +24,9 @@ POINTS = (*BEFORE, *BEHIND) if EVERYWHERE else ("two_phase_begun", "two_phase_pr
 READ_S = float(os.environ.get("TRUNKLINE_BANK_SECONDS", "3"))
 
 
-async def test_a_proxy_that_is_killed_at_any_point_of_a_commit_leaves_no_half(farm: Farm, tmp_path: Path) -> None:
+async def test_row_70_a_proxy_that_is_killed_at_any_point_of_a_commit_leaves_no_half(
+    farm: Farm, tmp_path: Path
+) -> None:
     async with bank(farm, tmp_path, seed=1) as made:
         for number, point in enumerate(POINTS):
             made.open(writers=4)
@@ -39,7 +41,7 @@ async def test_a_proxy_that_is_killed_at_any_point_of_a_commit_leaves_no_half(fa
 
 
 @pytest.mark.parametrize("point", POINTS[1:])
-async def test_a_shard_that_is_killed_at_a_point_of_a_commit_leaves_no_half(
+async def test_row_71_a_shard_that_is_killed_at_a_point_of_a_commit_leaves_no_half(
     farm: Farm, tmp_path: Path, point: str
 ) -> None:
     async with bank(farm, tmp_path, seed=2) as made:

@@ -168,7 +168,7 @@ async def test_serializable_transactions_are_of_one_shard(wire: Wire) -> None:
 # --- deadlocks ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_deadlock_over_two_shards_ends_the_younger_with_postgresql_s_words(proxy: Proxy, wire: Wire) -> None:
+async def test_row_76_a_deadlock_over_two_shards_ends_the_younger_one(proxy: Proxy, wire: Wire) -> None:
     async with session(proxy, database=DATABASE) as younger:
         await change(wire, FIRST)
         assert shape(await wire.query("SELECT name FROM customers")) == "TDDCZ"
@@ -188,6 +188,29 @@ async def test_a_deadlock_over_two_shards_ends_the_younger_with_postgresql_s_wor
 
 
 # --- cancels and clients that go ------------------------------------------------------------------------------------
+
+CHECKED_SLOWLY = """
+CREATE FUNCTION check_slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION check_slowly()
+"""
+
+
+async def test_row_58_a_cancel_before_the_decision_undoes_both_shards(
+    proxy: Proxy, wire: Wire, postgres: Postgres
+) -> None:
+    await postgres.fetch(CHECKED_SLOWLY, database=f"{DATABASE}_s1")
+    await change(wire, *BOTH)
+    commit = asyncio.get_running_loop().create_task(wire.query("COMMIT"))
+
+    async def sleeps() -> bool:
+        return bool(await postgres.fetch("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+
+    await wait_until(sleeps, what="the constraint is being checked")
+    await Wire.cancel(proxy.port, wire.backend_pid, wire.cancel_key)
+    reply = await commit
+    assert (errors(reply), reply[-1].body) == (["57014"], b"I")
+    assert await names(wire) == [b"before", b"before"]
 
 
 async def test_a_client_that_leaves_in_its_block_has_committed_nothing(proxy: Proxy, wire: Wire) -> None:

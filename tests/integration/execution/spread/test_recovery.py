@@ -104,7 +104,7 @@ async def test_a_commit_cannot_come_once_recovery_has_rolled_back(shop: Stage, m
     assert await shop.names() == []
 
 
-async def test_what_others_have_prepared_is_never_touched(shop: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_row_75_what_others_have_prepared_is_never_touched(shop: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "YOUNG_S", 0.0)
     foreign = ["mine", f"trunkline_{'f' * 12}_{'0' * 8}_1_1_3_0@1", "trunkline_x"]
     async with shop.instance() as instance:

@@ -181,7 +181,7 @@ async def test_ten_clients_commit_at_once(shop: Stage) -> None:
         assert await shop.prepared() == []
 
 
-async def test_a_server_that_prepares_nothing_is_found_when_a_second_shard_is_written(
+async def test_row_74_a_server_that_prepares_nothing_is_found_when_a_second_shard_is_written(
     own_postgres: Postgres, tmp_path: Path
 ) -> None:
     await own_postgres.fetch("ALTER SYSTEM SET max_prepared_transactions = 0")

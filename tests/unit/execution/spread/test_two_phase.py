@@ -201,7 +201,7 @@ async def test_after_the_decision_it_is_committed_whatever_is_lost() -> None:
     assert play.said[-1] == "wait"
 
 
-async def test_a_cancel_that_was_under_way_does_not_keep_the_rest_from_being_committed() -> None:
+async def test_row_58_a_cancel_that_was_under_way_does_not_keep_the_rest_from_being_committed() -> None:
     play = Play({(1, "COMMIT PREPARED"): CANCELED})
     assert await play.run() is None
     assert play.said[-3:] == ["1 COMMIT PREPARED", "1 COMMIT PREPARED", "forget"]
