@@ -50,11 +50,15 @@ async def test_an_error_is_told_at_a_flush(world: World) -> None:
         await same(world, Statement("SELECT nothing FROM orders", ()))
 
 
-async def test_temporary_tables_of_a_gather_call_for_no_new_catalog(world: World) -> None:
+@pytest.mark.parametrize(
+    "sql", ["SELECT o.id, l.k FROM orders o JOIN leads l ON l.n = o.id", "SELECT c, count(*) FROM per_key GROUP BY c"]
+)
+@pytest.mark.parametrize("begin", ["", "BEGIN"])
+async def test_temporary_tables_of_a_gather_call_for_no_new_catalog(world: World, sql: str, begin: str) -> None:
     """It was read after each, and whoever came next waited for it."""
-    gathered = Statement("SELECT o.id, l.k FROM orders o JOIN leads l ON l.n = o.id")
-    await same(world, gathered)
+    unit = [Statement("BEGIN"), Statement(sql), Statement("COMMIT")] if begin else [Statement(sql)]
+    await same(world, *unit)
     before = world.log().count("the catalog has been read")
     for _ in range(5):
-        await same(world, gathered)
+        await same(world, *unit)
     assert world.log().count("the catalog has been read") == before

@@ -225,9 +225,13 @@ cdef inline bint changes_schema(const char *tag, Py_ssize_t n) noexcept:
 
 
 cdef inline bint is_own_table(ServerLink server, const char *tag, Py_ssize_t n) noexcept:
-    """A table that only its session sees, with its indexes."""
-    return server.lessee is not None and server.lessee.defines_own and n > 12 and (
-        memcmp(tag, b"CREATE TABLE", 12) == 0 or memcmp(tag, b"CREATE INDEX", 12) == 0 or memcmp(tag, b"ALTER TABLE", 12) == 0)
+    """A table that only its session sees, with its indexes and what is read through it."""
+    if server.lessee is None or not server.lessee.defines_own:
+        return False
+    if n == 11:
+        return memcmp(tag, b"DROP TABLE", 11) == 0
+    return n >= 12 and (memcmp(tag, b"CREATE TABLE", 12) == 0 or memcmp(tag, b"CREATE INDEX", 12) == 0
+                        or memcmp(tag, b"CREATE VIEW", 12) == 0 or memcmp(tag, b"ALTER TABLE", 12) == 0)
 
 
 cdef int on_tag(ServerLink server, Frame *frame) except -1:

@@ -112,6 +112,7 @@ class Gathering:
         place = self._place()
         copied = self._copied(place)
         target = self._target = await self._begin(place, copied)
+        target.keeps_tables_to_itself()
         names = [table.name for table in copied]
         shadowed = self._program.shadowed(names)
         self._expected = await self._original(target)

@@ -33,7 +33,6 @@ async def make(target: Participant, tables: Sequence[Gathered]) -> None:
         for table in tables
     ]
     if made:
-        target.keeps_tables_to_itself()
         await target.ask("; ".join(made).encode())
 
 
