@@ -38,6 +38,8 @@ def plan(request: Request) -> Merge | None:
         return plan_or_reason(request)
     except (Unsure, RecursionError, TooComplex, Unparsed):
         return None
+    except (LookupError, StopIteration):  # a tree that has not the form that is known of it
+        return None
 
 
 def plan_or_reason(request: Request) -> Merge:
@@ -116,14 +118,16 @@ class Shape:
 
     def _distinct_on(self, clause: Sequence[Node], order: list[KeyColumn]) -> Merge:
         """The first row of each: ORDER BY begins with what DISTINCT ON names, in whatever order."""
-        if len(order) < len(clause):
-            raise Unsure("DISTINCT ON without an ORDER BY of all of it")
+        named: list[Asked] = []
         for wrapped in clause:
             output = self._bound.output_of(wrapped)
-            node = of_output(self._clauses, self._bound, output).node if output is not None else wrapped
-            if not any(same_tree(node, one.asked.node) for one in order[: len(clause)]):
-                raise Unsure("DISTINCT ON is not what ORDER BY begins with")
-        return self._made(order, (), len(clause), (), own_order=True)
+            found = Asked(b"", wrapped) if output is None else of_output(self._clauses, self._bound, output)
+            if not _among(found, named):
+                named.append(found)
+        leading = [one.asked for one in order[: len(named)]]
+        if len(leading) < len(named) or not all(_among(one, leading) for one in named):
+            raise Unsure("DISTINCT ON is not what ORDER BY begins with")
+        return self._made(order, (), len(named), (), own_order=True)
 
     def _grouped(self) -> Merge:
         bound = self._bound

@@ -39,6 +39,7 @@ MERGED = {
     ),
     "SELECT DISTINCT x FROM a": "SELECT DISTINCT x, x FROM a ORDER BY 2 ASC NULLS LAST",
     "SELECT DISTINCT ON (x) x, k FROM a ORDER BY x, k": "SELECT DISTINCT ON (x) x, k, x, k FROM a ORDER BY x, k",
+    "SELECT DISTINCT ON (x, x) x, k FROM a ORDER BY x, k": "SELECT DISTINCT ON (x, x) x, k, x, k FROM a ORDER BY x, k",
     "SELECT k FROM a UNION SELECT k FROM b ORDER BY 1": (
         "SELECT q.*, q.c1 FROM (SELECT k FROM a UNION SELECT k FROM b) AS q (c1) ORDER BY 2 ASC NULLS LAST"
     ),
@@ -101,6 +102,8 @@ NOT_MERGED = {
     "SELECT x FROM a FOR UPDATE": "locks",
     "SELECT (SELECT count(a.x)) FROM a": "outer query",
     "SELECT x FROM a ORDER BY x USING <": "USING",
+    "SELECT DISTINCT ON (x) x, n FROM a": "begins with",
+    "SELECT DISTINCT ON (x, n) x, n FROM a ORDER BY x": "begins with",
     "WITH RECURSIVE q AS (SELECT k FROM a UNION SELECT k + 1 FROM q) SELECT * FROM q": "RECURSIVE",
     "INSERT INTO a SELECT * FROM a": "no query",
 }
@@ -151,3 +154,7 @@ def test_what_groups_are_ordered_and_chosen_by_is_computed_as_well() -> None:
         (Kind.COUNT, 2, (7,)),
         (Kind.AVG, 4, (8, 9)),
     ]
+
+
+def test_what_distinct_on_names_twice_is_one_key() -> None:
+    assert plan_or_reason(request("SELECT DISTINCT ON (x, 1) x, k FROM a ORDER BY x, k")).unique == 1
