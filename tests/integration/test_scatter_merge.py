@@ -98,6 +98,9 @@ SELECT x FROM a ORDER BY x FETCH FIRST 3 ROWS WITH TIES
 SELECT x FROM a ORDER BY x DESC OFFSET 2 FETCH NEXT 4 ROWS WITH TIES
 SELECT x FROM a ORDER BY x LIMIT 0
 SELECT x FROM a ORDER BY x LIMIT ALL OFFSET NULL
+SELECT x1 FROM va ORDER BY x1 LIMIT 0 OFFSET 2
+SELECT x1, count(*) FROM va GROUP BY x1 ORDER BY 2 LIMIT 0
+SELECT sum(x1) FROM va LIMIT 0
 SELECT x FROM a ORDER BY x LIMIT 4000000000000000000 OFFSET 298
 SELECT count(*), count(x), sum(x), sum(s), sum(k), min(x), max(d), avg(x), avg(s), avg(k) FROM a
 SELECT sum(e), avg(e), min(e), max(e), variance(e), stddev(e), var_pop(e), stddev_pop(e) FROM a

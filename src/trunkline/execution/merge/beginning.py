@@ -103,6 +103,8 @@ def begin(
     if (count is not None and count < 0) or (offset is not None and offset < 0):
         sql += _negative(count, offset)
         count = offset = None
+    elif count == 0:  # nobody computes anything, so nothing fails
+        sql += b" LIMIT 0"
     elif count is not None:
         count, offset = min(count, _MOST), min(offset or 0, _MOST)
         if merge.unique != 0 and not finishes:

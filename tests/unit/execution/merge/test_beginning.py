@@ -27,7 +27,12 @@ def test_the_shards_are_asked_for_all_rows_that_may_count() -> None:
 
 
 def test_what_is_one_row_anyway_is_not_limited() -> None:
-    assert sql_of(Limits(0), unique=0) == b"Q"
+    assert sql_of(Limits(3), unique=0) == b"Q"
+
+
+def test_for_no_rows_nothing_is_computed() -> None:
+    for unique in (None, 0, 1):
+        assert sql_of(Limits(0, 7), unique=unique) == b"Q LIMIT 0"
 
 
 def test_parameters_are_limits() -> None:
