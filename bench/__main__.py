@@ -29,6 +29,7 @@ from bench import (
     tls,
     tpch,
     wide,
+    workers,
 )
 from bench.contenders import Stage
 from bench.options import MODES, POOL_SIZE, Options
@@ -53,6 +54,7 @@ RUNNERS: tuple[tuple[Runner, tuple[str, ...]], ...] = (
     (logins.run, ("logins",)),
     (tls.run, ("tls",)),
     (storm.run, ("storm",)),
+    (workers.run, ("workers",)),
 )
 INTRODUCTION = (
     "Written by `make bench`. All contenders take turns within each round of one run, with the same settings: "

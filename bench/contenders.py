@@ -166,13 +166,13 @@ def _forgetful(stage: Stage, setup: Setup, directory: Path) -> Running:
     return replace(_reading(stage, setup, directory, 'read_after_write = "off"\n'), name="forgetful")
 
 
-def trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") -> Running:
-    """``databases`` are the sections of the configuration, if not the plain database."""
+def trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "", more: str = "") -> Running:
+    """``databases`` are the sections of the configuration, if not the plain database; ``more`` are global settings."""
     port = process.free_port()
     text = _trunkline_toml(stage, setup, directory, port)
     if databases:
         text = text.partition("[databases.")[0] + databases
-    toml = _file(directory / "trunkline.toml", text)
+    toml = _file(directory / "trunkline.toml", more + text)
     daemon = process.start(
         "trunkline",
         [sys.executable, "-m", "trunkline", "serve", toml],
@@ -181,6 +181,10 @@ def trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "") 
     )
     _ready(daemon, setup, port)
     return Running("trunkline", port, daemon)
+
+
+def _two_workers(stage: Stage, setup: Setup, directory: Path) -> Running:
+    return replace(trunkline(stage, setup, directory, more="workers = 2\n"), name="two workers")
 
 
 @cache
@@ -221,6 +225,7 @@ STARTERS: dict[str, Callable[[Stage, Setup, Path], Running]] = {
     "reading": _reading,
     "forgetful": _forgetful,
     "floor": _floor,
+    "two workers": _two_workers,
 }
 
 

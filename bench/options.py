@@ -19,6 +19,7 @@ SECTIONS = (
     "logins",
     "tls",
     "storm",
+    "workers",
 )
 CONTENDERS = ("direct", "pgbouncer", "trunkline", "floor")
 POOL_SIZE = 20

@@ -34,6 +34,7 @@ class Load:
     tls: bool = False
     script: str | Path = "select-only"  # one of pgbench's own, or a file
     database: str = wire.DATABASE
+    threads: int = 1
 
 
 def command(stage: Stage, port: int, load: Load, log: Path) -> list[str | Path]:
@@ -45,7 +46,7 @@ def command(stage: Stage, port: int, load: Load, log: Path) -> list[str | Path]:
         "-M",
         load.mode,
         "-j",
-        "1",
+        str(load.threads),
     ]
     words += ["-c", str(load.clients), "-T", str(max(1, round(load.seconds))), "-l", "--log-prefix", log]
     words += ["-h", "127.0.0.1", "-p", str(port), "-U", wire.USER, load.database]
