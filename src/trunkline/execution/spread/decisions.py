@@ -38,14 +38,15 @@ INSERT INTO trunkline.decisions VALUES ('cluster', '{token}') ON CONFLICT DO NOT
 _ONE_AT_A_TIME = "SELECT pg_catalog.pg_advisory_xact_lock(7521962890041279342); "
 PROBE = (
     "SELECT pg_catalog.current_setting('max_prepared_transactions'),"
-    " pg_catalog.to_regclass('trunkline.decisions') IS NOT NULL"
+    " EXISTS (SELECT FROM pg_catalog.pg_class JOIN pg_catalog.pg_namespace AS n ON n.oid = relnamespace"
+    " WHERE nspname = 'trunkline' AND relname = 'decisions')"
 )
 _TOKEN = f"SELECT decision FROM trunkline.decisions WHERE gid = '{CLUSTER}'"
 OLD = (
     "SELECT gid, decision FROM trunkline.decisions WHERE gid LIKE 'trunkline\\_%' AND decided < now() - CASE decision"
     f" WHEN 'commit' THEN interval '{KEPT_S} s' ELSE interval '1 day' END LIMIT 1000"
 )
-_RIGHTS = "GRANT USAGE ON SCHEMA trunkline TO PUBLIC and GRANT SELECT, INSERT ON trunkline.decisions TO PUBLIC"
+_NO_RIGHT = "42501"
 _HINT = "Let a role that may create schemas there run: "
 COMMIT, ROLLBACK = "commit", "rollback"
 _LOCK_S = 1  # how long a rollback waits for a commit that is under way
@@ -93,10 +94,18 @@ class Decisions:
         [(prepared, there)] = await self._errands.rows(pool, PROBE)
         cluster = ""
         if there == "t":
-            found = await self._errands.rows(pool, _TOKEN)
-            cluster = found[0][0] or "" if found else ""
+            cluster = await self._cluster(pool)
         facts = self._facts[pool.database] = Facts(cluster, int(prepared or 0))
         return facts
+
+    async def _cluster(self, pool: Pool) -> str:
+        try:
+            found = await self._errands.rows(pool, _TOKEN)
+        except ServerRefused as refusal:
+            if refusal.sqlstate != _NO_RIGHT:
+                raise
+            return ""  # for this role there is none
+        return found[0][0] or "" if found else ""
 
     async def check_prepared(self, pool: Pool) -> None:
         """PreparedDisabled if nothing can be prepared there."""

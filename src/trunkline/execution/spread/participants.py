@@ -171,6 +171,7 @@ class Participants:
         if not mask & (mask - 1) or taken or self.modes.snapshot is CrossShardSnapshot.SHARD:
             yield
             return
+        self.coordination.recovery.wanted()
         ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
         try:
             yield
@@ -187,6 +188,7 @@ class Participants:
         concerned = await self.at_all(mask)
         if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD:
             return
+        self.coordination.recovery.wanted()
         ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
         try:
             await asyncio.gather(*[one.ask(b"SELECT 1") for one in concerned])

@@ -37,6 +37,7 @@ YOUNG_S = 10.0  # so long another instance's is left alone
 OLD_S = 60.0  # an operator should know
 ROUND_S = 2.0  # while there is something to do, or might be
 QUIET_ROUND_S = 30.0  # else
+HURRY_S = 0.1  # between two that somebody waits for
 _RETRIES_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 _GONE = "42704"
 _NOT_ITS_OWNER = "42501"
@@ -108,6 +109,7 @@ class Recovery:
         self._users: dict[int, str] = {}  # who could ask, last
         self._unheard = Ticket(Side.COMMIT, EVERY_SHARD, least=1)
         self._hurry = asyncio.Event()
+        self._unheard_rounds = 0
         self._running: asyncio.Task[None] | None = None
         self._warned: set[str] = set()
 
@@ -128,23 +130,33 @@ class Recovery:
             self._running.cancel()
         self._coordination.gate.leave(self._unheard)
 
+    def wanted(self) -> None:
+        """Somebody is about to read: shards that have not been asked yet are asked now."""
+        if self._unheard.mask:
+            self._hurry.set()
+
     def hurry(self) -> None:
         """Something may be left: look now."""
         self._hurry.set()
 
     async def _run(self) -> None:
         while True:
+            self._hurry.clear()
             try:
                 await self.round()
             except UnknownDatabase:
                 return
             except TrunklineError as error:
                 log.warning("recovery of %s: %s", self._coordination.database, error.message)
-            self._hurry.clear()
-            busy = self.doubts or self._finished or self._coordination.active or self._unheard.mask
+            busy = self.doubts or self._finished or self._coordination.active
+            self._unheard_rounds = self._unheard_rounds + 1 if self._unheard.mask else 0
+            patience_s = ROUND_S if busy else QUIET_ROUND_S
+            if self._unheard_rounds:  # who cannot be asked is not asked over and over
+                patience_s = min(patience_s, ROUND_S * self._unheard_rounds)
             try:
-                async with asyncio.timeout(ROUND_S if busy else QUIET_ROUND_S):
+                async with asyncio.timeout(patience_s):
                     await self._hurry.wait()
+                await asyncio.sleep(HURRY_S)
             except TimeoutError:
                 continue
 

@@ -15,6 +15,7 @@ from tests.integration.postgres import Postgres
 from trunkline.execution.spread.decisions import Decisions, insertion
 from trunkline.execution.spread.names import Name
 from trunkline.proxy.instance import Instance
+from trunkline.shard_errors import DecisionsMissing
 
 
 @pytest.fixture
@@ -104,5 +105,21 @@ async def test_everybody_may_decide_and_nobody_may_change_a_decision(shop: Stage
                     async with connection:
                         await connection.execute(f"SET ROLE {role}".encode())
                         await connection.execute(sql.encode())
+    finally:
+        await postgres.fetch(f"DROP ROLE {role}")
+
+
+async def test_a_role_without_rights_has_no_table(shop: Stage, postgres: Postgres) -> None:
+    role = f"foreign_{uuid.uuid4().hex[:8]}"
+    await postgres.create_role(role, "secret")
+    shop.users[role] = {"password": "secret"}
+    try:
+        async with shop.instance() as instance:
+            decisions, _, _ = await begun(shop, instance)
+            await shop.fetch(0, "REVOKE ALL ON SCHEMA trunkline FROM PUBLIC")
+            pool = instance.pools.pool(f"{shop.database}/s0", role)
+            assert (await decisions.facts(pool)).cluster == ""
+            with pytest.raises(DecisionsMissing, match="permission denied"):
+                await decisions.cluster_of(pool)
     finally:
         await postgres.fetch(f"DROP ROLE {role}")
