@@ -12,6 +12,7 @@ import sys
 
 from trunkline.config.settings import Config
 from trunkline.errors import ConfigError
+from trunkline.log_handlers import Syslog, Unwaiting
 from trunkline.log_lines import OneLine, PgBouncerLine
 
 log = logging.getLogger("trunkline")
@@ -40,10 +41,11 @@ def use(config: Config, *, quiet: bool = False, worker: int = 0) -> None:
 
 def _handlers(config: Config, quiet: bool, who: str) -> list[logging.Handler]:
     settings = config.settings
-    handlers: list[logging.Handler] = [] if quiet else [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [] if quiet else [_standard_error()]
     if settings.logfile:
         try:
-            handlers.append(logging.FileHandler(settings.logfile))
+            file = os.open(settings.logfile, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            handlers.append(Unwaiting(file, "logfile", owned=True))
         except OSError as error:
             raise ConfigError(f"logfile {settings.logfile} cannot be written: {error.strerror}") from None
     for handler in handlers:
@@ -53,6 +55,13 @@ def _handlers(config: Config, quiet: bool, who: str) -> list[logging.Handler]:
     return handlers or [logging.NullHandler()]
 
 
+def _standard_error() -> logging.Handler:
+    try:
+        return Unwaiting(sys.stderr.fileno(), "stderr")
+    except (OSError, ValueError):  # it is no file here
+        return logging.StreamHandler(sys.stderr)
+
+
 def _formatter(config: Config, who: str, *, bare: bool = False) -> logging.Formatter:
     if config.from_ini:  # which process it was, its lines say by themselves
         return PgBouncerLine(bare=bare)
@@ -60,13 +69,11 @@ def _formatter(config: Config, who: str, *, bare: bool = False) -> logging.Forma
 
 
 def _syslog(config: Config, who: str) -> logging.Handler:
-    from logging.handlers import SysLogHandler
-
-    settings, names = config.settings, SysLogHandler.facility_names
+    settings, names = config.settings, Syslog.facility_names
     if settings.syslog_facility not in names:
         raise ConfigError(f"unknown syslog_facility {settings.syslog_facility}", hint=f"One of {', '.join(names)}.")
     try:
-        handler = SysLogHandler(SYSLOG, names[settings.syslog_facility])
+        handler = Syslog(SYSLOG, names[settings.syslog_facility])
     except OSError as error:
         raise ConfigError(f"syslog: {SYSLOG}: {error.strerror}") from None
     handler.ident = f"{settings.syslog_ident}[{os.getpid()}]: "

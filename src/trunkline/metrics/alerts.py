@@ -98,6 +98,14 @@ ALERTS = (
         "The log has the incident by its number; it is a bug, and worth a report.",
     ),
     Alert(
+        "TrunklineLosesLogLines",
+        "increase(trunkline_log_lines_dropped_total[5m]) > 0",
+        "0m",
+        "warning",
+        "lines of the log are lost ({{ $labels.target }})",
+        "The disk is full, or whoever reads standard error or syslog is stuck.",
+    ),
+    Alert(
         "TrunklineEventLoopLags",
         "trunkline_event_loop_lag_seconds > 0.1",
         "5m",

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trunkline.log_handlers import lines_dropped
 from trunkline.metrics import readings as read
 from trunkline.metrics.readings import POOL, SERVER, Read, Reading, Source
 from trunkline.pool.latencies import waits_of
@@ -99,6 +100,12 @@ FAMILIES = (
         "Errors of our own that clients were told, by SQLSTATE; those of servers are passed on and not counted.",
         read.of_each(lambda s: errors_told),
         ("sqlstate",),
+    ),
+    _counter(
+        "log_lines_dropped",
+        "Lines of the log that could not be written at once, by where to: a full disk, or a reader that is stuck.",
+        read.of_each(lambda s: lines_dropped),
+        ("target",),
     ),
     _counter(
         "cancel_requests",

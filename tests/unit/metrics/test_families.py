@@ -10,7 +10,20 @@ from trunkline.metrics.families import FAMILIES, Family, Kind
 from trunkline.metrics.readings import Source, Times
 from trunkline.proxy.instance import Instance
 
-LABELS = {"database", "shard", "user", "state", "outcome", "reason", "sqlstate", "version", "python", "host", "port"}
+LABELS = {
+    "database",
+    "shard",
+    "user",
+    "state",
+    "outcome",
+    "reason",
+    "sqlstate",
+    "target",
+    "version",
+    "python",
+    "host",
+    "port",
+}
 
 
 def test_a_name_stands_in_the_table_once() -> None:
