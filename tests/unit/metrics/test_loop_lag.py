@@ -1,4 +1,4 @@
-"""How late the loop was, over two windows."""
+"""[row 89] How late the loop was, over two windows."""
 
 from __future__ import annotations
 
