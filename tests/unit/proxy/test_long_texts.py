@@ -1,4 +1,4 @@
-"""[row 89] A long statement is planned while its client waits: others are served, and then it goes where its key says."""
+"""[row 89] A long statement is planned while its client waits: others are served, then it goes where its key says."""
 
 from __future__ import annotations
 
