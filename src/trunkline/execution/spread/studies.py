@@ -7,7 +7,7 @@ with the catalog. A text is planned, turned into a program and described by a sh
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused
@@ -26,7 +26,7 @@ from trunkline.routing.text.fingerprint import Fingerprint
 if TYPE_CHECKING:
     from trunkline.execution.router import Context, Router
 
-CAPACITY = 512
+CAPACITY = 256  # some 30 kB each
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class Study:
         if self._program is None:
             assert self.request is not None
             self._program = program_of(self.request)
+            self.request = replace(self.request, node={})  # the tree, which is large, has done its work
         return self._program
 
     @property
