@@ -200,12 +200,12 @@ WRITES = (
     case("47", "MERGE INTO orders o USING leads l ON l.id = o.id WHEN MATCHED THEN UPDATE SET n = 9", expected=EITHER),
     case("48", "BEGIN", "SELECT id FROM orders WHERE n = 2 ORDER BY id FOR UPDATE", "COMMIT", expected=EITHER),
     case("48", "BEGIN", "SELECT pg_advisory_xact_lock(5)", "COMMIT"),
-    case("49", "UPDATE rates SET n = n + 1", expected=EITHER),
+    case("49", "UPDATE rates SET n = n + 1"),
     case("50", "ALTER TABLE items ADD COLUMN extra int4 DEFAULT 7", "SELECT sum(extra) FROM items",
-         "ALTER TABLE items DROP COLUMN extra", expected=EITHER),
-    case("50", "CREATE INDEX items_n ON items (n)", "DROP INDEX items_n", expected=EITHER),
+         "ALTER TABLE items DROP COLUMN extra"),
+    case("50", "CREATE INDEX items_n ON items (n)", "DROP INDEX items_n"),
     case("50", "CREATE INDEX CONCURRENTLY items_n ON items (n)", "DROP INDEX items_n", expected=EITHER),
-    case("50", "BEGIN", "TRUNCATE items", "SELECT count(*) FROM items", "COMMIT", expected=EITHER),
+    case("50", "BEGIN", "TRUNCATE items", "SELECT count(*) FROM items", "COMMIT"),
     case("51", "BEGIN", "UPDATE orders SET n = n - 1 WHERE k = 1", "UPDATE orders SET n = n + 1 WHERE k = 2",
          "COMMIT"),
     case("51", "BEGIN", "UPDATE orders SET n = n - 1 WHERE k = 1", "UPDATE orders SET n = n + 1 WHERE k = 2",
@@ -218,7 +218,7 @@ WRITES = (
     case("53", "BEGIN", "UPDATE orders SET n = 1 WHERE k = 1", "INSERT INTO orders (k, id) VALUES (2, 1)",
          "SELECT count(*) FROM orders", "COMMIT"),
     case("55", "BEGIN ISOLATION LEVEL REPEATABLE READ", "SELECT sum(n) FROM orders", "SELECT sum(n) FROM items",
-         "COMMIT", expected=EITHER),
+         "COMMIT"),
 )  # fmt: skip
 
 
