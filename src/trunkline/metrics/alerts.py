@@ -162,6 +162,14 @@ ALERTS = (
         "The log tells which, and when.",
     ),
     Alert(
+        "TrunklineTransactionInDoubt",
+        "trunkline_transaction_in_doubt_seconds > 60",
+        "1m",
+        "critical",
+        "{{ $labels.database }} has had a transaction in doubt for {{ $value }} seconds",
+        "It holds its locks: SHOW TRANSACTIONS says what it waits for, RESOLVE ends it by hand.",
+    ),
+    Alert(
         "TrunklineSchemasDiffer",
         "trunkline_schema_differences > 0",
         "10m",

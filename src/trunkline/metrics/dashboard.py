@@ -115,6 +115,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel("Statements by outcome", "reqps", (_rate("routed_statements", "database", "outcome"),)),
             Panel("Plans made", "reqps", (_rate("plan_cache_misses", "database"),)),
             Panel("Differences of schemas", "short", (_max("schema_differences", "database"),)),
+            Panel("Transactions in doubt", "short", (_max("transactions_in_doubt", "database"),)),
+            Panel("Deadlocks over shards", "short", (_sum("cross_shard_deadlocks_total", "database"),)),
         ),
     ),
     (
