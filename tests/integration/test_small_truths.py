@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import PASSWORD, Farm, Postgres
-from tests.integration.proxy import HOST, Proxy
+from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.transcript import errors, session
 from tests.integration.wire import PROTOCOL_3_0, PROTOCOL_3_2, Frame, Wire, error_fields, rows
 from trunkline.auth.md5 import md5_secret
@@ -290,3 +290,18 @@ async def test_a_hash_that_the_server_does_not_take_is_told_at_once_to_everybody
             async with await psycopg.AsyncConnection.connect(proxy.dsn(user="scram", password="pw")) as client:
                 await client.execute("SELECT 1")
     assert "it asks for SCRAM, and what is known of this user does not allow that (28000)" in proxy.log
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_message_of_the_operator_s_comes_with_the_greeting(
+    server: Postgres, start_proxy: ProxyFactory, mode: str
+) -> None:
+    proxy = await start_proxy(
+        {"login_notify_message": "moved to Trunkline", "pool_mode": mode}, databases={"postgres": server}
+    )
+    async with await Wire.connect(proxy.port) as wire:
+        await wire.send_startup({"user": USER, "database": "postgres"})
+        frames = await wire.login_with(USER, PASSWORD)
+    assert [frame.type for frame in frames[-3:]] == ["K", "N", "Z"]
+    assert error_fields(frames[-2])["M"] == "moved to Trunkline"
+    assert error_fields(frames[-2])["S"] == "NOTICE"

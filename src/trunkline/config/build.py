@@ -144,7 +144,8 @@ class _Builder:
         except Unreadable as error:
             self.report.add((key,), f"{path} {error.diagnostic.message}", error.diagnostic.hint)
             return None
-        self.report.extend(diagnostics)
+        # PgBouncer passes over a line that it does not understand.
+        (self.report.warnings if self.from_ini else self.report.diagnostics).extend(diagnostics)
         return found
 
 

@@ -84,6 +84,7 @@ class Settings:
     query_wait_notify: float = setting(
         5.0, SECONDS, "Wait after which a client gets a NOTICE that it waits; 0 is never."
     )
+    login_notify_message: str = setting("", TEXT, "Told each client as a NOTICE once it has logged in; empty is none.")
 
     # --- servers
     server_round_robin: bool = setting(False, BOOL, "Take the server idle longest rather than shortest.")

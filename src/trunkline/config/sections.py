@@ -25,7 +25,7 @@ _BESIDE: Mapping[type, tuple[str, ...]] = {Settings: TOP_SECTIONS, DatabaseSetti
 _LATER: Mapping[type, frozenset[str]] = {
     Settings: frozenset(
         "peers peer_id conffile autodb_idle_timeout "  # noqa: SIM905
-        "pool_idle_timeout login_notify_message dns_nxdomain_ttl dns_zone_check_period "
+        "pool_idle_timeout dns_nxdomain_ttl dns_zone_check_period "
         "resolv_conf pkt_buf sbuf_loopcnt disable_pqexec client_tls_ecdhcurve client_tls_dheparams".split()
     ),
 }

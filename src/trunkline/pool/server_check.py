@@ -1,4 +1,4 @@
-"""Looks at every server of a configuration before anything is served: the part of `check --online` that is of no schema.
+"""Looks at every server of a configuration before anything is served: what `check --online` says of no schema.
 
 Whether it can be reached, is new enough, has room for all pools that may open connections to it, encrypts what leaves
 this machine, stores passwords that ours can prove, and takes the transactions that several shards need.

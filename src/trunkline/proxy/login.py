@@ -16,6 +16,7 @@ from typing import Any
 
 from trunkline.auth.secret import LoginSeed
 from trunkline.config.choices import PoolMode
+from trunkline.config.global_settings import Settings
 from trunkline.config.settings import RESERVED_DATABASES, Config
 from trunkline.errors import (
     DatabaseDisabled,
@@ -39,7 +40,7 @@ from trunkline.net.tls import ALPN, TlsChannel
 from trunkline.pool.auth_query import AuthQueries
 from trunkline.pool.derivation import KeyDerivation
 from trunkline.pool.pools import Pools
-from trunkline.protocol.messages import ready_for_query
+from trunkline.protocol.messages import notice_response, ready_for_query
 from trunkline.protocol.options import parse_options
 from trunkline.protocol.startup import (
     Answer,
@@ -241,7 +242,8 @@ class _Login:
             door.clients.tell_pid(self.link, self.link.server.pid)
         door.clients.log_login(self.link)
         pool.login_count += 1
-        self.link.write(self._accepted + profile.greeting + backend_key_data(identity.pid, identity.key) + READY)
+        key_data, notice = backend_key_data(identity.pid, identity.key), _notice(door.config.settings)
+        self.link.write(self._accepted + profile.greeting + key_data + notice + READY)
         failpoint("greeting_sent")
         self.link.close_inbox(self.inbox.rest())
 
@@ -290,3 +292,7 @@ class _Login:
 
     def _with_host(self, name: bytes) -> bytes:
         return b"%b - %b" % (name, str(self.identity.peer).encode())
+
+
+def _notice(settings: Settings) -> bytes:
+    return notice_response("00000", settings.login_notify_message) if settings.login_notify_message else b""

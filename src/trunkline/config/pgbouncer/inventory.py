@@ -140,7 +140,6 @@ IGNORED: Mapping[str, str] = {
     "dns_nxdomain_ttl": "a name that was not found is looked up again when a server is needed",
     "dns_zone_check_period": "names of servers in use are looked up again after dns_max_ttl",
     "job_name": "it names a service of Windows",
-    "login_notify_message": "no notice is sent after a login yet",
     "pkt_buf": "the process has one buffer, which fits what arrives",
     "pool_idle_timeout": "an idle pool costs nothing but its line in SHOW POOLS",
     "resolv_conf": "names are looked up as the system does it",

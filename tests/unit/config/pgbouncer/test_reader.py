@@ -10,6 +10,7 @@ from trunkline.config.choices import PoolMode
 from trunkline.config.diagnostics import ConfigErrors
 from trunkline.config.pgbouncer.reader import Document, load
 from trunkline.config.settings import Config
+from trunkline.config.toml_file import load as load_toml
 
 MAIN = "[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = trust\n"
 
@@ -198,3 +199,17 @@ def test_the_environment_wins(file: Path) -> None:
 def test_a_file_that_is_not_there_is_told(file: Path) -> None:
     with pytest.raises(ConfigErrors, match="no such file"):
         load(file)
+
+
+def test_a_wrong_line_of_the_hba_file_is_passed_over_with_a_warning(file: Path, tmp_path: Path) -> None:
+    """As PgBouncer does; in TOML it is an error."""
+    hba = tmp_path / "hba.conf"
+    hba.write_text("host all all nonsense trust\nhost all all 127.0.0.1/32 trust\n")
+    text = "[databases]\napp = host=h\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = hba\n"
+    config = read(file, f"{text}auth_hba_file = {hba}\n")
+    assert [(told.file, told.line) for told in config.warnings] == [(str(hba), 1)]
+    assert len(config.hba.rules) == 1
+    toml = tmp_path / "trunkline.toml"
+    toml.write_text(f'auth_type = "hba"\nauth_hba_file = "{hba}"\n[databases.app]\nprimary = "postgres://h/app"\n')
+    with pytest.raises(ConfigErrors):
+        load_toml(toml)
