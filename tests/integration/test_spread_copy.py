@@ -150,3 +150,23 @@ async def test_what_is_not_sure_is_refused_with_a_hint(pair: Pair) -> None:
         assert errors(await pair.sharded.query(sql)) == ["0A000"]
         await pair.sharded.send(frame("d", ROWS), DONE)
         assert errors(await pair.sharded.query("SELECT 1")) == []
+
+
+async def test_all_rows_are_copied_out_with_one_header(pair: Pair) -> None:
+    forms = ("", "CSV", "CSV HEADER", "(HEADER)", "(FORMAT binary)")
+    for _ in range(2):  # without rows, and with some
+        for form in forms:
+            for sql in (f"COPY customers TO STDOUT {form}", f"COPY customers (name, id) TO STDOUT {form}"):
+                seen, wanted = [await wire.query(sql) for wire in (pair.sharded, pair.whole)]
+                data, meant = [[item.body for item in reply if item.type == "d"] for reply in (seen, wanted)]
+                if "binary" in form:
+                    assert (b"".join(data)[:19], b"".join(data)[-2:]) == (b"".join(meant)[:19], b"\xff\xff")
+                    data, meant = [[b"".join(one)[19:]] for one in (data, meant)]
+                    assert len(data[0]) == len(meant[0])
+                elif "HEADER" in form:
+                    assert data[0] == meant[0]
+                else:
+                    assert sorted(data) == sorted(meant)
+                assert sorted(b"".join(data)) == sorted(b"".join(meant))
+                assert seen[-2:] == wanted[-2:]
+        await both(pair, "COPY customers FROM STDIN", ROWS)

@@ -9,6 +9,7 @@ from trunkline.execution.refusals import refused
 from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
+from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.gather import gather
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.participants import Participants
@@ -19,7 +20,7 @@ from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.writing_alone import Alone
-from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 
@@ -48,6 +49,7 @@ async def _merge(program: Merging, asked: Asked, participants: Participants) -> 
 RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
     Concatenation: _concatenate,
+    CopyAll: copy_out,
     CopyRows: copy_in,
     Everywhere: write.everywhere,
     Gather: gather,

@@ -8,12 +8,12 @@ from trunkline.routing.spreading import writing_alone, writing_copy, writing_eve
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_alone import Alone
-from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Alone | CopyRows | Everywhere | Rows
+Write = Alone | CopyAll | CopyRows | Everywhere | Rows
 
 _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
 
@@ -23,6 +23,8 @@ def plan(request: Request) -> Write | Refusal:
     refusal = request.plan.refusal or request.plan.unless_single
     if request.plan.refusal is None and writing_everywhere.concerns(request):
         return writing_everywhere.plan(request)
+    if request.kind == "CopyStmt" and _is_to_client(request) and request.plan.verdict is Verdict.ROUTED:
+        return writing_copy.plan_out(request)
     known = request.kind in _KINDS and (request.kind != "CopyStmt" or _is_from_client(request))
     if not known or request.plan.verdict is not Verdict.ROUTED:
         return refusal or Refusal("It is not done on several shards.", "Name the key of every sharded table.")
@@ -42,6 +44,10 @@ def concerns(request: Request) -> bool:
 
 def _is_from_client(request: Request) -> bool:
     return bool(request.node.get("is_from")) and not {"filename", "is_program"} & set(request.node)
+
+
+def _is_to_client(request: Request) -> bool:
+    return not {"is_from", "filename", "is_program", "query"} & set(request.node)
 
 
 def _planned(written: Written) -> Write | Refusal:

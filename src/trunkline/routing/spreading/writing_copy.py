@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from trunkline.routing.keys.binary_forms import READERS as BINARY_TYPES
-from trunkline.routing.keys.sharding import NotCoercible, ShardFunction, Value
+from trunkline.routing.keys.sharding import Kind, NotCoercible, ShardFunction, Value
 from trunkline.routing.keys.values import base_of, from_binary, from_text
 from trunkline.routing.planning.writes import of_null_key
 from trunkline.routing.plans.call import Call
@@ -18,7 +18,8 @@ from trunkline.routing.plans.masks import mask_of
 from trunkline.routing.plans.plan import Equals, Parameter, Refusal, RoutePlan, Verdict, Where
 from trunkline.routing.schema.catalog import Relation
 from trunkline.routing.spreading.moments import Template, asks_time, cut, places_of
-from trunkline.routing.spreading.writing_reading import Written, default_of
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.writing_reading import Written, analysed, default_of
 from trunkline.routing.sql import Node, walk
 from trunkline.routing.text.fingerprint import Fingerprint
 
@@ -161,3 +162,25 @@ def _names_any(arg: Node | None, columns: tuple[str, ...]) -> bool:
         return False
     items = arg.get("List", {}).get("items", ())
     return "A_Star" in arg or any(one["String"].get("sval") in columns for one in items)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyAll:
+    """COPY TO STDOUT of a sharded table: all that each shard has."""
+
+    sql: bytes
+    is_binary: bool
+    header: bool
+
+
+def plan_out(request: Request) -> CopyAll | Refusal:
+    """A COPY TO STDOUT."""
+    written = analysed(request)
+    if isinstance(written, Refusal):
+        return written
+    relation = written.found.relation
+    if written.found.rule.kind is not Kind.SHARDED or relation is None or relation.kind not in ("r", "p"):
+        return Refusal("It copies what is no sharded table.", "Copy a query for one shard.")
+    options = {one["DefElem"]["defname"]: one["DefElem"].get("arg", {}) for one in request.node.get("options", ())}
+    header = "header" in options and _is_true(options["header"])
+    return CopyAll(request.sql, _text(options.get("format"), "") == "binary", header)
