@@ -47,6 +47,7 @@ async def answer(
         return [(column.name, column.type_display) for column in cursor.description or ()], await cursor.fetchall()
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize("begin", ["", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"])
 async def test_everything_is_as_on_one_postgresql(pair: Pair, begin: str) -> None:
     ours, alone = pair

@@ -50,9 +50,11 @@ cdef class Participant(Lessee):
                 await self._more()
 
     async def lease_apart(self):
-        """The same beside another server of this client: beyond the pool's size, if none is idle."""
+        """The same beside another server of this client: beyond the pool's size, rather than wait for who waits for it."""
         cdef ServerLink server
-        if len(self.pool.idle) and not len(self.pool.waiting):
+        size = self.pool.settings.pool_size
+        grows = (not size or self.pool.servers < size) and self.pool.pools.room_for(self.pool) != 0
+        if (grows or len(self.pool.idle)) and not len(self.pool.waiting):
             await self.lease()
             return
         server = await open_own(self.pool, (), spare=True)
