@@ -224,14 +224,9 @@ cdef inline bint changes_schema(const char *tag, Py_ssize_t n) noexcept:
                       or memcmp(tag, b"CREATE", 6) == 0 and n > 6)
 
 
-cdef inline bint is_own_table(ServerLink server, const char *tag, Py_ssize_t n) noexcept:
-    """A table that only its session sees, with its indexes and what is read through it."""
-    if server.lessee is None or not server.lessee.defines_own:
-        return False
-    if n == 11:
-        return memcmp(tag, b"DROP TABLE", 11) == 0
-    return n >= 12 and (memcmp(tag, b"CREATE TABLE", 12) == 0 or memcmp(tag, b"CREATE INDEX", 12) == 0
-                        or memcmp(tag, b"CREATE VIEW", 12) == 0 or memcmp(tag, b"ALTER TABLE", 12) == 0)
+cdef inline bint is_its_own(ServerLink server) noexcept:
+    """What its lessee defines now only its session sees: temporary tables, their indexes and views over them."""
+    return server.lessee is not None and server.lessee.defines_own
 
 
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
@@ -241,9 +236,9 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
     if server.lessee is not None and server.lessee.listening is not None:
         server.lessee.listening.on_tag(PyBytes_FromStringAndSize(tag, n).rstrip(b"\0"))
     cdef bint discard = n == 12 and memcmp(tag, b"DISCARD ALL", 12) == 0
-    if changes_results(tag, n) and not is_own_table(server, tag, n):
+    if changes_results(tag, n) and not is_its_own(server):
         begin_generation(server.owner.family)
-    if changes_schema(tag, n) and not is_own_table(server, tag, n):
+    if changes_schema(tag, n) and not is_its_own(server):
         server.schema_changed = True  # for others when it has been committed
     elif server.schema_changed and n == 20 and memcmp(tag, b"PREPARE TRANSACTION", 20) == 0:
         server.owner.schema_prepared = True
