@@ -23,12 +23,11 @@ from trunkline.config.global_settings import Settings
 from trunkline.config.settings import Config
 from trunkline.config.target import wrong_setting
 from trunkline.errors import ConfigError, TrunklineError
-from trunkline.net.sockets import listen
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain, Instance
 from trunkline.proxy.listener import Listener, Take
 from trunkline.workers import spawning
-from trunkline.workers.handover import Handover, Sockets
+from trunkline.workers.handover import Handover, Sockets, listening_at
 
 if TYPE_CHECKING:
     from trunkline.metrics.endpoint import Endpoint, Subject
@@ -103,17 +102,17 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 async def serve(load: Callable[[], Config], config: Config, what: spawning.Successor | None = None) -> int:
     """Run one instance from start to stop; as the successor of a program that runs, if it is one."""
     instance = Instance(load, config, serve_console)
-    sockets = Sockets.of(what) if what is not None else Sockets()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(instance.close)
         _install_signals(instance)
+        sockets = listening_at(config.settings, what)
+        stack.callback(sockets.close)
         endpoint = await stack.enter_async_context(_metrics(lambda: _own(instance), config, sockets))
-        sockets.listening = listen(config.settings, sockets.listening)
         listener: Listener
 
         def enter(settings: Settings, take: Take) -> Listener:
             nonlocal listener
-            listener = Listener(settings, take, sockets.listening)
+            listener = Listener(settings, take, sockets.listening, lent=sockets.lent)
             return listener
 
         port = instance.start(enter)
@@ -135,9 +134,8 @@ async def supervise(load: Callable[[], Config], config: Config, what: spawning.S
     """Run several workers from start to stop."""
     from trunkline.workers.supervisor import Supervisor
 
-    sockets = Sockets.of(what) if what is not None else Sockets()
-    sockets.listening = listen(config.settings, sockets.listening)
-    supervisor = Supervisor(load, config, sockets.listening)
+    sockets = listening_at(config.settings, what)
+    supervisor = Supervisor(load, config, sockets)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(supervisor.close)
         _install_signals(supervisor)

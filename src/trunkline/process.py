@@ -13,13 +13,15 @@ import os
 import pwd
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
 from trunkline.config.global_settings import Settings
 from trunkline.errors import ConfigError
 
 log = logging.getLogger("trunkline")
+
+_FIRST_ACTIVATED = 3
 
 
 def become(user: str) -> None:
@@ -108,6 +110,18 @@ def go_into_background(settings: Settings) -> None:
     os.setsid()
     if os.fork():  # a leader of its session could get a terminal again
         os._exit(0)
+
+
+def activated(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """The listening sockets that systemd has opened for this process (sd_listen_fds(3)); none if it has not."""
+    process, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "0")
+    if process != str(os.getpid()) or not count.isdigit():
+        return []
+    sockets = [socket.socket(fileno=_FIRST_ACTIVATED + number) for number in range(int(count))]
+    for sock in sockets:
+        sock.set_inheritable(False)
+        sock.setblocking(False)
+    return sockets
 
 
 def notify(state: str) -> None:

@@ -100,3 +100,19 @@ def test_systemd_is_told_where_it_wants_to_know(
     process.notify("STOPPING=1")  # it is gone, and nobody minds
     monkeypatch.delenv("NOTIFY_SOCKET")
     process.notify("READY=1")
+
+
+def test_sockets_of_systemd_are_taken_by_the_process_that_they_are_for() -> None:
+    """sd_listen_fds(3): descriptors from 3 on, and the process that is meant."""
+    program = (
+        "import os, sys; from trunkline import process; os.dup2(int(sys.argv[1]), 3);"
+        "os.environ['LISTEN_PID'] = str(os.getpid()); os.environ['LISTEN_FDS'] = '1';"
+        "(sock,) = process.activated(os.environ);"
+        "print(sock.fileno(), sock.getsockname()[1], sock.get_inheritable(), 'LISTEN_FDS' in os.environ)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", program, str(server.fileno())]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, pass_fds=[server.fileno()])
+        assert done.stdout.split() == ["3", str(server.getsockname()[1]), "False", "False"]
+    assert process.activated({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
+    assert process.activated({}) == []

@@ -77,8 +77,11 @@ Take = Callable[[socket.socket, object], None]
 class Listener:
     """All listening sockets of a process."""
 
-    def __init__(self, settings: Settings, take: Take, sockets: list[socket.socket] | None = None) -> None:
-        """Those that are given were inherited; else they are made here."""
+    def __init__(
+        self, settings: Settings, take: Take, sockets: list[socket.socket] | None = None, *, lent: bool = False
+    ) -> None:
+        """Those that are given were inherited; else they are made here. Lent ones keep their files."""
+        self._lent = lent
         self._settings = settings
         self._take = take
         self._loop = asyncio.get_running_loop()
@@ -133,7 +136,7 @@ class Listener:
 
     def close(self) -> None:
         """New connections are refused by the kernel from now on."""
-        self._leave(close_listener)
+        self._leave(socket.socket.close if self._lent else close_listener)
 
     def abandon(self) -> None:
         """Another process accepts what comes to these sockets."""

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from trunkline import process
+from trunkline.config.global_settings import Settings
 from trunkline.errors import TrunklineError
+from trunkline.net.sockets import close_listener, listen
 from trunkline.net.tasks import Tasks
 from trunkline.workers import spawning
 from trunkline.workers.channel import Arguments, Channel, ChannelEnded
@@ -55,12 +57,28 @@ class Sockets:
     listening: list[socket.socket] = field(default_factory=list)
     metrics: socket.socket | None = None
     control: socket.socket | None = None
+    lent: bool = False  # the listening ones are systemd's, whatever the settings say
 
     @classmethod
     def of(cls, what: spawning.Successor) -> Sockets:
         """What a successor inherits."""
         metrics, control = (spawning.adopt(number) if number >= 0 else None for number in (what.metrics, what.control))
-        return cls([spawning.adopt(number) for number in what.listening], metrics, control)
+        return cls([spawning.adopt(number) for number in what.listening], metrics, control, what.lent)
+
+    def close(self) -> None:
+        """Those that nobody has closed, since the start did not come so far."""
+        for sock in self.listening:
+            if sock.fileno() >= 0:
+                sock.close() if self.lent else close_listener(sock)
+
+
+def listening_at(settings: Settings, what: spawning.Successor | None) -> Sockets:
+    """The sockets to serve with: inherited, of systemd's, or opened now; ConfigError if they cannot be had."""
+    sockets = Sockets.of(what) if what is not None else Sockets(process.activated(os.environ))
+    sockets.lent = sockets.lent or (what is None and bool(sockets.listening))
+    if not sockets.lent:
+        sockets.listening = listen(settings, sockets.listening)
+    return sockets
 
 
 class Handover:
@@ -139,7 +157,7 @@ class Handover:
         listening = tuple(sock.fileno() for sock in given.listening)
         metrics = given.metrics.fileno() if given.metrics is not None else -1
         control = self.control.fileno() if self.control is not None else -1
-        what = spawning.Successor(channel.fileno(), listening, metrics, control)
+        what = spawning.Successor(channel.fileno(), listening, metrics, control, given.lent)
         return spawning.start(what, [number for number in (what.channel, *listening, metrics, control) if number >= 0])
 
     def _as_predecessor(self, ready: asyncio.Event) -> Callable[[str, Arguments], Awaitable[Any]]:

@@ -37,6 +37,7 @@ class Successor:
     listening: tuple[int, ...] = ()
     metrics: int = -1
     control: int = -1
+    lent: bool = False  # systemd's
 
 
 Inherited = Worker | Successor

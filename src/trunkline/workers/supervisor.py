@@ -31,6 +31,7 @@ from trunkline.proxy.instance import Drain
 from trunkline.proxy.listener import Listener
 from trunkline.workers.channel import Arguments, ChannelEnded
 from trunkline.workers.handed import hand
+from trunkline.workers.handover import Sockets
 from trunkline.workers.limits import Limits
 from trunkline.workers.member import Member
 from trunkline.workers.spreading import by_load
@@ -46,7 +47,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 class Supervisor:
     """One instance of several processes, as signals and its workers see it."""
 
-    def __init__(self, load: Callable[[], Config], config: Config, sockets: list[socket.socket] | None = None) -> None:
+    def __init__(self, load: Callable[[], Config], config: Config, sockets: Sockets | None = None) -> None:
         self._load = load
         self.config = config
         self.stopped = asyncio.Event()
@@ -61,7 +62,12 @@ class Supervisor:
         self._pause_s = FIRST_PAUSE_S
         self.standing = Standing()
         self.limits = Limits(self)
-        self.listener = Listener(config.settings, self._offer, sockets)
+        self.listener = Listener(
+            config.settings,
+            self._offer,
+            sockets.listening if sockets is not None else None,
+            lent=sockets is not None and sockets.lent,
+        )
         self.listener.suspend()
 
     # --- start and stop -----------------------------------------------------------------------------------------
