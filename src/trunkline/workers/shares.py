@@ -6,6 +6,7 @@ back when it is closed; slots of clients are given by the block, and given back 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,7 @@ class Shares:
         self._count = count
         self._slots: Counter[Account] = Counter()
         self._owed: Counter[Account] = Counter()  # to be given back as soon as a server is closed
+        self._entering = asyncio.Lock()
         self._wanted: dict[Account, tuple[int, bool, bool]] = {}
         self.channel: Channel
         self.verbs: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -48,7 +50,7 @@ class Shares:
         """Whether one that the pool counts already may be opened."""
         account = _account(pool)
         if self._slots[account] < pool.servers:
-            self._slots[account] += await self._enter(account)
+            await self._enter(account)
         return self._slots[account] >= pool.servers
 
     def part_of(self, number: int) -> int:
@@ -100,14 +102,16 @@ class Shares:
         """Whether one more client may come in."""
         if used < self._slots[account]:
             return True
-        self._slots[account] += await self._enter(account)
+        async with self._entering:  # of a crowd, one asks for all
+            if used >= self._slots[account]:
+                await self._enter(account)
         return used < self._slots[account]
 
-    async def _enter(self, account: Account) -> int:
-        """How many slots the supervisor gives now; none if it is gone."""
+    async def _enter(self, account: Account) -> None:
+        """Take what the supervisor gives now, which is nothing if it is gone."""
         with contextlib.suppress(ChannelEnded):
-            return int(await self.channel.ask("enter", account=account))
-        return 0
+            given = await self.channel.ask("enter", account=account)
+            self._slots[account] += given
 
     def spare(self, account: Account) -> int:
         """Slots of clients that nobody uses: they are another worker's from now on."""

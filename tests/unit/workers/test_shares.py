@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -96,6 +97,21 @@ async def test_a_server_for_one_client_alone_needs_a_slot_at_once(shares: Shares
     shares.channel.gives = 1  # type: ignore[attr-defined]
     assert await shares.obtain(pool)
     assert await shares.obtain(pool)
+
+
+async def test_of_a_crowd_one_asks_for_all(shares: Shares) -> None:
+    asked = 0
+
+    async def slowly(verb: str, **arguments: Any) -> int:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        return 10
+
+    shares.channel.ask = slowly  # type: ignore[method-assign]
+    assert all(await asyncio.gather(*(shares.admits(("clients",), 0) for _ in range(8))))
+    assert asked == 1
+    assert shares.spare(("clients",)) == 10
 
 
 async def test_clients_come_in_by_slots_of_the_block(shares: Shares) -> None:
