@@ -90,6 +90,7 @@ TABLE: Final[Mapping[tuple[State, Event], tuple[State, Action]]] = {
     (State.UNDOING, Event.DONE): (State.OVER, Action.TELL_WHY_NOT),
 }
 
+FIRST_S, SECOND_S = 30.0, 5.0  # how long a server may take for one of our statements, before and after the decision
 FIND_OUT_S = 10.0  # how long the coordinator is asked what it has decided
 FINISH_S = 10.0  # how long a client waits for what recovery has still to do
 _VOTE = b"SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.txid_current_if_assigned()"
@@ -130,6 +131,7 @@ class Commit:
         self._writers: list[Party] = []
         self._prepared: list[Party] = []
         self._unsure: list[Party] = []  # they may have prepared, and are lost
+        self._silent: list[Party] = []
         self._error: TrunklineError | None = None
         self._actions: Mapping[Action, Callable[[], Awaitable[Event]]] = {
             Action.COMMIT_PLAINLY: self._commit_plainly,
@@ -166,12 +168,23 @@ class Commit:
     async def _all(self, asked: Iterable[tuple[Party, bytes]]) -> list[tuple[Party, TrunklineError]]:
         """Ask at once; those who failed, when all have answered."""
         pairs = list(asked)
-        said = await asyncio.gather(*(one.ask(sql) for one, sql in pairs), return_exceptions=True)
+        said = await asyncio.gather(*(self._ask(one, sql) for one, sql in pairs), return_exceptions=True)
         failed = [(one, error) for (one, _), error in zip(pairs, said, strict=True) if isinstance(error, BaseException)]
         for _, error in failed:
             if not isinstance(error, TrunklineError):
                 raise error
         return failed  # type: ignore[return-value]
+
+    async def _ask(self, one: Party, sql: bytes) -> None:
+        """One that does not answer is as good as lost, and is not asked again."""
+        if one in self._silent:
+            raise ServerLost("the server does not answer")
+        try:
+            async with asyncio.timeout(SECOND_S if self.state is State.SECOND else FIRST_S):
+                await one.ask(sql)
+        except TimeoutError:
+            self._silent.append(one)
+            raise ServerLost("the server does not answer") from None
 
     def _note(self, failed: Iterable[tuple[Party, TrunklineError]]) -> Event:
         for _, error in failed:

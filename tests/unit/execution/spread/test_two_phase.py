@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from trunkline.errors import CommitOutcomeUnknown, ServerLost, ServerRefused, TrunklineError
+from trunkline.execution.spread import two_phase
 from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.names import Life, Name
@@ -199,6 +200,27 @@ async def test_after_the_decision_it_is_committed_whatever_is_lost() -> None:
     assert await play.run() is None
     assert play.coordination.handed == [([1], "commit", True)]
     assert play.said[-1] == "wait"
+
+
+@pytest.mark.parametrize(("silent", "error"), [(PREPARE, CommitFailed), ("COMMIT PREPARED", type(None))])
+async def test_row_72_a_shard_that_does_not_answer_is_left_to_recovery(
+    monkeypatch: pytest.MonkeyPatch, silent: str, error: type
+) -> None:
+    monkeypatch.setattr(two_phase, "FIRST_S", 0.01)
+    monkeypatch.setattr(two_phase, "SECOND_S", 0.01)
+    play = Play()
+    ask = play.parties[1].ask
+
+    async def swallows(sql: bytes) -> Sequence[tuple[bytes | None, ...]]:
+        if sql.decode().startswith(silent):
+            await asyncio.Event().wait()
+        return await ask(sql)
+
+    play.parties[1].ask = swallows  # type: ignore[method-assign]
+    assert isinstance(await play.run(), error)
+    assert [(left, outcome) for left, outcome, _ in play.coordination.handed] == [
+        ([1], "rollback" if silent == PREPARE else "commit")
+    ]
 
 
 async def test_row_58_a_cancel_that_was_under_way_does_not_keep_the_rest_from_being_committed() -> None:
