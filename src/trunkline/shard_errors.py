@@ -28,7 +28,7 @@ class TooManyRows(TrunklineError):
 class CopiesDiffer(TrunklineError):
     """A write to a reference table concerned other rows on one shard than on another: its copies are not equal."""
 
-    code = "TL0714"
+    code = "TL0715"
     sqlstate = "XX001"
     hint = "Compare the table on all shards, and make it equal again."
 
