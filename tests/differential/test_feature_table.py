@@ -90,9 +90,9 @@ READS = (
     case("S4", "SELECT md5(id::text) AS m FROM orders ORDER BY m LIMIT 3", order=SORTED),
     # --- the table of features
     case("22", "SELECT n, count(*), sum(price) OVER () FROM orders WHERE k = 1 GROUP BY n, price"),
-    case("23", "SELECT * FROM orders", expected=EITHER),
+    case("23", "SELECT * FROM orders"),
     case("23", "SELECT id, t FROM orders WHERE n = 3 OR t = 'a'"),
-    case("23", "SELECT * FROM orders WHERE k IN (1, 2)", expected=EITHER),
+    case("23", "SELECT * FROM orders WHERE k IN (1, 2)"),
     case("24", "SELECT price, id FROM orders ORDER BY price DESC, id", order=SORTED),
     case("24", "SELECT placed, id FROM orders ORDER BY placed NULLS FIRST, id", order=SORTED),
     case("24", 'SELECT t, id FROM orders ORDER BY t COLLATE "C" DESC NULLS LAST, id', order=SORTED),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from trunkline.execution.refusals import refused
@@ -10,10 +10,12 @@ from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
-from trunkline.execution.spread.gather import gather
+from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.gather import FIRST_USER_OID, gather
 from trunkline.execution.spread.merged import merged
+from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.scatter import Scatter
+from trunkline.execution.spread.scatter import Scatter, agree
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merging
@@ -27,16 +29,31 @@ from trunkline.routing.spreading.writing_insert import Rows
 Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
 
-async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer:
+async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer | CopyIn:
     everyone = await participants.at_all(asked.mask or 1 << asked.home)
+    if program.otherwise is not None and await _have_other_types(asked, everyone):
+        return await run(program.otherwise, asked, participants)
     async with participants.one_snapshot(asked.mask):
         answer = Scatter(asked, program.sql, everyone)
         await answer.bound()
     return answer
 
 
+async def _have_other_types(asked: Asked, everyone: Sequence[Participant]) -> bool:
+    """Whether types of users, in the answer, have other numbers at some of these shards."""
+    fields = asked.described.fields or ()
+    if asked.request is None or all(field.type < FIRST_USER_OID for field in fields):
+        return False
+    for one in everyone:
+        if not agree((await described(one, asked.request.sql, asked.types)).fields or (), fields):
+            return True
+    return False
+
+
 async def _merge(program: Merging, asked: Asked, participants: Participants) -> Answer | CopyIn:
-    answer = await merged(program, asked, await participants.at_all(asked.mask or 1 << asked.home))
+    everyone = await participants.at_all(asked.mask or 1 << asked.home)
+    other_types = await _have_other_types(asked, everyone)
+    answer = await merged(program, asked, everyone) if not other_types else None
     if answer is None:
         if isinstance(program.otherwise, Refusal):
             raise refused(program.otherwise)

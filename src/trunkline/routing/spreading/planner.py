@@ -22,7 +22,8 @@ def program_of(request: Request) -> Program | Refusal:
     if merge is None:
         return _without_merge(request)
     if not merge.hidden and merge.unique is None and merge.limits == Limits():
-        return Concatenation(merge.sql)
+        otherwise = gathering.plan(request) if request.kind == "SelectStmt" else None
+        return Concatenation(merge.sql, otherwise if isinstance(otherwise, Gather) else None)
     return Merging(merge, _without_merge(request))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.plans.plan import RoutePlan
@@ -25,6 +26,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Concatenation:
-    """`sql` at each shard, and the rows of one behind those of another: no order among them is asked for."""
+    """`sql` at each shard, and the rows of one behind those of another: no order among them is asked for.
+
+    ``otherwise`` is a Gather, if there is one, for shards whose types have other numbers.
+    """
 
     sql: bytes
+    otherwise: Any = None
