@@ -135,6 +135,20 @@ async def test_a_held_block_begins_at_several_shards(wire: Wire) -> None:
     assert shape(await wire.query("COMMIT")) == "CZ"
 
 
+async def test_a_block_in_which_nothing_was_asked_begins_anew_at_several_shards(wire: Wire) -> None:
+    begins = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    for more in ((), ("SET LOCAL work_mem = '5MB'",), ("SAVEPOINT a", "SET LOCAL TimeZone = 'UTC'")):
+        await wire.send(parse(begins) + bind() + execute() + SYNC)
+        assert (await wire.read_until("Z"))[-1].body == b"T"
+        for sql in more:
+            assert shape(await wire.query(sql))[-2:] == "CZ"
+        assert shape(await wire.query("SELECT name FROM customers")) == "TDDDDDDCZ"
+        assert rows(await wire.query("SHOW transaction_isolation")) == [[b"repeatable read"]]
+        if "SET LOCAL work_mem = '5MB'" in more:
+            assert rows(await wire.query("SHOW work_mem")) == [[b"5MB"]]
+        assert (await wire.query("COMMIT"))[-1].body == b"I"
+
+
 async def test_servers_go_back_when_the_client_leaves_in_the_middle(proxy: Proxy, wire: Wire) -> None:
     async with session(proxy, database=DATABASE) as leaver:
         for sql in ("BEGIN", "SELECT name FROM customers"):

@@ -19,7 +19,7 @@ cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
     cdef ServerLink server = client.server
     if own.several is None or client.sticky or client.listening is not None or client.pool.one_statement:
         return False
-    if server is None:
+    if server is None or begins_anew(client, own):
         return True
     if server.session.count or server.doubt or server.setup is not None or server.session.skipping \
             or client.before_block is not None or own.on_replica or own.in_reads:
@@ -27,6 +27,13 @@ cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
     if server.session.status == c'T':
         return own.beginning is not None
     return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0
+
+
+cdef bint begins_anew(ClientLink client, Route own) noexcept:
+    """Nothing was done in its block that a shard has to do with: it goes over without the server that it has."""
+    cdef ServerLink server = client.server
+    return own.history is not None and server.session.status == c'T' and server.session.synced \
+        and not server.session.count and server.setup is None and not client.batch & BOUND
 
 
 cdef bint comes_again(ClientLink client, Route own) except -1:
@@ -47,6 +54,11 @@ cdef bint comes_again(ClientLink client, Route own) except -1:
 cdef int hand_over(ClientLink client, Route own) except -1:
     """The session that goes on begins when this chunk is left; the server of its block is the session's at once."""
     cdef ServerLink server = client.server
+    if server is not None and begins_anew(client, own):
+        own.held = own.history
+        client._flush_requests()
+        client.pool.abandon(server, "its block begins anew at several shards")
+        server = None
     beginning = own.held if server is None else own.beginning
     unsynced = server is not None and not server.session.synced
     if server is not None:
