@@ -50,7 +50,7 @@ class DuplicateStatement(TrunklineError):
 class PortalSpent(TrunklineError):
     """A portal without rows has been run, and is to be again; in PostgreSQL's words."""
 
-    code = "TL0715"
+    code = "TL0716"
     sqlstate = "55000"
 
 

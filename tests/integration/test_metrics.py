@@ -282,8 +282,7 @@ async def test_statements_and_plans_are_those_that_show_counts(shop: Proxy) -> N
         for key in (*sharded.keys_of(0, 2), *sharded.keys_of(1, 3)):
             await client.execute(f"INSERT INTO customers VALUES ({key}, 'x')".encode())
         await client.execute("SELECT count(*) FROM notes")
-        with pytest.raises(psycopg.errors.FeatureNotSupported):
-            await client.execute("SELECT count(*) FROM customers")
+        assert await (await client.execute("SELECT count(*) FROM customers")).fetchone() == (5,)
     scrape = await Scrape.of(shop)
     counted = {
         (labels["database"], labels["outcome"], labels["shard"]): sample.value
