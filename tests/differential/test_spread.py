@@ -12,7 +12,7 @@ import pytest
 from tests.differential.spread.running import run
 from tests.integration.postgres import FLAVOURS, Farm
 
-STATEMENTS = int(os.environ.get("TRUNKLINE_SPREAD_STATEMENTS", "1200"))
+STATEMENTS = int(os.environ.get("TRUNKLINE_SPREAD_STATEMENTS", "5000"))
 SEED = int(os.environ.get("TRUNKLINE_SPREAD_SEED", "1"))
 
 
