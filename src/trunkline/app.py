@@ -101,12 +101,12 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def serve(load: Callable[[], Config], config: Config, what: spawning.Successor | None = None) -> int:
     """Run one instance from start to stop; as the successor of a program that runs, if it is one."""
-    instance = Instance(load, config, serve_console)
+    sockets = listening_at(config.settings, what)
     async with AsyncExitStack() as stack:
+        stack.callback(sockets.close)  # last: nobody may be watching a descriptor that is closed
+        instance = Instance(load, config, serve_console)
         stack.push_async_callback(instance.close)
         _install_signals(instance)
-        sockets = listening_at(config.settings, what)
-        stack.callback(sockets.close)
         endpoint = await stack.enter_async_context(_metrics(lambda: _own(instance), config, sockets))
         listener: Listener
 

@@ -469,8 +469,37 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/own.py open_own: await pool.until_primary()": "and so is who waits for the next",
     "proxy/replication.py Replication.__call__: await self._target": "and so is who waits for the next",
     "proxy/replication.py Replication._target": "and so is who waits for the next",
+    "proxy/several.py": "what concerns several shards is cancelled, left and lost in tests/faults/test_several_shards.py",
+    "proxy/portals.py": "and so are its portals",
+    "execution/spread/": "and its commits are killed at every point in tests/faults/test_transfers.py",
+    "pool/errands.py": "and so is who asks for them",
+    "workers/": "workers are killed, and upgrades given up, in tests/integration/test_workers.py and test_upgrade.py",
+    "app.py supervise": "and so is who starts them",
+    "app.py serve: await handover.follow": "and so is the successor of a program",
+    "proxy/instance.py Instance._retired": "and its predecessor",
+    "proxy/instance.py Instance.reload": "a RELOAD reads in a thread, whose failures are in tests/integration there",
+    "proxy/instance.py Instance._tell": "and so is what it says in the log",
+    "admin/control.py reload": "and so is its command",
+    "app.py _reload": "and so is its signal",
+    "admin/commands.py": "what is asked of other workers is played in tests/integration/test_workers.py",
+    "admin/console.py _Session.carry_out: await undo_stop": "and so is what takes it back",
+    "admin/control.py pass_on": "and so is what all of them do",
+    "admin/control.py undo_stop": "and so is what takes it back",
+    "admin/setting.py": "and so is SET",
+    "admin/show_workers.py": "and so is their list",
+    "admin/show_transactions.py": "and RESOLVE in tests/integration/test_two_phase.py",
+    "metrics/endpoint.py Endpoint._metrics: await self._subject.source": "and so are their metrics",
+    "pool/own.py open_own: await pool.pools.budget": "and so are their limits",
+    "proxy/clients.py Clients.admit_among_all": "and so are those of clients",
+    "proxy/login.py _Login._enter: await door.clients.admit": "and so is who waits for them",
+    "proxy/login.py _Login.run: await self.door.clients.admit": "and so is who waits for them",
+    "proxy/cancels.py": "and so are cancel requests that come to another worker",
+    "proxy/instance.py Instance.cancel_here": "and so is who has them",
 }
-AT_START = "app.py _metrics: await Endpoint.open"  # before the first client: who harms it ends the process, and no more
+AT_START = (
+    "app.py _metrics: await Endpoint.open",  # before the first client: who harms it ends the process, and no more
+    "execution/spread/recovery.py",  # which goes on with the next round
+)
 REVIEWED: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.own.wait()": (
         "PostgreSQL tells a session of its own notification before ReadyForQuery (postgres.c, ProcessNotifyInterrupt)"

@@ -101,8 +101,13 @@ class Stage:
         self._patch.setattr(trunkline.pool.catalog_watch, "AGAIN_S", 0.05)
         self.serving = asyncio.get_running_loop().create_task(trunkline.app.serve(lambda: _load(path), _load(path)))
         await wait_until(lambda: hasattr(self, "instance") and self.instance.started_at, what="it listens")
-        self._open_at_start = descriptors()
+        await wait_until(self._has_looked, what="what an earlier life has left at shards has been looked for")
+        self._open_at_start = descriptors() - self._kept()
         return self
+
+    def _has_looked(self) -> bool:
+        every = self.instance.routers.coordinations
+        return self.serving.done() or all(one.recovery.is_over or not one.gate.inside for one in every)
 
     def _make(self, *arguments: Any) -> Instance:
         self.instance = Instance(*arguments)

@@ -248,11 +248,15 @@ class Instance:
         error = ShuttingDown("terminating connection due to administrator command")
         for link in self.clients:
             self.clients.end(link, error)
+        try:
+            await self.routers.coordinations.tasks.cancel()
+        finally:
+            for control in self.pools.control:
+                control.drop("the process ends")
         for pool in self.pools:
             await pool.close(error)
         owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
-        others = (self.auth_queries, self.routers.coordinations)
-        await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, *others)))
+        await asyncio.gather(*(owner.tasks.cancel() for owner in (*owners, self.auth_queries)))
         self.auth_queries.close()
         for threads in (self.derivation, self.door.ldap, self.door.pam, self._reader):
             threads.close()

@@ -125,6 +125,11 @@ class Recovery:
             work = self._run()
             self._running = self._coordination.tasks.spawn(work, f"recovery of {self._coordination.database}")
 
+    @property
+    def is_over(self) -> bool:
+        """Nobody looks any more."""
+        return self._running is None or self._running.done()
+
     def stop(self) -> None:
         if self._running is not None:
             self._running.cancel()
@@ -148,6 +153,8 @@ class Recovery:
                 return
             except TrunklineError as error:
                 log.warning("recovery of %s: %s", self._coordination.database, error.message)
+            except Exception:  # whatever it is, what is in doubt does not stay so for it
+                log.exception("internal error in the recovery of %s", self._coordination.database)
             busy = self.doubts or self._finished or self._coordination.active
             self._unheard_rounds = self._unheard_rounds + 1 if self._unheard.mask else 0
             patience_s = ROUND_S if busy else QUIET_ROUND_S
