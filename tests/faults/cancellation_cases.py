@@ -469,7 +469,7 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/own.py open_own: await pool.until_primary()": "and so is who waits for the next",
     "proxy/replication.py Replication.__call__: await self._target": "and so is who waits for the next",
     "proxy/replication.py Replication._target": "and so is who waits for the next",
-    "proxy/several.py": "what concerns several shards is cancelled, left and lost in tests/faults/test_several_shards.py",
+    "proxy/several.py": "what concerns several shards is harmed in tests/faults/test_several_shards.py",
     "proxy/portals.py": "and so are its portals",
     "execution/spread/": "and its commits are killed at every point in tests/faults/test_transfers.py",
     "pool/errands.py": "and so is who asks for them",

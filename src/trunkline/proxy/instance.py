@@ -253,6 +253,9 @@ class Instance:
         finally:
             for control in self.pools.control:
                 control.drop("the process ends")
+            await self._close_pools(error)
+
+    async def _close_pools(self, error: ShuttingDown) -> None:
         for pool in self.pools:
             await pool.close(error)
         owners = (self, self.clients, self.pools, self.pools.listeners, self.replicas, self.names, self.patroni)
