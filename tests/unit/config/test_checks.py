@@ -8,6 +8,7 @@ from trunkline.config.build import build
 from trunkline.config.checks import is_loopback
 from trunkline.config.diagnostics import ConfigErrors, Report
 
+SHARD = {"name": "s", "primary": "postgres://h/a"}
 GOOD = {"auth_type": "trust", "databases": {"app": {"host": "h"}}}
 
 
@@ -41,6 +42,10 @@ def test_a_small_config_is_good() -> None:
             "min_pool_size 5 is above pool_size 3",
         ),
         ({"auth_type": "scram-sha-256"}, "auth_type scram-sha-256 needs passwords, and there are none"),
+        (
+            {"workers": 2, "databases": {"a": {"shards": [SHARD, SHARD | {"name": "t"}]}}},
+            "database `a` has shards, and snapshots over them are consistent within one worker only",
+        ),
         (
             {"databases": {"a": {"pool_mode": "session", "shards": [{"name": "s", "primary": "postgres://h/a"}]}}},
             "database `a` has shards, and pool_mode is session",
