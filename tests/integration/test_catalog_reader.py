@@ -103,12 +103,12 @@ async def test_columns_have_the_types_that_hide_behind_them(catalog: Catalog) ->
     assert (customers.kind, customers.parent) == ("r", None)
     assert customers.columns == (
         Column("id", "int8", not_null=True, default="nextval('public.customers_id_seq'::regclass)", generated=True),
-        Column("email", "text"),
+        Column("email", "text", collation="default"),
         Column("mood", "mood", not_null=True, default="'ok'::public.mood", is_enum=True),
-        Column("code", "varchar", modifier=12),
+        Column("code", "varchar", modifier=12, collation="default"),
         Column("amount", "numeric", default="(1 + 1)", modifier=(10 << 16 | 2) + 4),
         Column("twice", "numeric", default="(amount * (2)::numeric)", generated=True),
-        Column("tags", "_text"),
+        Column("tags", "_text", collation="default"),
     )
 
 

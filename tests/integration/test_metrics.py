@@ -215,7 +215,14 @@ async def test_every_family_is_served_with_its_type_its_words_and_its_unit(plain
     text = (await ask(plain, "/metrics", f"Accept: {OPENMETRICS}\r\n"))[1]
     with_units = {family.name: family for family in openmetrics.text_string_to_metric_families(text)}
     of_shards = {"routed_statements", "schema_differences"}
-    of_others = ("trunkline_plan_cache", "trunkline_replica_", "trunkline_failovers")
+    of_others = (
+        "trunkline_plan_cache",
+        "trunkline_replica_",
+        "trunkline_failovers",
+        "trunkline_transactions_",
+        "trunkline_transaction_in_doubt",
+        "trunkline_cross_shard_",
+    )
     here = [
         f for f in FAMILIES if not f.name.startswith(of_others) and f.name.removeprefix("trunkline_") not in of_shards
     ]

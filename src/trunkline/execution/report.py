@@ -22,6 +22,7 @@ from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import All, AnyOf, Fixed, Refusal, RoutePlan, Verdict, Where
 from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.spreading.explaining import way_of
 from trunkline.routing.sql import SyntaxProblem, Unparsed, parse_any
 from trunkline.routing.text.fingerprint import Fingerprint
 from trunkline.routing.text.records import Record
@@ -158,9 +159,11 @@ class Judge:
         if refusal is None and literals.hint is not None:
             mask, refusal = self._hinted(record.sql[slice(*literals.hint)], ready.plan, mask)
         share = self._share(ready.plan, mask, refusal) if parses else Share.UNPARSED
+        way = None
         if share is Share.SEVERAL and refusal is None:
-            refusal = ready.plan.unless_single
-        explained = tuple(self._lines(record, ready.plan, mask, share, refusal))
+            way = way_of(record.sql, ready.plan, self.catalog, self.sharding, self.search_path)
+            refusal = way if isinstance(way, Refusal) else None if way else ready.plan.unless_single
+        explained = tuple(self._lines(record, ready.plan, mask, share, refusal, way))
         return Judged(record, literals.template, share, ready.plan, mask, refusal, explained)
 
     def _mask(self, ready: ReadyPlan, record: Record) -> tuple[int | None, Refusal | None]:
@@ -206,9 +209,15 @@ class Judge:
         return Share.FREE
 
     def _lines(
-        self, record: Record, plan: RoutePlan, mask: int | None, share: Share, refusal: Refusal | None
+        self,
+        record: Record,
+        plan: RoutePlan,
+        mask: int | None,
+        share: Share,
+        refusal: Refusal | None,
+        way: str | Refusal | None,
     ) -> Iterable[str]:
-        said = list(lines(plan, mask, self.sharding, record.sql))
+        said = list(lines(plan, mask, self.sharding, record.sql, way=way))
         if mask is None and plan.verdict is Verdict.ROUTED and _is_looked_up(plan.where):
             said[0] = "Route: by the directory"
         yield from said

@@ -3,7 +3,7 @@ from trunkline.protocol.scanner cimport Frame
 from trunkline.proxy.client cimport ClientLink
 from trunkline.proxy.routed cimport Route
 
-cdef bint may_be_handed_over(ClientLink client, Route own) except -1
+cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except -1
 cdef bint comes_again(ClientLink client, Route own) except -1
 cdef int hand_over(ClientLink client, Route own) except -1
 cdef int note_beginning(Route own) except -1

@@ -14,7 +14,7 @@ from trunkline.proxy.routed cimport Route
 from trunkline.proxy.steps cimport WAIT
 
 
-cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
+cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except -1:
     """Whether what it asks now can be run over several shards."""
     cdef ServerLink server = client.server
     if own.several is None or client.sticky or client.listening is not None or client.pool.one_statement:
@@ -26,7 +26,8 @@ cdef bint may_be_handed_over(ClientLink client, Route own) except -1:
         return False
     if server.session.status == c'T':
         return own.beginning is not None
-    return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0
+    # a simple query would leave the implicit transaction of the batch open until its Sync (see steps.enter)
+    return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0 and frame.type != c'Q'
 
 
 cdef bint begins_anew(ClientLink client, Route own) noexcept:

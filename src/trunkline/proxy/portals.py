@@ -25,6 +25,7 @@ class Portal:
         self.statement = statement
         self.answer: Answer | None = None
         self.place = (0, 0)  # where among the answers its own begin
+        self.seen = not statement.values  # whether a server has looked at its values
         self._rows: AsyncIterator[bytes] | None = None
         self._here = b""  # rows that were taken from the servers, and not by the client
         self._over = False
@@ -111,6 +112,10 @@ class Portals:
         portal = self._open.pop(name, None)
         if portal is not None:
             await portal.keep()
+
+    def unseen(self) -> list[Portal]:
+        """Those that have values at which nobody has looked."""
+        return [one for one in self._open.values() if one.answer is None and not one.seen]
 
     async def keep_others(self, portal: Portal) -> None:
         for other in self._open.values():

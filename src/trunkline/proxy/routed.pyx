@@ -167,7 +167,7 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         if ahead.data == frame.data:
             own.known, own.outcome = own.router.known, own.router.outcome
             own.frame_readable = own.router.readable
-        if decision == REFUSED and own.router.outcome == OVER_SEVERAL and may_be_handed_over(client, own):
+        if decision == REFUSED and own.router.outcome == OVER_SEVERAL and may_be_handed_over(client, own, &ahead):
             return SEVERAL
         if decision >= 0 or decision == APART or ahead.type not in b"PBDEC":
             return decision
@@ -379,7 +379,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
         return choose(client, own, frame, end)
     if client.blocked:
         return WAIT
-    if stays and may_be_handed_over(client, own):
+    if stays and may_be_handed_over(client, own, frame):
         return hand_over(client, own)
     error = own.router.spans(own.shard, decision, client.sticky) if stays else only_primary(own)
     return fail(client, frame, error, OTHERWISE_REFUSED)

@@ -19,7 +19,14 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.errors import IdleTransactionTimeout, InternalError, ProtocolViolation, QueryTimeout, TrunklineError
+from trunkline.errors import (
+    IdleTransactionTimeout,
+    InternalError,
+    ProtocolViolation,
+    QueryTimeout,
+    StatementRefused,
+    TrunklineError,
+)
 from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import Bound
 from trunkline.execution.spread.conductor import Conductor, Statement
@@ -33,13 +40,13 @@ from trunkline.protocol.messages import (
     EMPTY_QUERY_RESPONSE,
     PARSE_COMPLETE,
     command_complete,
-    error_response,
     message,
     ready_for_query,
 )
 from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
+from trunkline.proxy.telling import told
 from trunkline.routing.sql import pieces
 from trunkline.shard_errors import DistributedDeadlock, PortalSpent, StatementFailed
 
@@ -290,9 +297,8 @@ class Several:
                 raise PortalSpent(f'portal "{name.decode(errors="replace")}" cannot be run')
             await self._run_portal(portal, rest)
         except StatementFailed as error:
-            sent, size = portal.place
-            if error.at_bind and sent == self._sent:
-                del self._out[size:]  # what came since was said before the values had been looked at
+            if error.at_bind:
+                self._unsay(portal)
             raise
 
     async def _run_portal(self, portal: Portal, rest: bytes) -> None:
@@ -348,7 +354,21 @@ class Several:
         await self.conductor.end_unit()
 
     async def _flush(self, body: bytes) -> None:
+        """The answer to a Bind that is not run yet is asked for: so its values are looked at now."""
+        for portal in self._portals.unseen():
+            try:
+                await self.conductor.look_at(portal.statement)
+            except StatementFailed:
+                self._unsay(portal)
+                raise
+            portal.seen = True
         self._send()
+
+    def _unsay(self, portal: Portal) -> None:
+        """What was said of it before its values had been looked at, if that has not gone out."""
+        sent, size = portal.place
+        if sent == self._sent:
+            del self._out[size:]
 
     async def _terminate(self, body: bytes) -> None:
         self._inbox.on_end = None
@@ -356,19 +376,10 @@ class Several:
         raise ConnectionEnded
 
     async def _drop(self, body: bytes) -> None:
-        """COPY data outside of COPY (postgres.c)."""
+        """COPY data outside of COPY."""
 
     async def _function(self, body: bytes) -> None:
-        raise TrunklineError("a function call message is not run while a transaction concerns several shards")
-
-
-def told(error: TrunklineError) -> bytes:
-    """An error that its client outlives, in the server's own words where there are some."""
-    said = getattr(error, "said", b"")
-    if said:
-        return message(b"E", said)
-    error.severity = "ERROR"
-    return error_response(error)
+        raise StatementRefused("a function call message is not run while a transaction concerns several shards")
 
 
 MESSAGES: dict[str, Callable[[Several, bytes], Awaitable[None]]] = {
@@ -382,7 +393,5 @@ MESSAGES: dict[str, Callable[[Several, bytes], Awaitable[None]]] = {
     "H": Several._flush,
     "F": Several._function,
     "X": Several._terminate,
-    "d": Several._drop,
-    "c": Several._drop,
-    "f": Several._drop,
+    **dict.fromkeys("dcf", Several._drop),
 }

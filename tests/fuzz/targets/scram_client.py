@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
         rng=lambda size: b"\x01" * size,
     )
     sasl = False
-    with contextlib.suppress(errors.ServerUnavailable, errors.ServerProtocolViolation):
+    with contextlib.suppress(errors.ServerUnavailable, errors.ServerProtocolViolation, errors.ServerRefused):
         while reader:
             code = read_code(reader)
             reply: Reply = login.feed(code, reader.chunk().replace(b"%N", NONCE))

@@ -23,6 +23,7 @@ from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
+from trunkline.execution.spread.binding import bind, parse
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.judging import (
@@ -40,8 +41,9 @@ from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.running import run
-from trunkline.execution.spread.scatter import Scatter
+from trunkline.execution.spread.scatter import Scatter, to_end
 from trunkline.execution.spread.studies import Studies, Study
+from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
@@ -141,6 +143,13 @@ class Conductor:
         for one in self.participants:
             return one
         return await self.participants.at(self._router.home)
+
+    async def look_at(self, statement: Statement) -> None:
+        """Have a server look at the values of a call, as it does at Bind; StatementFailed in its words."""
+        one = await self._anyone()
+        asked = parse(statement.sql, statement.types) + bind(statement.formats, statement.values, ())
+        one.request(asked + SYNC, ("parse_unnamed", "bind", "sync"))
+        await to_end(one)
 
     # --- statements -----------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Merged:
 
     async def _rows(self) -> AsyncIterator[bytes]:
         for one in self._participants:
-            await to_rows(one, self._fields)
+            await to_rows(one, self._fields, bound=True)
         merger = self._merger
         while not merger.done:
             for stream in range(len(self._participants)):

@@ -23,6 +23,7 @@ class Scatter:
         self._asked = asked
         self._participants = participants
         self._tags: list[bytes] = []
+        self._bound = False
         flushes = len(participants) > 1
         frames = asked_of(sql, asked.types, asked.formats, asked.values, asked.result_formats, flushes=flushes)
         for one in participants:
@@ -32,11 +33,12 @@ class Scatter:
         """Until each shard has taken its snapshot, or failed before."""
         for one in self._participants:
             await until_bound(one)
+        self._bound = True
 
     async def rows(self) -> AsyncIterator[bytes]:
         """Of one shard after those of another."""
         for one in self._participants:
-            await to_rows(one, self._asked.described.fields)
+            await to_rows(one, self._asked.described.fields, bound=self._bound)
             while run := await one.run_of_rows():
                 yield run
             self._tags.append(await to_end(one))
@@ -53,12 +55,13 @@ async def until_bound(one: Participant) -> None:
             return
         if kind == ord("E"):
             await one.until_ready()
-            raise as_error(body)
+            error = as_error(body)
+            error.at_bind = True
+            raise error
 
 
-async def to_rows(one: Participant, expected: Sequence[Field] | None) -> None:
+async def to_rows(one: Participant, expected: Sequence[Field] | None, *, bound: bool = False) -> None:
     """Up to the first row; StatementFailed if an error comes instead, StatementRefused if its columns are others."""
-    bound = False
     while True:
         kind, body = await one.message()
         bound |= kind == ord("2")
