@@ -134,8 +134,11 @@ class Conductor:
         study = self._studies.of(sql, self._router, self._context)
         known = study.descriptions.get(types)
         if known is None:
+            alone = not any(self.participants) and not self.participants.in_transaction
             known = await described(await self._anyone(), sql, types)
             study.descriptions[types] = known
+            if alone:  # what it needs now is leased in the order of the shards
+                self.participants.release()
         return known
 
     async def _anyone(self) -> Participant:

@@ -137,6 +137,7 @@ class Gathering:
         for table in copied:
             mask |= self._mask(table)
         await participants.begin(BEGIN)
+        await participants.at_all(mask)  # in the order of the shards, wherever it runs
         target = await participants.at(place)
         await target.ask(MAY_WRITE)
         await participants.take_snapshots(mask)
