@@ -112,7 +112,7 @@ class Stage:
             group.database,
             USER,
             PASSWORD,
-            rules=Rules(self.target.excused, rough=rough, canceled_by_others=not strict),
+            rules=Rules(self.target.excused, self.target.disabled, rough=rough, canceled_by_others=not strict),
             can=self.target.can,
             patience_s=PATIENCE_S if through is None and not rough else SWALLOWED_PATIENCE_S,
             may_hang=through is not None or rough,

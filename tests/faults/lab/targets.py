@@ -1,7 +1,8 @@
 """The proxies that can be examined: Trunkline, and PgBouncer as a control, with the same settings and verbs.
 
-``excused`` are the SQLSTATEs by which a proxy may tell a client of a fault; ``can`` is what it can do beyond plain
-transaction pooling. What it cannot is tried all the same, and counted apart.
+``excused`` are the SQLSTATEs by which a proxy may tell a client of a fault, ``disabled`` those by which it refuses a
+login while its database is disabled; ``can`` is what it can do beyond plain transaction pooling. What it cannot is
+tried all the same, and counted apart.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Target(Protocol):
 
     name: str
     excused: frozenset[str]
+    disabled: frozenset[str]
     can: frozenset[str]
     ours: str
     """LIKE pattern of the names under which it prepares statements of its own accord."""
@@ -76,6 +78,7 @@ class TrunklineTarget(Proxy):
 
     name = "trunkline"
     excused = LOSSES
+    disabled = frozenset({"55000"})
     can = EVERYTHING if "session_state" in Settings.__dataclass_fields__ else EVERYTHING - {SESSION_SET}
     ours = "trunkline%"
     version = trunkline.__version__
@@ -109,6 +112,7 @@ class PgBouncerTarget:
 
     name = "pgbouncer"
     excused = LOSSES | {"08P01"}
+    disabled: frozenset[str] = frozenset()
     can: frozenset[str] = frozenset()  # 1.18: neither prepared statements nor any state of the session
     ours = ""
 

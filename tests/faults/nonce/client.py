@@ -122,7 +122,8 @@ class NonceClient:
         reason = str(error) if isinstance(error, Refused) else type(error).__name__
         self.tally.excused[f"login: {reason}"] += 1
         is_code = isinstance(error, Refused) and len(reason) == 5 and reason.upper() == reason
-        if is_code and reason not in self.place.rules.excused and not self.place.rules.rough:
+        rules = self.place.rules
+        if is_code and reason not in rules.excused | rules.disabled and not rules.rough:
             self.report("unexpected error", f"login refused with {reason}")
 
     def _on_logged_in(self, link: Link, settings: Mapping[str, str]) -> None:

@@ -67,6 +67,8 @@ class Rules:
 
     excused: frozenset[str] = frozenset()
     """SQLSTATEs that a fault may lead to."""
+    disabled: frozenset[str] = frozenset()
+    """With which new clients are refused while an operator lets no more of them in."""
     rough: bool = False
     """Bytes may be falsified on their way: only law 1 holds, for the nonces of others."""
     canceled_by_others: bool = False

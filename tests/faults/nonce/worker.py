@@ -19,17 +19,19 @@ from tests.faults.nonce.swarm import Swarm
 from tests.faults.nonce.tally import as_json
 
 REPORT_S = 0.25
+CODES = ("excused", "disabled")  # the sets of SQLSTATEs among the rules
 MOST_FINDINGS = 200  # a proxy that is wrong is wrong often: the first ones tell
 
 
 def place_from(data: Mapping[str, Any]) -> Place:
-    rules = Rules(**{**data["rules"], "excused": frozenset(data["rules"]["excused"])})
+    codes = {name: frozenset(data["rules"][name]) for name in CODES}
+    rules = Rules(**{**data["rules"], **codes})
     return Place(**{**data, "rules": rules, "can": frozenset(data["can"])})
 
 
 def place_as_json(place: Place) -> dict[str, Any]:
     rules = {name: getattr(place.rules, name) for name in ("rough", "canceled_by_others")}
-    rules["excused"] = sorted(place.rules.excused)
+    rules |= {name: sorted(getattr(place.rules, name)) for name in CODES}
     return {**place.__dict__, "rules": rules, "can": sorted(place.can)}
 
 
