@@ -216,7 +216,7 @@ class Several:
         sql = body.split(b"\0", 1)[0]
         self.link.unnamed = None  # it ends the unnamed statement
         await self._portals.close(b"")
-        texts = pieces(sql) or [sql]
+        texts = (pieces(sql) or [sql]) if b";" in sql else [sql]
         for text in texts:
             if len(texts) > 1:
                 await self.conductor.begin_together()

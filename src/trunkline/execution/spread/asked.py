@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from trunkline.execution.spread.description import Description
 from trunkline.routing.plans.call import Call
@@ -43,22 +44,21 @@ class Answer(Protocol):
         ...
 
 
-@runtime_checkable
-class CopyIn(Protocol):
+class CopyIn(ABC):
     """The answer to COPY FROM STDIN: the client's data are fed to it (section 55.2.6)."""
 
+    @abstractmethod
     async def response(self) -> bytes:
         """The CopyInResponse message."""
-        ...
 
+    @abstractmethod
     async def feed(self, messages: bytes) -> None:
         """Whole CopyData messages, in pieces of any size; returns when more may come."""
-        ...
 
+    @abstractmethod
     async def finish(self) -> bytes:
         """There are no more: the command tag."""
-        ...
 
+    @abstractmethod
     async def give_up(self, reason: bytes) -> None:
         """CopyFail: raises what comes of that."""
-        ...

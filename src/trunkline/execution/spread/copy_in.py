@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped
-from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.asked import Asked, CopyIn
 from trunkline.execution.spread.copy_binary import BinarySplitter
 from trunkline.execution.spread.copy_split import BINARY, CSV, TEXT, Splitter, Unsplit
 from trunkline.execution.spread.participant import Participant, as_error
@@ -59,7 +59,7 @@ async def copy_in(program: CopyRows, asked: Asked, participants: Participants) -
     return CopyIntoMany(program, people, response, len(asked.request.sharding.shards), asked.mask)
 
 
-class CopyIntoMany:
+class CopyIntoMany(CopyIn):
     """One COPY."""
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trunkline.protocol.messages import NO_DATA, format_of, message
 
@@ -44,8 +45,9 @@ class Description:
         return message(b"t", struct.pack(f"!h{len(self.parameters)}I", len(self.parameters), *self.parameters))
 
 
+@lru_cache(maxsize=256)
 def fields_of(body: bytes) -> tuple[Field, ...]:
-    """Of a RowDescription's body."""
+    """Of a RowDescription's body; each shard says the same at each call."""
     found = []
     at = 2
     for _ in range(int.from_bytes(body[:2], "big")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.scatter import to_end
 from trunkline.protocol.messages import message, query
@@ -48,7 +49,7 @@ class CopyOutOfOne:
         return self._tag
 
 
-class CopyIntoOne:
+class CopyIntoOne(CopyIn):
     """COPY FROM STDIN."""
 
     def __init__(self, one: Participant, response: bytes) -> None:
