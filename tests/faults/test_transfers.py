@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.commit_points import BEFORE, BEHIND
-from tests.faults.transfers import TOTAL, Bank, bank
+from tests.faults.transfers import DATABASE, KEYS, TOTAL, Bank, bank
 from tests.integration.postgres import Farm
+from tests.integration.transcript import session, shape
 from tests.integration.waiting import wait_until
+from tests.integration.wire import Wire
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -52,6 +54,36 @@ async def test_row_71_a_shard_that_is_killed_at_a_point_of_a_commit_leaves_no_ha
             await made.goes_on()
             await made.close()
             await made.check(f"shard {shard} at {point}")
+        assert made.findings == []
+
+
+async def test_a_shard_that_falls_silent_behind_the_decision_leaves_no_half(farm: Farm, tmp_path: Path) -> None:
+    async with bank(farm, tmp_path, seed=5, may_be_silent=True) as made:
+        for shard in (0, 1):
+            made.open(writers=4)
+            await made.goes_on()
+            await made.silence_shard("two_phase_decided", 3, shard)
+            await made.goes_on()
+            await made.close()
+            await made.check(f"shard {shard} silent")
+        assert made.findings == []
+
+
+async def test_row_58_a_cancel_behind_the_decision_changes_nothing(farm: Farm, tmp_path: Path) -> None:
+    async with bank(farm, tmp_path, seed=6) as made, session(made.proxy, database=DATABASE) as wire:
+        await wire.query("BEGIN")
+        for (account, *_), change in zip(KEYS, (-1, 1), strict=True):
+            await wire.query(f"UPDATE accounts SET balance = balance + {change} WHERE id = {account}")
+            await wire.query(f"INSERT INTO moves VALUES (0, {account}, {change})")
+        commit = asyncio.get_running_loop().create_task(wire.query("COMMIT"))
+        async with made.stopped("two_phase_decided", 1):
+            canceling = await Wire.connect(made.proxy.port)
+            await canceling.send_cancel(wire.backend_pid, wire.cancel_key)
+        assert await canceling.read_to_end() == b""
+        await canceling.close()
+        assert shape(await commit) == "CZ"
+        made.told[0] = "done"
+        await made.check("cancelled")
         assert made.findings == []
 
 

@@ -12,13 +12,14 @@ import itertools
 import random
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from tests.faults.fault_proxy import STARTUP, Blackhole, FaultProxy, Rst, Rule
 from tests.integration.postgres import PASSWORD, Farm, Postgres
 from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.sharded import keys_of
@@ -41,8 +42,17 @@ TOTAL = 2 * ACCOUNTS * BALANCE
 class Bank:
     """Two shards, a proxy that failpoints can stop, and its clients."""
 
-    def __init__(self, servers: list[Postgres], proxy: Proxy, port: int, armed: Path, seed: int) -> None:
+    def __init__(
+        self,
+        servers: list[Postgres],
+        proxy: Proxy,
+        port: int,
+        armed: Path,
+        seed: int,
+        ways: Sequence[FaultProxy] = (),
+    ) -> None:
         self.servers = servers
+        self.ways = ways  # to the servers, if they can be made silent
         self.proxy = proxy
         self.told: dict[int, str] = {}  # by the number of a transfer: done, failed or unknown
         self.errors: Counter[str] = Counter()
@@ -151,15 +161,32 @@ class Bank:
         self.arm("")
         await self.proxy.start()
 
-    async def kill_shard(self, point: str, hit: int, shard: int) -> None:
-        """While a commit is at this point; it is started again after the proxy has gone on."""
+    @asynccontextmanager
+    async def stopped(self, point: str, hit: int) -> AsyncIterator[None]:
+        """The proxy stands still in a commit that is at this point."""
         self.arm(f"{point}=stop:{hit}")
         await wait_until(self._is_stopped, 60, what=f"{point} is passed")
-        await self.servers[shard].kill()
+        yield
         self.arm("")
         self.proxy.send_signal(signal.SIGCONT)
         await asyncio.sleep(0)
+
+    async def kill_shard(self, point: str, hit: int, shard: int) -> None:
+        """While a commit is at this point; it is started again after the proxy has gone on."""
+        async with self.stopped(point, hit):
+            await self.servers[shard].kill()
         await self.servers[shard].start()
+
+    async def silence_shard(self, point: str, hit: int, shard: int) -> None:
+        """From when a commit is at this point until a client has been told something of its transfer all the same."""
+        way = self.ways[shard]
+        async with self.stopped(point, hit):
+            told = len(self.told)
+            way.add(Rule("fe", STARTUP, times=None), Blackhole())
+            await way.strike(Blackhole())
+        await wait_until(lambda: len(self.told) > told, 90, what="a client is told how its transfer has ended")
+        way.clear()
+        await way.strike(Rst())
 
     def _is_stopped(self) -> bool:
         return Path(f"/proc/{self.proxy.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
@@ -199,18 +226,24 @@ class Bank:
 
 
 @asynccontextmanager
-async def bank(farm: Farm, directory: Path, seed: int, **settings: Any) -> AsyncIterator[Bank]:
+async def bank(
+    farm: Farm, directory: Path, seed: int, *, may_be_silent: bool = False, **settings: Any
+) -> AsyncIterator[Bank]:
     """Two servers of its own, a proxy before them, and every account with the same balance."""
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(farm.prepare("embedded")) for _ in KEYS]
-        shards = []
+        shards, ways = [], []
         for number, server in enumerate(servers):
             connection = await server.connect()
             async with connection:
                 await connection.execute(SCHEMA)
                 for key in KEYS[number]:
                     await connection.execute(f"INSERT INTO accounts VALUES ({key}, {BALANCE})".encode())
-            shards.append({"name": f"s{number}", "primary": f"postgres://{HOST}:{server.port}/postgres"})
+            port = server.port
+            if may_be_silent:
+                ways.append(await stack.enter_async_context(FaultProxy(HOST, port, before_postgres=True)))
+                port = ways[-1].port
+            shards.append({"name": f"s{number}", "primary": f"postgres://{HOST}:{port}/postgres"})
         armed = directory / "armed"
         armed.write_text("")
         port = free_port()
@@ -219,7 +252,7 @@ async def bank(farm: Farm, directory: Path, seed: int, **settings: Any) -> Async
         database = {"home": "s0", "shards": shards, "tables": TABLES}
         proxy = Proxy(options, databases={DATABASE: database}, environ={VARIABLE: f"@{armed}"}, audited=False)
         await stack.enter_async_context(proxy)
-        made = Bank(servers, proxy, port, armed, seed)
+        made = Bank(servers, proxy, port, armed, seed, ways)
         try:
             yield made
         finally:

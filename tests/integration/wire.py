@@ -238,8 +238,12 @@ class Wire:
         async with await cls.connect(port) as wire:
             if tls:
                 await wire.request_tls()
-            await wire.send(untyped(CANCEL_REQUEST, struct.pack("!I", pid) + key))
+            await wire.send_cancel(pid, key)
             assert await wire.read_to_end() == b""
+
+    async def send_cancel(self, pid: int, key: bytes) -> None:
+        """A CancelRequest, as the first thing that is said."""
+        await self.send(untyped(CANCEL_REQUEST, struct.pack("!I", pid) + key))
 
     # --- after login ------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@
 
 Clients transfer money between accounts on two shards, each a server of its own (`tests.faults.transfers`). At every
 point of the commit the proxy is killed so many times, and each shard, coordinator or not, while a commit is there;
-whoever was killed is started again, and everybody goes on. Behind each, every cent and every row is looked for. In the
-end 16 writers transfer while readers add up all accounts.
+whoever was killed is started again, and everybody goes on. Behind each, every cent and every row is looked for. Then 16
+writers transfer while readers add up all accounts, and in the end a shard falls silent so many times, at any point.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Course:
         kills = ", ".join(f"{count} x {who}" for who, count in sorted(self.kills.items()))
         return {
             "rounds at each point": f"{self.rounds}, in {self.seconds:.0f} s",
-            "killed": kills,
+            "killed, or silent": kills,
             "transfers that were told to be committed": f"{self.told['done']:,}",
             "transfers that were told to have failed": f"{self.told['failed']:,}",
             "transfers whose outcome was not told": f"{self.told['unknown']:,}",
@@ -72,7 +72,8 @@ async def run(rounds: int, read_s: float, seed: int, limit_s: float, say: Say = 
     course, begun_at = Course(seed, read_s=read_s), time.monotonic()
     choices = random.Random(seed)
     with Workspace() as workspace, tempfile.TemporaryDirectory() as directory:
-        async with bank(Farm(workspace), Path(directory), seed) as made:
+        farm = Farm(workspace)
+        async with bank(farm, Path(directory), seed) as made:
             while course.rounds < rounds and time.monotonic() - begun_at < limit_s:
                 for point in (*BEFORE, *BEHIND):
                     for who in ("proxy", "shard 0", "shard 1"):
@@ -87,10 +88,26 @@ async def run(rounds: int, read_s: float, seed: int, limit_s: float, say: Say = 
             await made.check("reading")
             course.told.update(made.told.values())
             course.errors, course.sums, course.findings = made.errors, made.sums, made.findings
-            if "Traceback" in made.proxy.log:
-                at = made.proxy.log.index("Traceback")
-                course.findings.append(f"internal error: {made.proxy.log[at - 300 : at + 2000]}")
+            _look_for_errors(made, course)
+        silent_at = time.monotonic()
+        async with bank(farm, Path(directory), seed, may_be_silent=True) as made:
+            for number in range(course.rounds):
+                if time.monotonic() - silent_at > limit_s:
+                    break
+                await _silence(made, choices)
+                course.kills["silent shard"] += 1
+                say(f"silence {number + 1}: {made.done} transfers, {len(made.findings)} findings")
+            course.told.update(made.told.values())
+            course.errors += made.errors
+            course.findings += made.findings
+            _look_for_errors(made, course)
     return course
+
+
+def _look_for_errors(made: Bank, course: Course) -> None:
+    if "Traceback" in made.proxy.log:
+        at = made.proxy.log.index("Traceback")
+        course.findings.append(f"internal error: {made.proxy.log[max(0, at - 300) : at + 2000]}")
 
 
 async def _kill(made: Bank, who: str, point: str, choices: random.Random) -> None:
@@ -104,6 +121,16 @@ async def _kill(made: Bank, who: str, point: str, choices: random.Random) -> Non
     await made.goes_on(2)
     await made.close()
     await made.check(f"{who} at {point}")
+
+
+async def _silence(made: Bank, choices: random.Random) -> None:
+    point, shard = choices.choice((*BEFORE, *BEHIND)), choices.randint(0, 1)
+    made.open(WRITERS)
+    await made.goes_on(2)
+    await made.silence_shard(point, choices.randint(1, LATEST_HIT), shard)
+    await made.goes_on(2)
+    await made.close()
+    await made.check(f"shard {shard} silent at {point}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
