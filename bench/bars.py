@@ -51,6 +51,7 @@ BARS = (
     *(Bar(spread.latency(statement), 1.3) for statement in spread.ASKED),
     Bar(spread.RATE, 300_000, at_most=False),
     Bar(spread.GROWTH, 8),
+    Bar(spread.COPIED, 200_000, at_most=False),
     Bar(spread.TWO_PHASE, 0.45, at_most=False),
     Bar(spread.ERRORS, 0),
     Bar(workers.TPS, 1.25, at_most=False),

@@ -1,5 +1,5 @@
-"""Statements over two shards: what a scatter adds to the slower shard's own time, how fast rows are merged, and what
-committing in two phases costs beside plain commits of the same two statements.
+"""Statements over two shards: what a scatter adds to the slower shard's own time, how fast rows are merged and how fast
+a COPY is split, and what committing in two phases costs beside plain commits of the same two statements.
 
 The shards are two databases of the one server, each with half of the rows, without parallel query, since both shards
 work at the same time.
@@ -27,6 +27,8 @@ ASKED = {"SELECT count(*) FROM numbers": 15, "SELECT id FROM numbers ORDER BY id
 MERGED = "SELECT id FROM numbers ORDER BY id"
 RATE = "rows merged, 1/s"
 GROWTH = "merge of 1,000,000 rows, memory growth, MB"
+COPIED = "rows copied to two shards, 1/s"
+LINES = b"".join(b"%d\tfiller\n" % number for number in range(ROWS // 2))
 TWO_PHASE = f"two-phase / plain commits, throughput, {CLIENTS} clients"
 ERRORS = "errors of statements over two shards"
 SCRIPT = f"""\\set n random(0, {ROWS // 2 - 1})
@@ -41,6 +43,7 @@ FILL = """
 CREATE TABLE numbers (id int8 PRIMARY KEY, filler text) WITH (fillfactor = 50);
 INSERT INTO numbers SELECT n, 'filler' FROM generate_series({shard}, {last}, 2) AS n;
 VACUUM ANALYZE numbers;
+CREATE TABLE loaded (id int8 PRIMARY KEY, filler text);
 ALTER DATABASE {name} SET max_parallel_workers_per_gather = 0
 """
 
@@ -65,6 +68,7 @@ def configuration(port: int) -> str:
             url = f"postgres://{wire.USER}@127.0.0.1:{port}/{database}"
             said += f'[[databases.{name}.shards]]\nname = "{database}"\nprimary = "{url}"\n'
         said += f'[databases.{name}.tables]\nnumbers = {{ shard_by = "id", method = "modulo" }}\n'
+        said += 'loaded = { shard_by = "id", method = "modulo", colocated_with = "numbers" }\n'
     return said
 
 
@@ -84,6 +88,7 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
             try:
                 _latencies(stage, contender, options, section, progress)
                 _merge(contender, options, section, progress)
+                _copy(contender, options, section, progress)
             except OSError as reason:
                 section.notes.append(f"not answered: {reason}")
             _commits(stage, contender, options, section, progress)
@@ -131,6 +136,21 @@ def _merge(contender: Running, options: Options, section: Section, progress: Cal
     section.figures |= {RATE: rates, GROWTH: grown}
     row = [MERGED, spread(rates, 0), spread(grown, 1)]
     section.tables.append(table(("statement", "rows/s", "memory growth MB"), [row]))
+
+
+def _copy(contender: Running, options: Options, section: Section, progress: Callable[[str], None]) -> None:
+    rates = []
+    with wire.login(contender.port, timeout_s=120) as client:
+        for _ in range(options.rounds):
+            client.sendall(wire.query_message("TRUNCATE loaded"))
+            wire.read_answer(client)
+            begun = time.monotonic()
+            client.sendall(wire.query_message("COPY loaded FROM STDIN") + wire.copy_messages(LINES))
+            wire.read_answer(client)
+            rates.append(LINES.count(b"\n") / (time.monotonic() - begun))
+            progress(f"spread: {rates[-1]:.0f} rows/s copied")
+    section.figures[COPIED] = rates
+    section.tables.append(table(("statement", "rows/s"), [["COPY FROM of 500,000 rows", spread(rates, 0)]]))
 
 
 def _commits(

@@ -24,6 +24,12 @@ def query_message(sql: str) -> bytes:
     return b"Q" + struct.pack("!I", len(body) + 4) + body
 
 
+def copy_messages(data: bytes, size: int = 65536) -> bytes:
+    """What a client sends behind its COPY FROM STDIN: the data in messages of this size, and the end."""
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join(b"d" + struct.pack("!I", len(part) + 4) + part for part in parts) + b"c\0\0\0\x04"
+
+
 def error_text(frame: bytes) -> str:
     """The message field of an ErrorResponse that may stand anywhere in ``frame``."""
     start = frame.find(b"\0M")
