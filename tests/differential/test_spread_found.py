@@ -16,6 +16,8 @@ from tests.differential.spread.shop import shop
 from tests.differential.spread.world import World
 from tests.integration.postgres import Farm, flavours_to_run
 from tests.integration.proxy import Proxy
+from tests.integration.spread_pair import readable
+from tests.integration.wire import SYNC, bind, close, describe, execute, parse, query
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -63,3 +65,66 @@ async def test_temporary_tables_of_a_gather_call_for_no_new_catalog(world: World
     for _ in range(5):
         await same(world, *unit)
     assert world.log().count("the catalog has been read") == before
+
+
+# --- conversations in which something is left of one statement when the next is said ---------------------------------
+
+ALL = "SELECT id FROM orders ORDER BY id"
+FAILS = "SELECT 1 / (id - 7) FROM orders ORDER BY id"
+DESCRIBED = parse("SELECT id, t FROM rates", "about") + describe("S", "about") + close("S", "about") + SYNC
+
+
+def asked(sql: str, portal: str = "", max_rows: int = 0) -> bytes:
+    return parse(sql) + bind(portal=portal) + describe("P", portal) + execute(portal, max_rows)
+
+
+def simple(*statements: str) -> tuple[bytes, ...]:
+    return tuple(map(query, statements))
+
+
+SOME, REST = asked(ALL, "c", 3) + SYNC, execute("c") + SYNC
+MORE = asked("SELECT id FROM items ORDER BY id, k", "d", 3) + SYNC
+NULLS = asked("SELECT NULL FROM orders", "c", 3) + SYNC
+GATHERED = asked("SELECT o.id FROM orders o JOIN leads l ON l.n = o.n ORDER BY 1", "c", 3) + SYNC
+COMMENTED = ("UPDATE orders SET n = 8", "SAVEPOINT a", FAILS, "/* back */ ROLLBACK TO a -- to a", ALL)
+CONVERSATIONS = {
+    "a savepoint behind an error": simple("SAVEPOINT a", FAILS, "SELECT 1", "ROLLBACK TO a", ALL),
+    "a savepoint behind a comment": simple(*COMMENTED),
+    "a portal while another text is described": (SOME, DESCRIBED, REST),
+    "a portal and a simple query": (SOME, *simple("SELECT count(*) FROM items"), REST),
+    "a portal and a savepoint": (SOME, *simple("SAVEPOINT a"), REST),
+    "two portals": (SOME, MORE, REST, execute("d") + SYNC),
+    "a portal whose transaction ends": (*simple("UPDATE orders SET n = 9"), NULLS),
+    "a gathered portal and an error": (GATHERED, *simple(FAILS)),
+}
+
+
+@pytest.mark.parametrize("steps", CONVERSATIONS.values(), ids=CONVERSATIONS)
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+async def test_what_is_left_of_one_statement_is_not_taken_for_the_next_one(
+    world: World, steps: tuple[bytes, ...], end: str
+) -> None:
+    """A COMMIT went by the rows of a portal for the shards' own answers of whether they had written."""
+    ours, wanted = await world.converse(query("BEGIN"), *steps, query(end), query("SELECT sum(n) FROM orders"))
+    assert readable(ours, in_order=True) == readable(wanted, in_order=True)
+    await world.start_again()
+
+
+async def test_a_batch_that_has_written_is_committed_whatever_is_left_of_its_portals(world: World) -> None:
+    update = asked("UPDATE orders SET n = 9 WHERE k = 1") + asked("UPDATE orders SET n = 9")
+    ours, wanted = await world.converse(update + asked(ALL, "c", 1) + SYNC, query("SELECT sum(n) FROM orders"))
+    assert readable(ours, in_order=True) == readable(wanted, in_order=True)
+    await world.start_again()
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "END WORK", "ABORT TRANSACTION"])
+@pytest.mark.parametrize("fails", ["SELECT 1", FAILS])
+async def test_and_chain_ends_a_transaction_at_all_shards_and_begins_another(
+    world: World, end: str, fails: str
+) -> None:
+    """It was said to one of them."""
+    before = ["BEGIN ISOLATION LEVEL REPEATABLE READ", ALL, "UPDATE orders SET n = 9", fails]
+    behind = [f"{end} AND CHAIN", "SHOW transaction_isolation", "SELECT sum(n) FROM orders", "ROLLBACK", ALL]
+    ours, wanted = await world.converse(*simple(*before, *behind))
+    assert readable(ours, in_order=True) == readable(wanted, in_order=True)
+    await world.start_again()

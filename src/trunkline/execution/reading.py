@@ -25,6 +25,9 @@ _LEVEL = re.compile(
     re.IGNORECASE,
 )
 _END = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)?(?: and no chain)?")
+_CHAINED = _form(rb"(?:(?P<commit>commit|end)|rollback|abort)(?: work| transaction)? and chain")
+_ROLLS_BACK_TO = _form(rb"rollback(?: work| transaction)? to\b[^;]*")
+_MAY_END = re.compile(_BLANK + rb"*(?:rollback|abort|commit|end|prepare%b+transaction)\b" % _BLANK, re.IGNORECASE)
 _SAID_AGAIN = _form(rb"(?:set (?:local|transaction)|savepoint|release|rollback(?: work| transaction)? to)\b[^;]*")
 _EXECUTES = re.compile(rb"\bexecute\b", re.IGNORECASE)
 _LISTENS = re.compile(rb"\b(?:un)?listen\b", re.IGNORECASE)
@@ -53,6 +56,7 @@ class Reading:
     shows_position: bool = False  # its answer is the token of what its client has written (positions.py)
     takes_position: bool = False  # it says such a token
     is_catalog: bool = False  # it only reads the system's catalogs, which every shard has
+    chained: str = ""  # the tag of one that ends a block and begins another
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
@@ -82,6 +86,8 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
         return Reading(plan, tag, _reads_only(sql), _isolation(sql), repeatable=True, said_again=True)
     if ended := _END.fullmatch(sql):
         return Reading(plan, "COMMIT" if ended["commit"] else "ROLLBACK")
+    if chained := _CHAINED.fullmatch(sql):
+        return Reading(plan, chained="COMMIT" if chained["commit"] else "ROLLBACK")
     if _EXECUTES.search(sql):
         return Reading(plan, executes=True)
     if _LISTENS.search(sql):
@@ -93,6 +99,16 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
 def only_reads(sql: bytes) -> bool:
     """Whether this begins a transaction that a replica may run, whatever the defaults of its session are."""
     return _BEGIN.fullmatch(sql) is not None and _reads_only(sql) is True and _isolation(sql) != "serializable"
+
+
+def rolls_back_to(sql: bytes) -> bool:
+    """Whether it ends what has come since a savepoint."""
+    return _ROLLS_BACK_TO.fullmatch(sql) is not None
+
+
+def may_end_a_failed_block(sql: bytes) -> bool:
+    """Whether a block that has failed hears this (postgres.c, IsTransactionExitStmt)."""
+    return _MAY_END.match(sql) is not None
 
 
 def _reads_only(begin: bytes) -> bool | None:

@@ -86,4 +86,6 @@ cdef int note_beginning(Route own) except -1:
         own.beginning = [own.router.text]
     elif own.router.reading.said_again and own.beginning is not None:
         own.beginning = own.beginning + [own.router.text]
+    elif own.router.reading.chained:
+        own.beginning = None  # how the block that begins there begins is not known
     return 0

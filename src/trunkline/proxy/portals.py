@@ -1,12 +1,12 @@
 """Portals of a session over several shards: statements with their values, and how far their rows have been taken.
 
-Rule: two portals never take rows of the same servers at once. One that has not been taken to its end when another is
-begun keeps the rest of its rows in memory, up to KEPT_BYTES.
+Rule: what a server answers next is never a portal's unless that was asked last. One that has not been taken to its end
+when anything else is asked keeps the rest of its rows in memory, up to KEPT_BYTES.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from trunkline.errors import UnknownPortal
 from trunkline.execution.spread.asked import Answer
@@ -88,6 +88,12 @@ class Portal:
                 raise TooManyRows("the rest of a portal's rows is too large to be kept while another statement runs")
         self._here, self._over = bytes(rest), True
 
+    async def give_up(self) -> None:
+        """Nobody takes the rest."""
+        if isinstance(self._rows, AsyncGenerator):
+            self._over, self._here = True, b""
+            await self._rows.aclose()
+
 
 class Portals:
     """By name."""
@@ -117,13 +123,16 @@ class Portals:
         """Those that have values at which nobody has looked."""
         return [one for one in self._open.values() if one.answer is None and not one.seen]
 
-    async def keep_others(self, portal: Portal) -> None:
-        for other in self._open.values():
-            if other is not portal:
-                await other.keep()
+    async def keep(self) -> None:
+        """Before anything else is asked of the servers."""
+        for portal in self._open.values():
+            await portal.keep()
 
-    def clear(self) -> None:
-        self._open.clear()
+    async def clear(self) -> None:
+        """Their transaction is over, or has failed."""
+        gone, self._open = list(self._open.values()), {}
+        for portal in gone:
+            await portal.give_up()
 
 
 def cut(rows: bytes, limit: int) -> tuple[int, int]:

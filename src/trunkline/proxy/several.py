@@ -81,11 +81,12 @@ class Several:
         elif beginning:
             participants.beginning, participants.in_block = list(beginning), True
         self.conductor = Conductor(route.router, studies, participants, route.context, route.hint)
+        self._portals = Portals()
+        self.conductor.before_asking = self._portals.keep
         self._route = route
         self._out = bytearray()
         self._sent = 0  # how often some of it went out
         self._drained = asyncio.Event()
-        self._portals = Portals()
         self._skipping = False  # to the next Sync, behind an error
         self._in_batch = unsynced
         link.several = self
@@ -167,7 +168,7 @@ class Several:
             await self._fail(error, is_simple=is_simple)
 
     async def _fail(self, error: TrunklineError, *, is_simple: bool) -> None:
-        self._portals.clear()
+        await self._portals.clear()
         self._tell_notices()
         error = self._meant(error)
         await self.conductor.fail()
@@ -302,7 +303,6 @@ class Several:
             raise
 
     async def _run_portal(self, portal: Portal, rest: bytes) -> None:
-        await self._portals.keep_others(portal)
         if portal.answer is None:
             begun = await self.conductor.start(portal.statement)
             answer = begun.answer
@@ -350,7 +350,7 @@ class Several:
 
     async def _finish_batch(self) -> None:
         if not self.conductor.participants.in_block:
-            self._portals.clear()
+            await self._portals.clear()
         await self.conductor.end_unit()
 
     async def _flush(self, body: bytes) -> None:

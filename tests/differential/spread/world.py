@@ -174,6 +174,15 @@ class World:
         await self.refill()
         await self.connect(self._port)
 
+    async def converse(self, *steps: bytes) -> tuple[list[Frame], list[Frame]]:
+        """What both say, ours first, to messages of which each step ends with one ReadyForQuery."""
+        said: tuple[list[Frame], list[Frame]] = ([], [])
+        for wire, frames in zip((self._sharded, self._plain), said, strict=True):
+            for step in steps:
+                await wire.send(step)
+                frames += await wire.read_until("Z")
+        return said
+
     async def _both(self, statement: Statement) -> str:
         way = self.tally.statements % WAYS
         self.tally.statements += 1

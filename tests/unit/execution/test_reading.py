@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from trunkline.execution.reading import explained_by, read
+from trunkline.execution.reading import explained_by, may_end_a_failed_block, read, rolls_back_to
 from trunkline.routing.plans.plan import Fixed, Occurrence, RoutePlan, Verdict
 
 SESSION = RoutePlan(Verdict.SESSION)
@@ -52,6 +52,35 @@ def test_the_tag_of_a_statement_that_begins_or_ends_a_block(sql: bytes, tag: str
 def test_what_a_block_may_have_heard_that_begins_anew_elsewhere(sql: bytes, repeatable: bool, said_again: bool) -> None:
     found = read(sql, SESSION)
     assert (found.repeatable, found.said_again) == (repeatable, said_again)
+
+
+@pytest.mark.parametrize(
+    ("sql", "chained"),
+    [
+        (b"COMMIT AND CHAIN", "COMMIT"),
+        (b"/* a */ end work and/**/chain;", "COMMIT"),
+        (b"ROLLBACK AND CHAIN", "ROLLBACK"),
+        (b"ABORT TRANSACTION AND CHAIN", "ROLLBACK"),
+        (b"COMMIT AND NO CHAIN", ""),
+        (b"ROLLBACK TO chain", ""),
+    ],
+)
+def test_what_ends_a_block_and_begins_another(sql: bytes, chained: str) -> None:
+    assert read(sql, RoutePlan(Verdict.SESSION)).chained == chained
+
+
+@pytest.mark.parametrize(
+    ("sql", "rolls_back", "may_end"),
+    [
+        (b"-- a\nROLLBACK WORK TO SAVEPOINT a -- b", True, True),
+        (b"/* a */ abort", False, True),
+        (b"prepare transaction 'a'", False, True),
+        (b"SELECT 'rollback to a'", False, False),
+        (b"SAVEPOINT a", False, False),
+    ],
+)
+def test_what_a_failed_block_hears(sql: bytes, rolls_back: bool, may_end: bool) -> None:
+    assert (rolls_back_to(sql), may_end_a_failed_block(sql)) == (rolls_back, may_end)
 
 
 def test_what_reads_no_table_may_be_left_behind_unless_it_is_volatile() -> None:

@@ -60,9 +60,29 @@ async def test_rows_that_were_kept_come_when_they_are_asked_for() -> None:
     await portals.add(b"a", first)
     await portals.add(b"b", second)
     assert await taken(first, 1) == ROWS[0]
-    await portals.keep_others(second)
+    await portals.keep()
     assert await taken(second, 0) == b"".join(ROWS)
     assert await taken(first, 0) == b"".join(ROWS[1:])
+
+
+async def test_rows_that_nobody_takes_are_given_up_with_their_transaction() -> None:
+    portals, portal, ended = Portals(), Portal(Statement(b"SELECT")), []
+
+    class Watched(Five):
+        async def rows(self) -> AsyncIterator[bytes]:
+            try:
+                async for run in super().rows():
+                    yield run
+            finally:
+                ended.append(True)
+
+    portal.begin(Watched())
+    await portals.add(b"a", portal)
+    assert await taken(portal, 1) == ROWS[0]
+    await portals.clear()
+    assert ended
+    with pytest.raises(UnknownPortal):
+        portals.find(b"a")
 
 
 async def test_names_are_as_postgresql_has_them() -> None:

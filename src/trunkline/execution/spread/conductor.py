@@ -12,14 +12,14 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import StatementRefused, TransactionAborted
 from trunkline.execution.missing_keys import AskedKey
+from trunkline.execution.reading import may_end_a_failed_block, rolls_back_to
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
@@ -39,7 +39,7 @@ from trunkline.execution.spread.judging import (
 )
 from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.participant import Participant
-from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.participants import BEGIN, Participants
 from trunkline.execution.spread.running import run
 from trunkline.execution.spread.scatter import Scatter, to_end
 from trunkline.execution.spread.studies import Studies, Study
@@ -51,8 +51,6 @@ from trunkline.routing.plans.plan import Refusal
 if TYPE_CHECKING:
     from trunkline.execution.router import Context
 
-_SAVEPOINT_END = re.compile(rb"\s*rollback(\s+(work|transaction))?\s+to\b", re.IGNORECASE)
-_EXIT = re.compile(rb"\s*(rollback|abort|commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 _COMMIT = "COMMIT makes it one at all shards, or at none."
 _LEAVES = "it would leave something in its session, while its transaction concerns several shards"
@@ -116,6 +114,7 @@ class Conductor:
         self._studies = studies
         self._context = context
         self._hint = hint
+        self.before_asking: Callable[[], Awaitable[None]] = _nothing  # whoever takes rows of theirs has to be over
 
     @property
     def status(self) -> str:
@@ -134,6 +133,7 @@ class Conductor:
         study = self._studies.of(sql, self._router, self._context)
         known = study.descriptions.get(types)
         if known is None:
+            await self.before_asking()
             alone = not any(self.participants) and not self.participants.in_transaction
             known = await described(await self._anyone(), sql, types)
             study.descriptions[types] = known
@@ -149,6 +149,7 @@ class Conductor:
 
     async def look_at(self, statement: Statement) -> None:
         """Have a server look at the values of a call, as it does at Bind; StatementFailed in its words."""
+        await self.before_asking()
         one = await self._anyone()
         asked = parse(statement.sql, statement.types) + bind(statement.formats, statement.values, ())
         one.request(asked + SYNC, ("parse_unnamed", "bind", "sync"))
@@ -161,6 +162,8 @@ class Conductor:
         judgement = await self._judge(statement)
         if judgement.shard in (OF_SESSION, DENIED):
             count(self._router, judgement, -1)
+        if not _ends(judgement) or _chains(judgement):
+            await self.before_asking()
         if judgement.shard == OF_SESSION:
             return await self._about_session(statement, judgement)
         self.must_listen(statement.sql)
@@ -250,9 +253,9 @@ class Conductor:
         tag = judgement.reading.tag if judgement.reading is not None else ""
         if tag in ("BEGIN", "START TRANSACTION"):
             return await self._begin(statement.sql, tag)
-        if tag in ("COMMIT", "ROLLBACK") and self.participants.in_block:
-            return await self._end(tag)
-        if self.failed and not _SAVEPOINT_END.match(statement.sql):
+        if _ends(judgement) and self.participants.in_block:
+            return await self._end(judgement)
+        if self.failed and not rolls_back_to(statement.sql):
             raise TransactionAborted(_ABORTED)
         if judgement.reading is not None and judgement.reading.said_again and self.participants.in_block:
             return await self._say(statement.sql)
@@ -268,13 +271,17 @@ class Conductor:
         participants.in_block = True
         return _said(tag.encode())
 
-    async def _end(self, tag: str) -> Begun:
+    async def _end(self, judgement: Judgement) -> Begun:
+        tag, how = _ends(judgement), self.participants.how_it_began
         failed, self.failed = self.failed, False
         if tag == "ROLLBACK" or failed:
+            tag = "ROLLBACK"
             await self.participants.rollback()
-            return _said(b"ROLLBACK")
-        await self.participants.commit()
-        return _said(b"COMMIT")
+        else:
+            await self.participants.commit()
+        if _chains(judgement):
+            await self._begin(how if not failed else BEGIN, "")  # it has forgotten by then how it began
+        return _said(tag.encode())
 
     async def _say(self, sql: bytes) -> Begun:
         """SAVEPOINT and its like, SET LOCAL: to all of them."""
@@ -287,7 +294,7 @@ class Conductor:
         async for _ in answer.rows():
             pass
         self.participants.beginning.append(sql)
-        if _SAVEPOINT_END.match(sql):
+        if rolls_back_to(sql):
             self.failed = False
         return _said(answer.tag())
 
@@ -299,6 +306,7 @@ class Conductor:
         """A statement has failed: so has its block, or what was begun for it is undone."""
         if self.participants.in_block:
             self.failed = True
+            await self.participants.settle()
         else:
             await self.participants.rollback()
 
@@ -315,7 +323,7 @@ class Conductor:
 
     def must_listen(self, sql: bytes) -> None:
         """TransactionAborted for what a failed block does not hear (postgres.c, IsTransactionExitStmt)."""
-        if self.failed and not _EXIT.match(sql):
+        if self.failed and not may_end_a_failed_block(sql):
             study = self._studies.of(sql, self._router, self._context)
             raise study.syntax_error or TransactionAborted(_ABORTED)
 
@@ -325,6 +333,22 @@ class Conductor:
         pool = self.participants.pools[self._router.home]
         if pool.exact and pool.sessions.effects.of(sql, ambiguous=False).leaves:
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
+
+
+def _ends(judgement: Judgement) -> str:
+    """The tag of what ends a block, perhaps to begin another one; empty: it does not."""
+    reading = judgement.reading
+    if reading is None:
+        return ""
+    return reading.chained or (reading.tag if reading.tag in ("COMMIT", "ROLLBACK") else "")
+
+
+def _chains(judgement: Judgement) -> bool:
+    return judgement.reading is not None and bool(judgement.reading.chained)
+
+
+async def _nothing() -> None:
+    pass
 
 
 def _said(tag: bytes) -> Begun:

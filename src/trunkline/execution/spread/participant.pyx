@@ -16,7 +16,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from trunkline.errors import ServerLost
 from trunkline.pool.own import open_own
-from trunkline.protocol.messages import parse_fields, query
+from trunkline.protocol.messages import message, parse_fields, query
 from trunkline.shard_errors import StatementFailed
 
 from trunkline.pool.server cimport Lessee, ServerLink
@@ -26,6 +26,8 @@ cdef enum:
     HIGH_BYTES = 262144   # kept replies above which the server is not read
     LOW_BYTES = 65536     # and below which it is again
     UNTAKEN_BYTES = 1048576   # taken replies whose room is given back
+
+cdef bytes COPY_FAIL = message(b"f", b"another part of the statement has failed\0")
 
 
 cdef class Participant(Lessee):
@@ -278,6 +280,27 @@ cdef class Participant(Lessee):
         if error is not None:
             raise error
         return rows
+
+    @property
+    def owes(self):
+        """There is something that answers what was asked before, here or to come."""
+        return self.server is not None and (self.server.session.count > 0 or PyByteArray_GET_SIZE(self._here) > self._at)
+
+    async def discard(self):
+        """Take all that is owed and drop it, and give up a COPY: what comes then answers what is asked then."""
+        while True:
+            self._here.clear()
+            self._at = 0
+            if self.server is None or self.server.session.count == 0:
+                return
+            if self.server.session.mid_copy_in:
+                self.send_copy(COPY_FAIL, True)
+            await self._more()
+
+    def lose(self, error):
+        """Its server does not answer: that goes, and who asks again hears why."""
+        self.release("it does not answer")
+        self.lost = error
 
     async def until_ready(self):
         """Take everything up to the next ReadyForQuery."""

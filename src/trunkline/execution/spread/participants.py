@@ -14,9 +14,9 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
-from trunkline.errors import CommitOutcomeUnknown, InternalError, StatementRefused, TrunklineError
+from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.gate import Side, Ticket
@@ -32,6 +32,7 @@ from trunkline.shard_errors import DistributedDeadlock
 
 log = logging.getLogger("trunkline.transactions")
 
+SETTLE_S = 10.0  # how long one that is stopped may take to say so
 BEGIN = b"BEGIN"
 APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
@@ -233,6 +234,11 @@ class Participants:
     def in_transaction(self) -> bool:
         return bool(self.beginning)
 
+    @property
+    def how_it_began(self) -> bytes:
+        """What begins another transaction like this one, as AND CHAIN does."""
+        return b"; ".join([*self.beginning[:1], *(one for one in self.beginning[1:] if _OF_TRANSACTION.match(one))])
+
     async def begin(self, how: bytes = BEGIN) -> None:
         """A transaction of our own at each that takes part, now and later; in one already nothing happens."""
         if self.beginning:
@@ -255,6 +261,7 @@ class Participants:
     async def commit(self) -> None:
         """Commit, at all or at none; nobody takes part afterwards. It goes on if whoever waits for it does not."""
         parties = [one for one in self.here.values() if one.status != "I" or one.lost is not None]
+        await asyncio.gather(*[one.discard() for one in parties if one.owes], return_exceptions=True)
         self._commit = Commit(parties, self.coordination, self, self.modes.transaction)
         work = self.coordination.tasks.spawn(self._commit_apart(self._commit), "commit over several shards")
         try:
@@ -283,17 +290,28 @@ class Participants:
 
     async def rollback(self) -> None:
         """Undo everything; nobody takes part afterwards. What is lost has been undone."""
+        if self.beginning:
+            await self.settle()
         await asyncio.gather(*[one.ask(b"ROLLBACK") for one in self.here.values() if one.status != "I"],
                              return_exceptions=True)  # fmt: skip
         self.release()
 
     async def settle(self) -> None:
-        """What still runs in the client's transaction is stopped, and its end is heard."""
-        for one in self.here.values():
-            if one.running and one.server is not None and one.lost is None:
-                one.pool.pools.cancel(one.pool, one.server)
-                with suppress(TrunklineError):
-                    await one.until_ready()
+        """What still runs in the client's transaction is stopped, so that nothing but what is said next is answered."""
+        owing = [one for one in self.here.values() if one.owes and one.lost is None]
+        cancels = [
+            one.pool.pools.cancel(one.pool, one.server) for one in owing if one.running and one.server is not None
+        ]
+        for one in owing:
+            try:
+                async with asyncio.timeout(SETTLE_S):
+                    await one.discard()
+            except TimeoutError:
+                one.lose(ServerLost("the server does not answer", detail=f"Shard {one.pool.database}."))
+            except TrunklineError:
+                continue  # it is lost, as the next to ask hears
+        if cancels:
+            await asyncio.wait(cancels)  # one under way could hit what is said next
 
     def release(self, reason: str = "its client has what it asked for") -> None:
         """All leases end; what is in the middle of something is brought to an end that proves something."""

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.relay import READY, error, query, relay, rows
 from trunkline.errors import ServerLost
 from trunkline.execution.spread.participant import Participant, as_error, values_of
-from trunkline.protocol.messages import SYNC, notice_response
+from trunkline.protocol.messages import SYNC, command_complete, data_row, notice_response
 from trunkline.shard_errors import StatementFailed
 
 
@@ -72,6 +72,31 @@ async def test_a_server_in_the_middle_is_not_given_back_as_it_is() -> None:
         far.send(READY)
         made.turn()
         assert server.place is made.pool.idle
+
+
+async def test_what_is_owed_is_dropped_before_something_else_is_asked() -> None:
+    async with relay() as made:
+        _, far = made.server()
+        one = Participant(made.engine, made.pool, 0, None)
+        await one.lease()
+        assert not one.owes
+        one.request(query(b"select 1"), ("query",))
+        far.send(data_row([b"1"]))
+        made.turn()
+        dropped = asyncio.ensure_future(one.discard())
+        await made.settle()
+        assert one.owes
+        assert not dropped.done()
+        far.send(command_complete("SELECT 1"), READY)
+        made.turn()
+        await dropped
+        assert not one.owes
+        asked = asyncio.ensure_future(one.ask(b"select 2"))
+        await made.settle()
+        far.send(data_row([b"2"]), command_complete("SELECT 1"), READY)
+        made.turn()
+        assert await asked == [(b"2",)]
+        one.release()
 
 
 async def test_a_lost_server_is_told_to_who_waits_for_it_and_who_asks_it() -> None:
