@@ -91,6 +91,21 @@ async def test_row_84_without_descriptors_who_is_there_goes_on_and_newcomers_com
     assert "Traceback" not in proxy.log
 
 
+async def test_row_88_with_memory_nearly_used_up_newcomers_are_refused_and_who_is_there_goes_on(
+    postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    proxy = await start_proxy(databases={"postgres": postgres})
+    async with await proxy.connect() as client:
+        await proxy.admin("SET memory_limit = '1MB'")
+        with pytest.raises(psycopg.OperationalError, match="out of memory for more clients") as refused:
+            await proxy.fetch("SELECT 1")
+        assert "TL0311 53200" in proxy.log, refused.value
+        cursor = await client.execute("SELECT 2")
+        assert await cursor.fetchone() == (2,)
+        await proxy.admin("SET memory_limit = 0")
+        assert await proxy.fetch("SELECT 3") == [(3,)]
+
+
 # Dates that operators read, and now() of the console; no timer.
 ON_THE_WALL_CLOCK = {"admin/show_clients.py", "admin/show_workers.py", "admin/expressions.py", "workers/member.py"}
 

@@ -14,7 +14,7 @@ from typing import Any
 from trunkline.admin.columns import Columns
 from trunkline.admin.result import Row
 
-OWN = frozenset(("CONFIG", "DNS_ZONES", "PEERS", "PEER_POOLS", "STATE", "TABLES", "VERSION", "WORKERS"))
+OWN = frozenset(("CONFIG", "DNS_ZONES", "PEERS", "STATE", "TABLES", "VERSION", "WORKERS"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ RULES: Mapping[str, Rule] = {
     "USERS": Rule("name", "current_connections current_client_connections"),
     "MEM": Rule("name", "used free memtotal", "size"),
     "DNS_HOSTS": Rule("hostname"),
+    "PEER_POOLS": Rule("peer_id", "cl_active_cancel_req cl_waiting_cancel_req sv_active_cancel sv_login"),
     "PIN_COUNTS": Rule("database user reason", "pinned"),
     "SHARDS": Rule("database shard", "sv_active sv_idle servers cl_waiting"),
     "REPLICAS": Rule("database shard host port", "in_flight reads"),

@@ -94,11 +94,14 @@ def show_dns_zones(instance: Instance) -> Iterator[Row]:
 
 @show("PEERS", columns.PEERS)
 def show_peers(instance: Instance) -> Iterator[Row]:
-    """None: cancel requests find their client without peers, as all clients of a port are in one process."""
-    yield from ()
+    """Other programs that clients' cancel requests are passed on to."""
+    usual = instance.config.settings.default_pool_size
+    for peer in instance.config.peers.values():
+        yield peer.number, peer.host, peer.port, usual if peer.pool_size is None else peer.pool_size
 
 
 @show("PEER_POOLS", columns.PEER_POOLS)
 def show_peer_pools(instance: Instance) -> Iterator[Row]:
-    """None, as there are no peers."""
-    yield from ()
+    """Cancel requests on their way to peers, of those that have been asked."""
+    for number, pool in sorted(instance.clients.cancels.peering.pools.items()):
+        yield number, pool.active, pool.waiting + pool.connecting, pool.active, pool.connecting

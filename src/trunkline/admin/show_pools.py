@@ -148,6 +148,8 @@ def _listed(instance: Instance) -> dict[str, Any]:
         "databases": database_names(instance),
         "users": user_names(instance),
         "pools": [(pool.database, pool.user) for pool in pools],
+        "peers": list(instance.config.peers),
+        "peer_pools": list(instance.clients.cancels.peering.pools),
         "used_clients": len(instance.clients),
         "login_clients": len(instance.clients.logging_in),
         "used_servers": sum(pool.servers for pool in pools),
@@ -166,9 +168,9 @@ def show_lists(all_listed: list[dict[str, Any]]) -> Iterator[Row]:
 
     yield "databases", different("databases") + 1
     yield "users", different("users")
-    yield "peers", 0
+    yield "peers", different("peers")
     yield "pools", different("pools") + 1
-    yield "peer_pools", 0
+    yield "peer_pools", different("peer_pools")
     yield "free_clients", 0
     yield "used_clients", all_of("used_clients")
     yield "login_clients", all_of("login_clients")

@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 from trunkline.config import checks
 from trunkline.config.address import BadValue, ServerUrl, parse_url
 from trunkline.config.diagnostics import Diagnostic, Path, Report
-from trunkline.config.global_settings import Settings
+from trunkline.config.global_settings import MAX_PEER, Settings
 from trunkline.config.hba import Hba, load_hba
 from trunkline.config.hba_ident import IdentMaps, load_ident
 from trunkline.config.ldap_options import LdapOptions, read_ldap_options, split_ldap_options
 from trunkline.config.sections import DATABASE_SECTIONS, TOP_SECTIONS, Raw, SectionReader, server_fields
-from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings, UserSettings
+from trunkline.config.settings import RESERVED_DATABASES, Config, DatabaseSettings, PeerSettings, UserSettings
 from trunkline.config.sharding_reader import ShardingReader
 from trunkline.config.sources import Unreadable, read_text
 from trunkline.config.table import specs
@@ -60,11 +60,22 @@ class _Builder:
         settings = Settings(**self.sections.read(Settings, top, ()))
         databases = {name: self._database(name, table) for name, table in self.sections.tables(raw, "databases")}
         users = {name: self._user(name, table) for name, table in self.sections.tables(raw, "users")}
+        peers = [self._peer(name, table) for name, table in self.sections.tables(raw, "peers")]
         secrets = self._secrets(settings)
         secrets.update({user.name: user.password for user in users.values() if user.password is not None})
         self._check_names_of_shards(databases)
         hba, ldap = self.hba(settings), self.ldap(settings)
-        return Config(settings, databases, users, secrets, source, hba=hba, ldap=ldap, from_ini=self.from_ini)
+        return Config(
+            settings,
+            databases,
+            users,
+            secrets,
+            source,
+            hba=hba,
+            ldap=ldap,
+            from_ini=self.from_ini,
+            peers={peer.number: peer for peer in peers},
+        )
 
     def _database(self, name: str, raw: Raw) -> DatabaseSettings:
         path: Path = ("databases", name)
@@ -81,6 +92,15 @@ class _Builder:
     def _user(self, name: str, raw: Raw) -> UserSettings:
         self._check_name(("users", name), name)
         return UserSettings(name, **self.sections.read(UserSettings, raw, ("users", name)))
+
+    def _peer(self, name: str, raw: Raw) -> PeerSettings:
+        path: Path = ("peers", name)
+        peer = PeerSettings(int(name) if name.isdecimal() else 0, **self.sections.read(PeerSettings, raw, path))
+        if not 0 < peer.number <= MAX_PEER:
+            self.report.add(path, f"`{name}` is no number of a peer", f"from 1 to {MAX_PEER}", part="key")
+        if not peer.host and not self.report.is_refused("peers", name, "host"):
+            self.report.add(path, f"peer `{name}` has no host", 'add host = "..."', part="key")
+        return peer
 
     def _check_name(self, path: Path, name: str) -> None:
         if not name or "\0" in name:

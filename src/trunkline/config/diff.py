@@ -11,7 +11,7 @@ from typing import Any
 
 from trunkline.config.global_settings import Settings
 from trunkline.config.hba import Hba
-from trunkline.config.settings import Config, DatabaseSettings, UserSettings
+from trunkline.config.settings import Config, DatabaseSettings, PeerSettings, UserSettings
 from trunkline.config.table import Spec, specs
 
 
@@ -37,12 +37,13 @@ class Change:
 
 
 def diff(old: Config, new: Config) -> list[Change]:
-    """Every difference, in the order of the tables: settings, databases, users, secrets."""
+    """Every difference, in the order of the tables: settings, databases, users, peers, secrets."""
     return [
         *_rows(Settings, "settings", "", old.settings, new.settings),
         *_rules(old.hba, new.hba),
         *_tables(DatabaseSettings, "database", old.databases, new.databases),
         *_tables(UserSettings, "user", old.users, new.users),
+        *_tables(PeerSettings, "peer", _by_text(old.peers), _by_text(new.peers)),
         *_secrets(old.secrets, new.secrets),
     ]
 
@@ -92,6 +93,10 @@ def _tables(table: type, scope: str, old: Mapping[str, Any], new: Mapping[str, A
             yield from _rows(table, scope, name, old[name], new[name])
             if table is DatabaseSettings:
                 yield from _shards(scope, name, old[name], new[name])
+
+
+def _by_text(peers: Mapping[int, PeerSettings]) -> dict[str, PeerSettings]:
+    return {str(number): peer for number, peer in peers.items()}
 
 
 def _presence(scope: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -34,6 +34,7 @@ AUTH_QUERY = (
 )
 _SSLMODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _PROTOCOLS = ("secure", "all", "tlsv1.2", "tlsv1.3")
+MAX_PEER = 16383  # PgBouncer's, which leaves the highest bits of two bytes for later
 _AT_START: dict[str, Any] = {"reloadable": False}
 
 
@@ -155,7 +156,16 @@ class Settings:
     gather_max_total_bytes: int = setting(
         2**30, BYTES, "The same of all statements of one worker at a time; 0 is no limit."
     )
+    memory_limit: int = setting(
+        0, BYTES, "Memory of a process; nine tenths used, it refuses new clients (53200). 0 is what its cgroup allows."
+    )
     application_name_add_host: bool = setting(False, BOOL, "Add the client's address to its application_name.")
+    disable_pqexec: bool = setting(
+        False,
+        BOOL,
+        "Close clients that use the simple protocol, whose messages may hold several queries.",
+        **_AT_START,
+    )
     drain_timeout: float = setting(0.0, SECONDS, "Longest wait for clients at shutdown; 0 is no limit.")
 
     # --- login
@@ -264,6 +274,9 @@ class Settings:
         300.0,
         SECONDS,
         "How long clients may stay at a process that was replaced; then each leaves after its transaction.",
+    )
+    peer_id: int = setting(
+        0, INT, "Number of this program among `peers`, which is in its cancel keys; 0 is none.", high=MAX_PEER
     )
     pidfile: str = setting("", PATH, "File with the number of the process, while there is one.", **_AT_START)
     user: str = setting("", TEXT, "User to become at start; empty stays who starts it.", **_AT_START)

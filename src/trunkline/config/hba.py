@@ -17,6 +17,7 @@ from trunkline.config.diagnostics import Diagnostic, did_you_mean
 from trunkline.config.hba_ident import IdentMaps
 from trunkline.config.hba_tokens import Field, Line, Reader, Token, compiled
 from trunkline.config.ldap_options import LDAP_OPTIONS, LdapOptions, read_ldap_options
+from trunkline.config.pattern_search import search
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -67,7 +68,7 @@ class Names:
     patterns: tuple[re.Pattern[str], ...] = ()
 
     def fit(self, name: str) -> bool:
-        return "all" in self.words or name in self.names or any(one.search(name) for one in self.patterns)
+        return "all" in self.words or name in self.names or any(search(one, name) for one in self.patterns)
 
 
 @dataclass(frozen=True, slots=True)

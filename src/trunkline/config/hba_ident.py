@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trunkline.config.diagnostics import Diagnostic
 from trunkline.config.hba_tokens import Line, Reader, Token, compiled
+from trunkline.config.pattern_search import search
 
 _CAPTURE = r"\1"
 
@@ -26,7 +27,7 @@ class IdentLine:
             if self.system_user != system_user:
                 return False
         else:
-            match = self.system_user.search(system_user)
+            match = search(self.system_user, system_user)
             if match is None:
                 return False
             captured = (match[1] or "") if match.re.groups else ""
@@ -34,7 +35,7 @@ class IdentLine:
             return True
         if isinstance(self.user, str):
             return self.user.replace(_CAPTURE, captured) == user
-        return self.user.search(user) is not None
+        return search(self.user, user) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trunkline.config.global_settings import Settings
-from trunkline.config.settings import DatabaseSettings, UserSettings
+from trunkline.config.settings import DatabaseSettings, PeerSettings, UserSettings
 from trunkline.config.sharding import FunctionSettings, ShardSettings, TableSettings
 from trunkline.config.table import Spec, defaults, specs
 
@@ -54,6 +54,12 @@ _SECTIONS: tuple[tuple[type, str, str], ...] = (
         UserSettings,
         "Users",
         "In `[users.NAME]`. A user's value wins over the database's, and that over the global one.",
+    ),
+    (
+        PeerSettings,
+        "Peers",
+        "In `[peers.NUMBER]`, one for each other program behind the same load balancer, by its `peer_id`. A cancel "
+        "request that comes here and is for a client of a peer is passed on to it.",
     ),
 )
 

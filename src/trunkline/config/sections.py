@@ -10,13 +10,13 @@ from typing import Any
 from trunkline.config.address import BadValue, ServerUrl
 from trunkline.config.diagnostics import Path, Report, did_you_mean
 from trunkline.config.global_settings import Settings
-from trunkline.config.settings import DatabaseSettings, UserSettings
+from trunkline.config.settings import DatabaseSettings, PeerSettings, UserSettings
 from trunkline.config.sources import Text
 from trunkline.config.table import Spec, specs
 
 Raw = Mapping[str, object]
 
-TOP_SECTIONS = ("databases", "users")
+TOP_SECTIONS = ("databases", "users", "peers")
 DATABASE_SECTIONS = ("primary", "shards", "tables", "schemas", "functions", "names")
 """What a database has beside the settings of its table."""
 
@@ -24,9 +24,9 @@ _BESIDE: Mapping[type, tuple[str, ...]] = {Settings: TOP_SECTIONS, DatabaseSetti
 # Words of PgBouncer and of later versions: told apart from mistakes.
 _LATER: Mapping[type, frozenset[str]] = {
     Settings: frozenset(
-        "peers peer_id conffile autodb_idle_timeout "  # noqa: SIM905
+        "conffile autodb_idle_timeout "  # noqa: SIM905
         "pool_idle_timeout dns_nxdomain_ttl dns_zone_check_period "
-        "resolv_conf pkt_buf sbuf_loopcnt disable_pqexec client_tls_ecdhcurve client_tls_dheparams".split()
+        "resolv_conf pkt_buf sbuf_loopcnt client_tls_ecdhcurve client_tls_dheparams".split()
     ),
 }
 _ALIASES = {"reserve_pool": "reserve_pool_size"}
@@ -108,6 +108,11 @@ def server_fields(url: ServerUrl) -> dict[str, Any]:
 
 def _elsewhere(key: str) -> str:
     """A key that exists, but in another section."""
-    sections = {"the top of the file": Settings, "[databases.NAME]": DatabaseSettings, "[users.NAME]": UserSettings}
+    sections = {
+        "the top of the file": Settings,
+        "[databases.NAME]": DatabaseSettings,
+        "[users.NAME]": UserSettings,
+        "[peers.NUMBER]": PeerSettings,
+    }
     places = [place for place, table in sections.items() if key in specs(table)]
     return f"it belongs to {' or '.join(places)}" if places else ""

@@ -164,6 +164,20 @@ class UserSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """Another program behind the same load balancer, which may get cancel requests for clients of this one."""
+
+    number: int
+    host: str = setting("", TEXT, "Host or socket directory of the peer.")
+    port: int = setting(6432, INT, "Port of the peer.", low=1, high=65535)
+    pool_size: int | None = setting(None, INT, "Cancel requests passed to it at a time, instead of default_pool_size.")
+
+    @property
+    def address(self) -> ServerAddress:
+        return ServerAddress(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSettings:
     """Every value that holds for the pool of one database and one user, after user > database > global."""
 
@@ -220,6 +234,8 @@ class Config:
     """What auth_hba_file and auth_ident_file say."""
     ldap: LdapOptions | None = field(default=None, repr=False)
     """What auth_ldap_options says."""
+    peers: Mapping[int, PeerSettings] = field(default_factory=dict)
+    """By their peer_id."""
 
     def database(self, name: str) -> DatabaseSettings | None:
         """The database of this name, or a shard (`shop/s0`), or what a pattern or the wildcard says, or None."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import QueryCanceled
 from trunkline.pool.pool import Pool
+from trunkline.protocol.peer_key import hops_of
+from trunkline.proxy.peering import Peering
 
 if TYPE_CHECKING:
     from trunkline.pool.server import ServerLink
@@ -30,7 +32,7 @@ WRONG_KEYS_A_SECOND = 100  # from one address; clients that come and go cancel l
 Elsewhere = Callable[[int, bytes], Awaitable[bool]]
 """Whether another process had the client with this process id and key, once its server has heard."""
 
-OUTCOMES = ("accepted", "wrong_key", "ignored")
+OUTCOMES = ("accepted", "passed_on", "wrong_key", "ignored")
 
 
 class Guesses:
@@ -64,16 +66,22 @@ class Cancels:
         self._guesses = Guesses()
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.elsewhere: Elsewhere | None = None
+        self.peering = Peering(clients)
 
     def request(self, pid: int, key: bytes, host: str = "") -> asyncio.Task[None] | None:
         """Stop the query of exactly the client that has this key; the task, if any, ends when the server has heard."""
         if self._guesses.too_many(host, self._clients.pools.now):
             self.counts["ignored"] += 1
             return None
+        key = self.peering.own_key(pid, key)
         link = self._find(pid, key)
         if link is not None:
             self.counts["accepted"] += 1
             return self._stop(link)
+        peer = self.peering.owner(pid)
+        if peer is not None and hops_of(key):
+            self.counts["passed_on"] += 1
+            return self._clients.tasks.spawn(self.peering.pass_on(peer, pid, key), "cancel at a peer")
         if self.elsewhere is not None:
             return self._clients.tasks.spawn(self._pass_on(self.elsewhere, pid, key, host), "cancel elsewhere")
         self._note(host)

@@ -28,6 +28,7 @@ cdef class ClientLink(Lessee):
     cdef bint _await_last_answers(self) except *
     cdef int _flush_requests(self) except -1
     cdef int _too_long(self) except -1
+    cdef int _unknown_type(self, Frame *frame, bint in_copy) except -1
     cdef int _violation(self, str text) except -1
     cdef int _stream_rest(self, unsigned char *data, Py_ssize_t n) except -1
     cdef int _after_chunk(self) except -1

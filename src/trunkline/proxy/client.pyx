@@ -154,6 +154,11 @@ cdef class ClientLink(Lessee):
         self.end(ProtocolViolation(text))
         return OVER
 
+    cdef int _unknown_type(self, Frame *frame, bint in_copy) except -1:
+        if in_copy:
+            return self._pass(frame)  # it ends the server's connection, which says so in its own words
+        return WAIT if self._await_last_answers() else self._violation(f"invalid frontend message type {frame.type}")
+
     cdef int _too_long(self) except -1:
         return self._violation("invalid message length")
 

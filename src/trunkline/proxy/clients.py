@@ -27,6 +27,7 @@ from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.pool.undo import settings_before, take_back
+from trunkline.protocol import peer_key
 from trunkline.protocol.messages import notice_response
 from trunkline.proxy.borrower import Borrower
 from trunkline.proxy.cancels import Cancels
@@ -34,6 +35,7 @@ from trunkline.proxy.client import ClientLink
 from trunkline.proxy.identity import Identity
 from trunkline.proxy.losses import Lost, farewell, final_loss, loss
 from trunkline.proxy.lost_block import LostBlock
+from trunkline.proxy.memory import MemoryGuard, MemoryShort
 from trunkline.proxy.timers import idle_too_long, overdue, overdue_in_lost_block
 
 log = logging.getLogger("trunkline.client")
@@ -41,6 +43,8 @@ log = logging.getLogger("trunkline.client")
 GRACE_S = 0.5
 CLOSING_S = 5.0  # how long last words may take to be read
 PIDS_ABOVE = 1 << 22  # Linux gives no process a higher id: ids of ours are not mistaken for a server's
+LEAST_OF_PEER = 1 << 24  # the same, where the number of a peer is in the lower bytes
+PID_ATTEMPTS = 16
 
 
 class Shares(Protocol):
@@ -57,11 +61,12 @@ class Clients:
         self.config = config
         self.pools = pools
         self.by_pid: dict[int, ClientLink] = {}
-        self.namesakes: set[ClientLink] = set()  # their server has the process id of one on another host
+        self.namesakes: set[ClientLink] = set()  # another client has that process id too
         self.logging_in: Place[ClientLink] = Place("login")
         self.consoles: Place[ClientLink] = Place("console")
         self.ending: dict[ClientLink, float] = {}  # until when
         self.cancels = Cancels(self)
+        self._memory = MemoryGuard()
         self.shares: Shares | None = None  # of a worker
         self.bereft: set[ClientLink] = set()  # in a transaction block whose server is gone
         self.databases: Counter[str] = Counter()
@@ -81,9 +86,13 @@ class Clients:
     # --- coming -------------------------------------------------------------------------------------------------
 
     def admit(self, identity: Identity, *, admin: bool) -> None:
-        """May one more client come in? Before authentication: only the limit that says nothing about anybody."""
-        if not admin and len(self) - len(self.consoles) >= self.config.settings.max_client_conn:
+        """May one more client come in? Before authentication: only limits that say nothing about anybody."""
+        if admin:
+            return
+        if len(self) - len(self.consoles) >= self.config.settings.max_client_conn:
             raise TooManyConnections("no more connections allowed (max_client_conn)")
+        if self._memory.is_short(self.config.settings.memory_limit, self.pools.now):
+            raise MemoryShort("out of memory for more clients", hint="Those who are connected go on; try again later.")
 
     def admit_known(self, identity: Identity) -> None:
         """The limits of its database and its user, after authentication."""
@@ -120,18 +129,30 @@ class Clients:
     def enroll(self, link: ClientLink, identity: Identity, kind: str, key_bytes: int) -> None:
         """The part of `register` that comes first where a login waits for a server: who waits counts too."""
         identity.kind = kind
-        identity.key = secrets.token_bytes(key_bytes)
-        pid = secrets.randbits(31) | PIDS_ABOVE
-        while pid in self.by_pid:
-            pid = secrets.randbits(31) | PIDS_ABOVE
-        self._index(link, pid)
+        peer = self.config.settings.peer_id
+        identity.key = (
+            peer_key.with_hops(secrets.token_bytes(peer_key.KEY_BYTES), peer_key.HOPS)
+            if peer
+            else secrets.token_bytes(key_bytes)
+        )
+        self._index(link, self._new_pid(peer))
         if kind != "console":
             self.databases[identity.database] += 1
             self.users[identity.user] += 1
 
+    def _new_pid(self, peer: int) -> int:
+        """One that no client has, if that is soon found: a peer's are few enough to be used twice."""
+        for _ in range(PID_ATTEMPTS):
+            pid = secrets.randbits(31) | PIDS_ABOVE
+            if peer:
+                pid = peer_key.marked(pid | LEAST_OF_PEER, peer)
+            if pid not in self.by_pid:
+                break
+        return pid
+
     def tell_pid(self, link: ClientLink, pid: int) -> None:
-        """From now on this client goes by the process id of a server that it keeps."""
-        if pid and self._unindex(link):
+        """From now on this client goes by the process id of a server that it keeps, unless peers go by its own."""
+        if pid and not self.config.settings.peer_id and self._unindex(link):
             self._index(link, pid)
 
     def _index(self, link: ClientLink, pid: int) -> None:

@@ -48,12 +48,14 @@ from trunkline.proxy.listener import Entrance, Listener, Reception, Take
 from trunkline.proxy.login import Door, log_in
 from trunkline.proxy.operation import Operation
 from trunkline.proxy.replication import Replication
+from trunkline.proxy.steps import fill_table
 from trunkline.proxy.suspension import Suspension
 from trunkline.proxy.switching import Switches
 
 log = logging.getLogger("trunkline")
 
 TICK_S = 0.1
+LINGER_S = 0.2  # on a port with others: who has just come to this socket can be let in by nobody else
 TOLD_AT_A_TIME = 50  # changes, in the log
 ConsoleServer = Callable[["Instance", ClientLink, Inbox, Identity], Coroutine[Any, Any, None]]
 
@@ -135,6 +137,7 @@ class Instance:
 
     def start(self, enter: Callable[[Settings, Take], Entrance] = Listener) -> int:
         """Begin to let clients in, from sockets of our own unless `enter` is something else; returns the TCP port."""
+        fill_table(self.config.settings.disable_pqexec)
         self.listener = enter(self.config.settings, self.reception.take)
         self.started_at = self.engine.time()
         self.tasks.spawn(self._keep_time(), "timer")
@@ -194,15 +197,21 @@ class Instance:
         self.suspension.end()
         self.door.draining = True
         failpoint("drain_begin")
-        if self.listener is not None:
+        if self.listener is not None and not self.config.settings.so_reuseport:
             self.listener.close()
         self.tasks.spawn(self._drained(what), "drain")
 
     async def _drained(self, what: Drain) -> None:
+        if self.listener is not None and self.config.settings.so_reuseport:
+            self.listener.hasten()
+            await asyncio.sleep(LINGER_S)
+            self.listener.close()
         limit = self.config.settings.drain_timeout
         deadline = self.engine.time() + limit if limit else float("inf")
-        while self.engine.time() < deadline and self._busy(what):
-            self._send_idle_away()
+        stays = what is Drain.CLIENTS and self.config.from_ini  # PgBouncer sends nobody away then
+        while self.engine.time() < deadline and (self._busy(what) or (stays and len(self.clients.logging_in))):
+            if not stays:
+                self._send_idle_away()
             await asyncio.sleep(TICK_S)
         self.stop()
 

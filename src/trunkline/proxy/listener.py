@@ -67,6 +67,9 @@ class Entrance(Protocol):
     def wake(self) -> None:
         """Undo `suspend`."""
 
+    def hasten(self) -> None:
+        """`close` follows: whoever is on the way shall come now."""
+
     def close(self) -> None:
         """Nobody comes from now on."""
 
@@ -134,9 +137,24 @@ class Listener:
         for sock in self.sockets:
             self._listen_again(sock)
 
+    def hasten(self) -> None:
+        """Before `close`: the kernel holds nobody back until he says something."""
+        for sock in self.sockets:
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 0)
+
     def close(self) -> None:
-        """New connections are refused by the kernel from now on."""
+        """New connections are refused by the kernel from now on; or another program on the port takes them."""
+        if self._settings.so_reuseport:
+            for sock in self.sockets:
+                self._take_last(sock)
         self._leave(socket.socket.close if self._lent else close_listener)
+
+    def _take_last(self, sock: socket.socket) -> None:
+        """Who waits in the kernel would be reset, and nobody else on the port would hear of him."""
+        with contextlib.suppress(OSError):
+            for _ in range(self._settings.listen_backlog + 1):
+                self._take(*sock.accept())
 
     def abandon(self) -> None:
         """Another process accepts what comes to these sockets."""

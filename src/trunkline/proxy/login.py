@@ -87,6 +87,11 @@ class Door:
     routers: Routers
     draining: bool = False
 
+    @property
+    def turns_away(self) -> bool:
+        """Who has been accepted is let in where PgBouncer would do so, and where another program is on the port."""
+        return self.draining and not (self.config.from_ini or self.config.settings.so_reuseport)
+
 
 async def log_in(door: Door, link: ClientLink, inbox: Inbox) -> None:
     """Serve one new connection until it relays by itself, or is over. Never raises."""
@@ -141,7 +146,7 @@ class _Login:
         self.identity.user = startup.user.decode(errors="surrogateescape")
         self.identity.database = startup.database.decode(errors="surrogateescape")
         console = self.identity.database in RESERVED_DATABASES
-        if self.door.draining and not console:
+        if self.door.turns_away and not console:
             raise ShuttingDown("the pooler is shutting down")
         self._check_tls()
         self.door.clients.admit(self.identity, admin=console)

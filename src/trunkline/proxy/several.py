@@ -46,7 +46,7 @@ from trunkline.protocol.messages import (
 from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
-from trunkline.proxy.telling import told
+from trunkline.proxy.telling import QUERY, told, violation
 from trunkline.routing.sql import pieces
 from trunkline.shard_errors import DistributedDeadlock, PortalSpent, StatementFailed
 
@@ -135,19 +135,19 @@ class Several:
     async def _serve(self) -> None:
         """Messages, until nothing is open any more."""
         pool = self._route.pools[0]
-        max_bytes = pool.pools.config.settings.max_packet_size
+        settings = pool.pools.config.settings
         while True:
             limit = pool.settings.idle_transaction_timeout if self.conductor.participants.in_block else 0
             try:
                 async with asyncio.timeout(limit or None):
-                    kind, body = await self._inbox.message(max_bytes)
+                    kind, body = await self._inbox.message(settings.max_packet_size)
             except MessageTooLong:
                 raise ProtocolViolation("invalid message length") from None
             except TimeoutError:
                 raise IdleTransactionTimeout("idle_transaction_timeout") from None
             handle = MESSAGES.get(chr(kind))
-            if handle is None:
-                raise ProtocolViolation(f"invalid frontend message type {kind}")
+            if handle is None or (kind == QUERY and settings.disable_pqexec):
+                raise violation(kind)
             if self._skipping and chr(kind) not in "SX":
                 continue
             await self._take(handle, body, is_simple=chr(kind) in "QF")

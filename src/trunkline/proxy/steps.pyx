@@ -61,6 +61,8 @@ STEPS = {
 # Steps that need a server which listens; while it skips to Sync, what they would send is dropped (rule 2).
 NEED_SERVER = ("query", "function", "parse", "bind", "describe", "execute", "close")
 
+NO_QUERIES = "PQexec disallowed"   # PgBouncer's words
+
 cdef enum:
     N_STATES = 4
     RENAMED_BYTES = 0x7fffff00   # of a message whose statement name may be replaced by a longer one
@@ -305,6 +307,10 @@ cdef int end_of_loss(ClientLink client, bint failed) except -1:
     return DONE
 
 
+cdef int step_no_query(ClientLink client, Frame *frame) except -1:
+    return WAIT if client._await_last_answers() else client._violation(NO_QUERIES)
+
+
 _names = {}
 
 
@@ -336,21 +342,21 @@ name_step("lost_function", step_lost_function)
 name_step("lost_message", step_lost_message)
 name_step("lost_sync", step_lost_sync)
 
+name_step("no_query", step_no_query)
+
+
+def fill_table(bint disable_pqexec=False):
+    """For the whole process: what each message does, with the simple protocol or without it."""
+    for state, steps in enumerate(STEPS.values()):  # in the order of the states
+        for kind, step in steps.items():
+            TABLE[<int>state][<unsigned char>ord(kind)] = _names["no_query" if disable_pqexec and kind == "Q" else step]
+
+
 memset(NEEDS, 0, sizeof(NEEDS))
 memset(TABLE, 0, sizeof(TABLE))
-for _state, _steps in enumerate(STEPS.values()):  # in the order of the states
-    for _kind, _step in _steps.items():
-        TABLE[<int>_state][<unsigned char>ord(_kind)] = <unsigned char>_names[_step]
+fill_table()
 for _step in NEED_SERVER:
     NEEDS[<int>_names[_step]] = 1
-
-
-cdef int unknown_type(ClientLink client, Frame *frame, int state) except -1:
-    if state == COPYING:
-        return client._pass(frame)  # it ends the server's connection, which says so in its own words
-    if client._await_last_answers():
-        return WAIT
-    return client._violation(f"invalid frontend message type {frame.type}")
 
 
 cdef int take_routed(ClientLink client, Frame *frame, int step) except -1:
@@ -382,7 +388,7 @@ cdef int take_step(ClientLink client, Frame *frame) except -1:
             state = COPYING
     step = TABLE[state][frame.type]
     if step == 0:
-        return unknown_type(client, frame, state)
+        return client._unknown_type(frame, state == COPYING)
     client.passing = False  # until the step has given the beginning of the frame to the server
     if NEEDS[step]:
         if client.route is not None:

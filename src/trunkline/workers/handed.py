@@ -61,6 +61,9 @@ class Handed:
         if self._handed.fileno() >= 0:
             self._loop.add_reader(self._handed.fileno(), self._on_readable)
 
+    def hasten(self) -> None:
+        """Nobody is held back here."""
+
     def close(self) -> None:
         """Whoever is still on the way is turned away."""
         self.suspend()

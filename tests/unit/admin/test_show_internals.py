@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trunkline.admin.show_internals import (
     show_dns_hosts,
     show_dns_zones,
@@ -10,7 +12,9 @@ from trunkline.admin.show_internals import (
     show_peer_pools,
     show_peers,
 )
+from trunkline.config.settings import PeerSettings
 from trunkline.proxy.instance import Instance
+from trunkline.proxy.peering import PeerPool
 
 
 async def test_memory_is_size_times_number(instance: Instance) -> None:
@@ -22,6 +26,15 @@ async def test_memory_is_size_times_number(instance: Instance) -> None:
         assert isinstance(size, int) and isinstance(used, int)
         assert (free, total) == (0, size * used)
     assert rows["pool_cache"][1] == 1 and rows["client_cache"][0] > 100
+
+
+async def test_peers_and_what_is_on_its_way_to_them(instance: Instance) -> None:
+    instance.config = replace(
+        instance.config, peers={2: PeerSettings(2, "a"), 1: PeerSettings(1, "/tmp", 6433, pool_size=0)}
+    )
+    assert list(show_peers(instance)) == [(2, "a", 6432, 20), (1, "/tmp", 6433, 0)]
+    instance.clients.cancels.peering.pools[2] = PeerPool(waiting=3, connecting=2, active=1)
+    assert list(show_peer_pools(instance)) == [(2, 1, 5, 1, 2)]
 
 
 async def test_what_is_not_there_has_no_rows(instance: Instance) -> None:

@@ -134,7 +134,7 @@ def test_a_missing_file_and_a_directory_are_diagnostics(tmp_path: Path) -> None:
     assert "is a directory" in the_one(tmp_path).message
 
 
-@pytest.mark.parametrize("key", ["peer_id", "peers"])
+@pytest.mark.parametrize("key", ["pkt_buf", "pool_idle_timeout"])
 def test_settings_of_a_later_version_are_not_called_unknown(write, key: str) -> None:
     assert the_one(write(f"auth_type = 'trust'\n{key} = 2\n" + DATABASE)).message == f"`{key}` is not supported yet"
 

@@ -73,7 +73,7 @@ async def test_requests_are_counted_by_what_became_of_them() -> None:
         made.clients.cancels._guesses.too_many = lambda host, now: host == HERE  # type: ignore[method-assign]
         ask(made, link)
         made.clients.cancels.request(link.session.pid, b"guess", "192.0.2.2")
-        assert made.clients.cancels.counts == {"accepted": 1, "wrong_key": 1, "ignored": 1}
+        assert made.clients.cancels.counts == {"accepted": 1, "passed_on": 0, "wrong_key": 1, "ignored": 1}
 
 
 async def test_what_was_flushed_and_has_no_sync_yet_can_be_stopped() -> None:

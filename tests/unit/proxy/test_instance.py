@@ -229,6 +229,23 @@ async def test_draining_sends_the_idle_away_and_lets_the_others_finish() -> None
         assert busy.kinds() == "CZE"
 
 
+async def test_with_pgbouncers_file_a_drain_waits_for_clients_to_leave_by_themselves() -> None:
+    async with door() as made:
+        made.configuration = replace(known(auth_type="trust"), from_ini=True)
+        await made.instance.reload()
+        client = await logged_in(made)
+        made.instance.drain(Drain.CLIENTS)
+        await made.settle()
+        assert not client.bytes() and not client.closed
+        assert not made.instance.stopped.is_set()
+        late = await made.come(STARTUP)
+        assert late.kinds() == "RSKZ", "who was accepted before is let in"
+        for one in (client, late):
+            one.close()
+        await made.settle()
+        await asyncio.wait_for(made.instance.stopped.wait(), 5)
+
+
 async def test_draining_servers_waits_for_transactions_only() -> None:
     async with door() as made:
         await logged_in(made)

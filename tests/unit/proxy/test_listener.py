@@ -110,3 +110,16 @@ async def test_without_descriptors_one_newcomer_is_turned_away_and_the_others_wa
     assert "no file descriptor left" in caplog.text
     await porch.settle(1)
     assert porch.welcomed[0][1].port == patient.getsockname()[1]
+
+
+async def test_who_waits_in_the_kernel_is_taken_before_the_port_is_left_to_others() -> None:
+    """Two on one port: nobody else would hear of him, and he would be reset."""
+    engine = Engine(asyncio.get_running_loop())
+    taken: list[socket.socket] = []
+    listener = Listener(replace(LOOPBACK, so_reuseport=True), lambda connection, remote: taken.append(connection))
+    callers = [socket.create_connection(("127.0.0.1", listener.port)) for _ in range(ACCEPTS_A_TURN + 3)]
+    listener.close()
+    assert len(taken) == len(callers)
+    for sock in (*taken, *callers):
+        sock.close()
+    engine.close()

@@ -20,7 +20,7 @@ from trunkline.config.diagnostics import ConfigErrors, Report
 from trunkline.config.global_settings import Settings
 from trunkline.config.kinds import MODE
 from trunkline.config.pgbouncer.reader import RENAMED, Document, read
-from trunkline.config.settings import Config, DatabaseSettings, UserSettings
+from trunkline.config.settings import Config, DatabaseSettings, PeerSettings, UserSettings
 from trunkline.config.table import Spec, defaults, specs
 from trunkline.errors import ConfigError
 
@@ -99,6 +99,8 @@ def _sections(config: Config) -> Iterator[str]:
         yield from _section("databases", DatabaseSettings, database.name, database)
     for user in config.users.values():
         yield from _section("users", UserSettings, user.name, user)
+    for peer in config.peers.values():
+        yield from _section("peers", PeerSettings, str(peer.number), peer)
 
 
 def _section(section: str, table: type, name: str, settings: Any) -> Iterator[str]:

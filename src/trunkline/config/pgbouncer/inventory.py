@@ -1,14 +1,12 @@
 """All settings of PgBouncer's file: how it reads each, its default, and what becomes of those that we do not have.
 
-A setting of ours with the same name is simply set. Of the others, ``IGNORED`` has no meaning here, and says why;
-``LATER`` is refused, since without it the proxy would not do what its operator relies on. Neither matters while its
-value is its default, or empty.
+A setting of ours with the same name is simply set. The others are in ``IGNORED``: they have no meaning here, which is
+told with the reason unless the value is the default, or empty.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 INTEGERS: Mapping[str, str] = {
     "application_name_add_host": "0",
@@ -146,18 +144,3 @@ IGNORED: Mapping[str, str] = {
     "sbuf_loopcnt": "every socket gets its turn after one read",
     "service_name": "it names a service of Windows",
 }
-LATER = frozenset(("disable_pqexec",))
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """A setting that does nothing unless another one is set so, or, for no values, is set at all."""
-
-    name: str
-    values: tuple[str, ...] = ()
-
-
-INERT_WITHOUT: Mapping[str, Needs] = {
-    "peer_id": Needs("[peers]"),
-}
-"""Refused with what they need, ignored without it."""

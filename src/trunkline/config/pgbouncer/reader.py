@@ -17,7 +17,7 @@ from trunkline.config.environment import NO_ENVIRONMENT, Overrides
 from trunkline.config.global_settings import Settings
 from trunkline.config.pgbouncer import connection_string, inventory, numbers
 from trunkline.config.pgbouncer.grammar import Entry, Header, Reading
-from trunkline.config.pgbouncer.inventory import DEFAULTS, IGNORED, INERT_WITHOUT, LATER
+from trunkline.config.pgbouncer.inventory import DEFAULTS, IGNORED
 from trunkline.config.pgbouncer.values import lost_protocols, read_value
 from trunkline.config.settings import Config
 from trunkline.config.sources import Text, Unreadable, read_text
@@ -120,11 +120,10 @@ class Document:
                 values[key] = text
             else:
                 self._without_a_setting(key, text)
-        if self.tables["peers"]:
-            self.report.add(("peers", next(iter(self.tables["peers"]))), "peers are not supported yet", part="key")
         databases = {name: self._database(name, entry, values) for name, entry in self.tables["databases"].items()}
         users = {name: self._pairs(("users", name), entry) for name, entry in self.tables["users"].items()}
-        return {**values, "databases": databases, "users": users}
+        peers = {number: self._pairs(("peers", number), entry) for number, entry in self.tables["peers"].items()}
+        return {**values, "databases": databases, "users": users, "peers": peers}
 
     def _checked(self, key: str, text: str) -> Text | None:
         try:
@@ -139,24 +138,8 @@ class Document:
     def _without_a_setting(self, key: str, text: str) -> None:
         if text in ("", DEFAULTS[key]):
             return
-        needs = INERT_WITHOUT.get(key)
-        if needs is not None and not self._has(needs):
-            self._pass_over(key, f"it needs {needs.name}" + (f" = {needs.values[0]}" if needs.values else ""))
-        elif key in IGNORED:
-            self._pass_over(key, IGNORED[key])
-        else:
-            assert key in LATER or needs is not None
-            self.report.add((key,), f"`{key}` is not supported yet", part="key")
-
-    def _has(self, needs: inventory.Needs) -> bool:
-        if needs.name == "[peers]":
-            return bool(self.tables["peers"])
-        entry = self.settings.get(needs.name)
-        return entry is not None and bool(entry.value) and (not needs.values or entry.value.lower() in needs.values)
-
-    def _pass_over(self, key: str, reason: str) -> None:
-        self.passed_over.append((key, reason))
-        self.report.warn((key,), f"`{key}` has no effect: {reason}", part="key")
+        self.passed_over.append((key, IGNORED[key]))
+        self.report.warn((key,), f"`{key}` has no effect: {IGNORED[key]}", part="key")
 
     def _database(self, name: str, entry: Entry, settings: Mapping[str, str]) -> dict[str, Text]:
         path: Path = ("databases", name)
@@ -174,7 +157,7 @@ class Document:
         return values
 
     def _pairs(self, path: Path, entry: Entry) -> dict[str, Text]:
-        """The pairs of one database or user; ``""`` for a name that is no name is refused by ``build``."""
+        """The pairs of one database, user or peer; ``""`` for a name that is no name is refused by ``build``."""
         values: dict[str, Text] = {}
         place = entry.value_place
         try:

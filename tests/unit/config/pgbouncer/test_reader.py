@@ -9,7 +9,7 @@ import pytest
 from trunkline.config.choices import PoolMode
 from trunkline.config.diagnostics import ConfigErrors
 from trunkline.config.pgbouncer.reader import Document, load
-from trunkline.config.settings import Config
+from trunkline.config.settings import Config, PeerSettings
 from trunkline.config.toml_file import load as load_toml
 
 MAIN = "[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = trust\n"
@@ -93,6 +93,13 @@ def test_a_setting_of_ours_may_stand_in_the_file(file: Path) -> None:
     assert read(file, MAIN + "session_state = pgbouncer\ndrain_timeout = 2min\n").settings.drain_timeout == 120
 
 
+def test_peers_are_numbers_with_an_address(file: Path) -> None:
+    said = MAIN + "peer_id = 0x10\n[peers]\n1 = host=a\n2 = host=/tmp port=6433 pool_size=5\n"
+    found = read(file, said)
+    assert found.settings.peer_id == 16
+    assert found.peers == {1: PeerSettings(1, "a"), 2: PeerSettings(2, "/tmp", 6433, 5)}
+
+
 def test_paths_are_relative_to_the_working_directory(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,8 +117,11 @@ def test_paths_are_relative_to_the_working_directory(
         (MAIN + "query_timeout = 5s\n", 4, 17, "`query_timeout`: must be a number of seconds"),
         (MAIN + "pool_mode = foo\n", 4, 13, "`pool_mode`: unknown value `foo`"),
         (MAIN + "pool_mode =\n", 4, 12, "`pool_mode`: unknown value ``"),
-        (MAIN + "disable_pqexec = 1\n", 4, 1, "`disable_pqexec` is not supported yet"),
-        (MAIN + "[peers]\n1 = host=x\n", 5, 1, "peers are not supported yet"),
+        (MAIN + "peer_id = 16384\n", 4, 11, "`peer_id`: must be from 0 to 16383"),
+        (MAIN + "[peers]\n0 = host=x\n", 5, 1, "`0` is no number of a peer"),
+        (MAIN + "[peers]\none = host=x\n", 5, 1, "`one` is no number of a peer"),
+        (MAIN + "[peers]\n1 = port=1\n", 5, 1, "peer `1` has no host"),
+        (MAIN + "[peers]\n1 = host=x user=u\n", 5, 12, "unknown setting `user`"),
         (MAIN + "[foo]\n", 4, 2, "unknown section `foo`"),
         ("a = b\n" + MAIN, 1, 1, "`a` stands before any section"),
         ("[databases]\na = host=x\n", 0, 0, "there is no section [pgbouncer]"),
@@ -136,7 +146,6 @@ def test_all_errors_are_told_at_once(file: Path) -> None:
     ("line", "column", "words"),
     [
         ("pkt_buf = 8192", 1, "`pkt_buf` has no effect: the process has one buffer, which fits what arrives"),
-        ("peer_id = 1", 1, "`peer_id` has no effect: it needs [peers]"),
         ("min_pool_size = 30", 17, "above default_pool_size, which is 20"),
         ("client_tls_protocols = tlsv1.1,tlsv1.2", 24, "tlsv1.1 is not spoken: "),
     ],
