@@ -37,7 +37,8 @@ DOES: Mapping[str, str] = {
     "over, after which those who do not take it are closed. Undone when the last console leaves.",
     "RESUME": "Undoes PAUSE, SUSPEND and KILL.",
     "RESOLVE": "Ends a transaction in doubt (`SHOW TRANSACTIONS`) by hand, but never against its decision.",
-    "SHUTDOWN": "Ends the process: at once, or when all clients have left or are between two transactions.",
+    "SHUTDOWN": "Ends the process: at once, or when all clients have left or are between two transactions. With "
+    "PgBouncer's file WAIT_FOR_CLIENTS waits until they have left by themselves.",
     "KILL": "Ends all clients (57P01) and servers at once; clients that come then wait until RESUME.",
     "KILL_CLIENT": "Ends one client (57P01), by its id in SHOW CLIENTS.",
     "DISABLE": "New clients are refused (55000); those who are in go on.",
