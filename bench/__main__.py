@@ -21,6 +21,7 @@ from bench import (
     logins,
     machine,
     micro_routing,
+    operations,
     options,
     prepared,
     spread,
@@ -28,6 +29,7 @@ from bench import (
     throughput,
     tls,
     tpch,
+    upgrades,
     wide,
     workers,
 )
@@ -55,6 +57,8 @@ RUNNERS: tuple[tuple[Runner, tuple[str, ...]], ...] = (
     (tls.run, ("tls",)),
     (storm.run, ("storm",)),
     (workers.run, ("workers",)),
+    (operations.run, ("operations",)),
+    (upgrades.run, ("upgrades",)),
 )
 INTRODUCTION = (
     "Written by `make bench`. All contenders take turns within each round of one run, with the same settings: "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench import commits, idle, logins, micro_routing, prepared, spread, tls, tpch, wide, workers
+from bench import commits, idle, logins, micro_routing, operations, prepared, spread, tls, tpch, upgrades, wide, workers
 from bench.decisions import READING, SHARDED
 from bench.report import Figures, table
 from bench.report import spread as spread_of
@@ -57,6 +57,12 @@ BARS = (
     Bar(workers.TPS, 1.25, at_most=False),
     Bar(workers.CPU, 1.05),
     Bar(workers.ERRORS, 0),
+    Bar(operations.START, 0.5),
+    Bar(operations.REPLACED, 1),
+    Bar(operations.RELOAD, 0.2),
+    Bar(operations.PAUSE, 20),
+    Bar(upgrades.FAILED, 0),
+    Bar(upgrades.REFUSED, 0),
     Bar(tpch.RIGHT, 22, at_most=False),
     Bar(tpch.WRONG, 0),
     *(Bar(f"{name}, ns", limit) for name, limit in micro_routing.BARS_NS.items()),

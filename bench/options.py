@@ -20,6 +20,8 @@ SECTIONS = (
     "tls",
     "storm",
     "workers",
+    "operations",
+    "upgrades",
 )
 CONTENDERS = ("direct", "pgbouncer", "trunkline", "floor")
 POOL_SIZE = 20
@@ -38,6 +40,7 @@ class Options:
     slow_s: float = 20
     idle_clients: int = 10_000
     logins: int = 2_000
+    upgrades: int = 20
     full: bool = True
     write: bool = True
 
@@ -75,7 +78,7 @@ def parse(arguments: list[str]) -> Options:
     given = _parser().parse_args(arguments)
     base = Options()
     if given.quick:
-        base = Options(rounds=1, seconds=1, wide_rows=20_000, slow_s=3, idle_clients=1_000, logins=200)
+        base = Options(rounds=1, seconds=1, wide_rows=20_000, slow_s=3, idle_clients=1_000, logins=200, upgrades=2)
     full = not given.quick and not any((given.only, given.contenders, given.clients, given.rounds, given.seconds))
     return Options(
         sections=_subset(given.only, base.sections),
@@ -87,6 +90,7 @@ def parse(arguments: list[str]) -> Options:
         slow_s=base.slow_s,
         idle_clients=base.idle_clients,
         logins=base.logins,
+        upgrades=base.upgrades,
         full=full,
         write=full or given.write,
     )
