@@ -61,6 +61,21 @@ class DuplicatePortal(TrunklineError):
     sqlstate = "42P03"
 
 
+class NotInBlock(TrunklineError):
+    """DECLARE of a cursor that would end with its statement; in PostgreSQL's words."""
+
+    code = "TL0718"
+    sqlstate = "25P01"
+
+
+class ScansForward(TrunklineError):
+    """A cursor would have to go back; in PostgreSQL's words."""
+
+    code = "TL0719"
+    sqlstate = "55000"
+    hint = "Declare it with SCROLL option to enable backward scan."
+
+
 # --- transactions over several shards ---------------------------------------------------------------------------
 
 

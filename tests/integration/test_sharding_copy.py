@@ -157,7 +157,7 @@ async def test_rows_are_copied_from_where_they_are(pair: Pair) -> None:
     await pair.both(f"COPY (SELECT * FROM customers WHERE id = {ON_OTHER[0]}) TO STDOUT")
     await pair.both("COPY (SELECT * FROM customers ORDER BY id) TO STDOUT", hint=S1)
     await pair.both(f"COPY (SELECT 1 / (id - {ON_OTHER[2]}) FROM customers ORDER BY id) TO STDOUT", hint=S1)
-    assert errors(await pair.sharded.query("COPY (SELECT * FROM customers) TO STDOUT")) == ["0A000"]
+    await pair.both("COPY (SELECT * FROM customers ORDER BY id) TO STDOUT")
 
 
 async def test_a_copy_in_a_transaction_is_on_its_own_shard(pair: Pair) -> None:

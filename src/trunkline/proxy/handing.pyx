@@ -7,11 +7,29 @@ Rules:
 2. The frame that leads to it is kept, and is the first that the other session reads.
 """
 
+import re
+
+from trunkline.execution.router cimport OVER_SEVERAL, REFUSED, SESSION
+from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.pool.server cimport ServerLink
-from trunkline.protocol.scanner cimport Frame
+from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
 from trunkline.proxy.client cimport BOUND, ClientLink
 from trunkline.proxy.routed cimport Route
 from trunkline.proxy.steps cimport WAIT
+
+OF_CURSORS = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:fetch|move|close)\b", re.IGNORECASE | re.DOTALL)
+DISCARDS = re.compile(rb"\s*discard\s+all\b", re.IGNORECASE)
+
+
+cdef bint goes_over(ClientLink client, Route own, Frame *frame, int decision) except -1:
+    """Whether a frame of which this was decided is run over several shards."""
+    if decision == REFUSED and own.router.outcome == OVER_SEVERAL:
+        return may_be_handed_over(client, own, frame)
+    if decision == SESSION and own.cursors and DISCARDS.match(own.router.text) is not None:
+        if own.held is None and (client.server is None or client.server.session.status == c'I'):
+            own.cursors.clear()  # in a block it fails
+        return False
+    return own.cursors and is_of_cursors(own, frame, decision) and may_be_handed_over(client, own, frame)
 
 
 cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except -1:
@@ -33,8 +51,19 @@ cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except 
 cdef bint begins_anew(ClientLink client, Route own) noexcept:
     """Nothing was done in its block that a shard has to do with: it goes over without the server that it has."""
     cdef ServerLink server = client.server
-    return own.history is not None and server.session.status == c'T' and server.session.synced \
+    return own.history is not None and server.session.status == c'T' \
         and not server.session.count and server.setup is None and not client.batch & BOUND
+
+
+cdef bint is_of_cursors(Route own, Frame *frame, int decision) except -1:
+    """Whether it may be about a cursor that the client has over several shards, beyond the transaction of that."""
+    cdef Name name
+    if frame.type == c'D' or frame.type == c'C':
+        if frame.have < frame.size or frame.size <= HEADER_BYTES or frame.data[HEADER_BYTES] != c'P':
+            return False
+        name = read_name(frame, HEADER_BYTES + 1)
+        return name.end and to_bytes(name).decode(errors="replace") in own.cursors
+    return decision == SESSION and OF_CURSORS.match(own.router.text) is not None
 
 
 cdef bint comes_again(ClientLink client, Route own) except -1:
@@ -55,13 +84,13 @@ cdef bint comes_again(ClientLink client, Route own) except -1:
 cdef int hand_over(ClientLink client, Route own) except -1:
     """The session that goes on begins when this chunk is left; the server of its block is the session's at once."""
     cdef ServerLink server = client.server
+    unsynced = server is not None and not server.session.synced
     if server is not None and begins_anew(client, own):
         own.held = own.history
         client._flush_requests()
         client.pool.abandon(server, "its block begins anew at several shards")
         server = None
     beginning = own.held if server is None else own.beginning
-    unsynced = server is not None and not server.session.synced
     if server is not None:
         client._flush_requests()
         if server.session.status == c'I':

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from trunkline.errors import UnknownPortal
 from trunkline.execution.spread.asked import Answer
-from trunkline.execution.spread.conductor import Statement
+from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.runs import cut
 from trunkline.protocol.messages import EMPTY_QUERY_RESPONSE, command_complete, message
 from trunkline.shard_errors import DuplicatePortal, TooManyRows
 
@@ -107,6 +108,9 @@ class Portals:
         await self.close(name)
         self._open[name] = portal
 
+    def has(self, name: bytes) -> bool:
+        return name in self._open
+
     def find(self, name: bytes) -> Portal:
         """UnknownPortal if there is none."""
         found = self._open.get(name)
@@ -133,12 +137,3 @@ class Portals:
         gone, self._open = list(self._open.values()), {}
         for portal in gone:
             await portal.give_up()
-
-
-def cut(rows: bytes, limit: int) -> tuple[int, int]:
-    """How many bytes the first `limit` of these DataRow messages have, and how many they are."""
-    at = count = 0
-    while at < len(rows) and count < limit:
-        at += 1 + int.from_bytes(rows[at + 1 : at + 5], "big")
-        count += 1
-    return at, count

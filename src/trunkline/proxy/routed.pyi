@@ -15,6 +15,7 @@ class Route:
     awaited: Apart | AskedKey | None
     waits: bool
     context: Context
+    cursors: dict[str, Any]
     hint: Any
     def __init__(
         self,

@@ -27,7 +27,7 @@ from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport BOUND, ClientLink
-from trunkline.proxy.handing cimport comes_again, hand_over, may_be_handed_over, note_beginning
+from trunkline.proxy.handing cimport comes_again, goes_over, hand_over, may_be_handed_over, note_beginning
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
@@ -55,7 +55,7 @@ cdef class Route:
         self.several = several
         self.find_pools = find_pools
         self.readers = readers
-        self.asked = []
+        self.asked, self.cursors = [], {}
         self.asked_unit = -1
 
     def read_behind(self, str token):
@@ -167,7 +167,7 @@ cdef int look_ahead(ClientLink client, Route own, Frame *frame, const unsigned c
         if ahead.data == frame.data:
             own.known, own.outcome = own.router.known, own.router.outcome
             own.frame_readable = own.router.readable
-        if decision == REFUSED and own.router.outcome == OVER_SEVERAL and may_be_handed_over(client, own, &ahead):
+        if goes_over(client, own, &ahead, decision):
             return SEVERAL
         if decision >= 0 or decision == APART or ahead.type not in b"PBDEC":
             return decision

@@ -29,8 +29,10 @@ from trunkline.errors import (
 )
 from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import Bound
-from trunkline.execution.spread.conductor import Conductor, Statement
+from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.conductor import Conductor
 from trunkline.execution.spread.coordination import Coordination
+from trunkline.execution.spread.cursors import Cursors
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -40,9 +42,9 @@ from trunkline.protocol.messages import (
     EMPTY_QUERY_RESPONSE,
     PARSE_COMPLETE,
     command_complete,
-    message,
     ready_for_query,
 )
+from trunkline.proxy.copy_data import fed
 from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
@@ -57,7 +59,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.proxy")
 
 GATHERED_BYTES = 32768  # of answers, before they go out
-MAX_COPY_BYTES = 0x3FFFFFFE  # PostgreSQL's own limit (libpq.h, PQ_LARGE_MESSAGE_LIMIT)
 UNREAD_BYTES = 131072  # that the client has not taken, before it has to
 
 
@@ -80,7 +81,8 @@ class Several:
             participants.take_over(link, route.shard, beginning, unsynced=unsynced)
         elif beginning:
             participants.beginning, participants.in_block = list(beginning), True
-        self.conductor = Conductor(route.router, studies, participants, route.context, route.hint)
+        cursors = Cursors(route.cursors)
+        self.conductor = Conductor(route.router, studies, participants, route.context, route.hint, cursors)
         self._portals = Portals()
         self.conductor.before_asking = self._portals.keep
         self._route = route
@@ -240,19 +242,9 @@ class Several:
         self._write(command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE)
 
     async def _copy_in(self, copy: CopyIn) -> bytes:
-        """The client's data, up to their end; its Sync and Flush are ignored meanwhile (copyfromparse.c)."""
         self._write(await copy.response())
         self._send()
-        while True:
-            kind, body = await self._inbox.message(MAX_COPY_BYTES)
-            if kind == ord("d"):
-                await copy.feed(message(b"d", body))
-            elif kind == ord("c"):
-                return await copy.finish()
-            elif kind == ord("f"):
-                await copy.give_up(body)
-            elif kind not in b"SH":
-                raise ProtocolViolation(f"unexpected message type 0x{kind:02X} during COPY from stdin")
+        return await fed(copy, self._inbox)
 
     # --- the extended protocol ------------------------------------------------------------------------------------
 
@@ -284,6 +276,9 @@ class Several:
             sql, types = body_of(self.link, name)
             described = await self.conductor.describe(sql, types)
             self._write(described.parameter_description() + described.row_description())
+            return
+        if name and not self._portals.has(name):
+            self._write((await self.conductor.describe_cursor(name)).row_description())
             return
         statement = self._portals.find(name).statement
         described = await self.conductor.describe(statement.sql, statement.types)
@@ -321,6 +316,7 @@ class Several:
         name = body[1:].split(b"\0", 1)[0]
         if body[:1] == b"P":
             await self._portals.close(name)
+            await self.conductor.participants.cursors.close(name.decode(errors="replace"))
         elif not name:
             self.link.unnamed = None
         else:

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from trunkline.errors import UnknownPortal
-from trunkline.execution.spread.conductor import Statement
+from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.runs import cut
 from trunkline.protocol.messages import command_complete, data_row
-from trunkline.proxy.portals import SUSPENDED, Portal, Portals, cut
+from trunkline.proxy.portals import SUSPENDED, Portal, Portals
 from trunkline.shard_errors import DuplicatePortal
 
 ROWS = [data_row([b"%d" % number]) for number in range(5)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from trunkline.execution.spread.description import Description
 from trunkline.routing.plans.call import Call
@@ -25,11 +25,15 @@ class Asked:
     mask: int = 0  # the shards concerned; 0: none has a row of it
     masks: Sequence[int] = field(default=())  # of each occurrence of request.plan.occurrences, by place
     call: Call | None = None  # the values, as plans are evaluated with
+    inner: Asked | None = None  # the query within it, of EXPLAIN, COPY and DECLARE
 
     @property
     def home(self) -> int:
         """The shard that is asked where no shard has a row."""
         return self.request.sharding.home if self.request is not None else 0
+
+
+Run = Callable[[Any, Asked, Any], Awaitable[Any]]  # what runs a program (running.py)
 
 
 class Answer(Protocol):

@@ -12,18 +12,20 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from trunkline.errors import StatementRefused, TransactionAborted
+from trunkline.errors import StatementRefused, TransactionAborted, UnknownPortal
 from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.reading import may_end_a_failed_block, rolls_back_to
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
-from trunkline.execution.spread.asked import Answer, Asked, CopyIn
+from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import bind, parse
+from trunkline.execution.spread.calls import Begun, Statement, said
+from trunkline.execution.spread.cursors import Cursors, Fetched
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.judging import (
@@ -40,75 +42,37 @@ from trunkline.execution.spread.judging import (
 from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import BEGIN, Participants
-from trunkline.execution.spread.running import run
+from trunkline.execution.spread.running import locks, run
 from trunkline.execution.spread.scatter import Scatter, to_end
 from trunkline.execution.spread.studies import Studies, Study
 from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.spreading.cursors import Fetch, current_of
+from trunkline.routing.spreading.quoting import identifier
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.wrapped import Wrapped
 
 if TYPE_CHECKING:
     from trunkline.execution.router import Context
 
 _ABORTED = "current transaction is aborted, commands ignored until end of transaction block"
 _COMMIT = "COMMIT makes it one at all shards, or at none."
+_DECLARE = "DeclareCursorStmt"
+_OF_CURSORS = frozenset(("ClosePortalStmt", "FetchStmt"))
 _LEAVES = "it would leave something in its session, while its transaction concerns several shards"
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One call as the client makes it; `bind` is its Bind from behind the names, b"" of a simple query."""
-
-    sql: bytes
-    types: tuple[int, ...] = ()
-    formats: tuple[int, ...] = ()
-    values: tuple[bytes | None, ...] = ()
-    result_formats: tuple[int, ...] = ()
-    bind: bytes = b""
-
-    @property
-    def body(self) -> bytes:
-        """Of the Parse, from its text on."""
-        return (
-            self.sql
-            + b"\0"
-            + len(self.types).to_bytes(2, "big")
-            + b"".join(one.to_bytes(4, "big") for one in self.types)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A statement that runs: what is said of its rows, None of one that has none, and the answer."""
-
-    described: Description | None
-    answer: Answer | CopyIn
-
-
-class Said:
-    """An answer without rows."""
-
-    def __init__(self, tag: bytes) -> None:
-        self._tag = tag
-
-    async def rows(self) -> AsyncIterator[bytes]:
-        """None."""
-        nothing: tuple[bytes, ...] = ()
-        for rows in nothing:
-            yield rows
-
-    def tag(self) -> bytes:
-        return self._tag
 
 
 class Conductor:
     """One client's, from its first statement over several shards to the end of what that is part of."""
 
     def __init__(
-        self, router: Router, studies: Studies, participants: Participants, context: Context, hint: object
-    ) -> None:
+        self, router: Router, studies: Studies, participants: Participants, context: Context, hint: object,
+        cursors: Cursors,
+    ) -> None:  # fmt: skip
         self.participants = participants
+        participants.cursors = cursors
         self.failed = False  # the client's block
         self._router = router
         self._studies = studies
@@ -131,6 +95,8 @@ class Conductor:
         if self.failed:
             return Description((), None)
         study = self._studies.of(sql, self._router, self._context)
+        if study.request is not None and study.request.kind == "FetchStmt":
+            return await self._of_fetch(sql, Fetch.of(study.request.node))
         known = study.descriptions.get(types)
         if known is None:
             await self.before_asking()
@@ -140,6 +106,31 @@ class Conductor:
             if alone:  # what it needs now is leased in the order of the shards
                 self.participants.release()
         return known
+
+    async def _of_fetch(self, sql: bytes, fetch: Fetch) -> Description:
+        """Its columns are those of a cursor that bears the name now."""
+        cursor = self.participants.cursors.find(fetch.name)
+        if cursor is None:
+            return await described(await self._holder(fetch.name), sql, ())
+        return Description((), None if fetch.moves else tuple(cursor.fields))
+
+    async def describe_cursor(self, name: bytes) -> Description:
+        """What is said of a portal that is an SQL cursor; UnknownPortal if it is none."""
+        text = name.decode(errors="replace")
+        cursor = self.participants.cursors.find(text)
+        if cursor is not None:
+            return Description((), tuple(cursor.fields))
+        if self.participants.in_transaction and not self.failed:
+            sql = f"FETCH 0 FROM {identifier(text)}".encode()
+            found = await described(await self._holder(text), sql, ())
+            if found.fields is not None:
+                return found
+        raise UnknownPortal(f'portal "{text}" does not exist')
+
+    async def _holder(self, cursor: str) -> Participant:
+        """The one whose cursor this is, or may be."""
+        shard = self.participants.cursors.elsewhere.get(cursor)
+        return await self._anyone() if shard is None else await self.participants.at(shard)
 
     async def _anyone(self) -> Participant:
         """One of those who take part, or home's."""
@@ -159,6 +150,10 @@ class Conductor:
 
     async def start(self, statement: Statement) -> Begun:
         """Begin to run one; a TrunklineError if it is refused or fails. `fail` has to hear of that too."""
+        request = self._studies.of(statement.sql, self._router, self._context).request
+        if request is not None and request.kind in _OF_CURSORS:
+            self.must_listen(statement.sql)
+            return await self._of_cursor(request, statement)
         judgement = await self._judge(statement)
         if judgement.shard in (OF_SESSION, DENIED):
             count(self._router, judgement, -1)
@@ -172,16 +167,33 @@ class Conductor:
             raise judgement.refusal or refusal
         if judgement.shard == ANSWERED:
             return await self._at(await self._anyone(), statement, judgement.instead)
+        if judgement.shard == DENIED and judgement.several and request is not None and request.kind == _DECLARE:
+            return await self._over_several(statement, judgement)  # what it leaves is kept here
         self._must_leave_nothing(statement.sql)
         if judgement.shard == DENIED:
             return await self._over_several(statement, judgement)
         count(self._router, judgement, judgement.shard if judgement.shard != NOWHERE else self._router.home)
         if self._may_write(judgement):
             await self.participants.begin()
-        one = await self._anyone() if judgement.shard == NOWHERE else await self.participants.at(judgement.shard)
+        one = await self._placed(request, judgement.shard)
         if judgement.reading is not None and judgement.reading.plan.writes:
             await self.participants.will_write(1 << one.shard)
         return await self._at(one, statement, statement.sql)
+
+    async def _placed(self, request: Request | None, shard: int) -> Participant:
+        """Who runs what concerns one shard, or none in particular."""
+        cursors = self.participants.cursors
+        if request is not None and request.kind == _DECLARE:
+            cursors.must_be_new(request.node["portalname"])
+            one = await self._anyone() if shard == NOWHERE else await self.participants.at(shard)
+            cursors.elsewhere[request.node["portalname"]] = one.shard
+            return one
+        if shard != NOWHERE:
+            return await self.participants.at(shard)
+        name = current_of(request)
+        if name and cursors.find(name) is not None:
+            raise StatementRefused("WHERE CURRENT OF a cursor over several shards", hint="Name the row by its key.")
+        return await self._holder(name)
 
     async def _judge(self, statement: Statement) -> Judgement:
         planned: list[Any] = []
@@ -238,6 +250,12 @@ class Conductor:
             study.request, described, statement.types, statement.formats, statement.values,
             statement.result_formats, mask, masks, call,
         )  # fmt: skip
+        if isinstance(program, Wrapped):
+            of_inner = await self.describe(program.inner.sql, statement.types)
+            asked.inner = replace(asked, request=program.inner, described=of_inner, result_formats=())
+        elif locks(program):
+            await self.participants.begin()
+            await self.participants.will_write(mask)
         return Begun(described, await run(program, asked, self.participants))
 
     async def _masks(self, study: Study, call: Call) -> tuple[int, tuple[int, ...]]:
@@ -246,6 +264,27 @@ class Conductor:
                 return study.mask(call), study.masks(call)
             except KeyMissing as missing:
                 await self._wait_for(AskedKey(missing))
+
+    async def _of_cursor(self, request: Request, statement: Statement) -> Begun:
+        """FETCH, MOVE and CLOSE."""
+        cursors = self.participants.cursors
+        if request.kind == "FetchStmt":
+            fetch = Fetch.of(request.node)
+            cursor = cursors.find(fetch.name)
+            if cursor is None:
+                return await self._at(await self._holder(fetch.name), statement, statement.sql)
+            cursor.must_do(fetch, statement.result_formats)
+            described = Description((), None if fetch.moves else tuple(cursor.fields))
+            return Begun(described, Fetched(cursor, fetch, statement.result_formats))
+        name = request.node.get("portalname", "")
+        if name and cursors.find(name) is not None:
+            await cursors.close(name)
+            return said(b"CLOSE CURSOR")
+        if name:
+            return await self._at(await self._holder(name), statement, statement.sql)
+        cursors.clear()
+        await self.participants.all_ask(statement.sql)
+        return said(b"CLOSE CURSOR ALL")
 
     # --- the session and the transaction --------------------------------------------------------------------------
 
@@ -269,19 +308,27 @@ class Conductor:
         if not participants.in_transaction:
             await participants.begin(sql)
         participants.in_block = True
-        return _said(tag.encode())
+        return said(tag.encode())
 
     async def _end(self, judgement: Judgement) -> Begun:
         tag, how = _ends(judgement), self.participants.how_it_began
         failed, self.failed = self.failed, False
         if tag == "ROLLBACK" or failed:
             tag = "ROLLBACK"
-            await self.participants.rollback()
+            await self._rollback()
         else:
-            await self.participants.commit()
+            await self._commit()
         if _chains(judgement):
             await self._begin(how if not failed else BEGIN, "")  # it has forgotten by then how it began
-        return _said(tag.encode())
+        return said(tag.encode())
+
+    async def _commit(self) -> None:
+        await self.participants.commit()
+        self.participants.cursors.committed()
+
+    async def _rollback(self) -> None:
+        self.participants.cursors.rolled_back()
+        await self.participants.rollback()
 
     async def _say(self, sql: bytes) -> Begun:
         """SAVEPOINT and its like, SET LOCAL: to all of them."""
@@ -294,9 +341,12 @@ class Conductor:
         async for _ in answer.rows():
             pass
         self.participants.beginning.append(sql)
+        request = self._studies.of(sql, self._router, self._context).request
+        if request is not None:
+            self.participants.cursors.note(request.node)
         if rolls_back_to(sql):
             self.failed = False
-        return _said(answer.tag())
+        return said(answer.tag())
 
     async def begin_together(self) -> None:
         """Several statements in one simple query are one transaction, but for what they say of that themselves."""
@@ -308,15 +358,16 @@ class Conductor:
             self.failed = True
             await self.participants.settle()
         else:
-            await self.participants.rollback()
+            await self._rollback()
 
     async def end_unit(self) -> None:
         """A simple query, or a Sync: what was begun for it is committed."""
         if self.participants.in_block:
             return
         if self.participants.in_transaction:
-            await self.participants.commit()
+            await self._commit()
         else:
+            self.participants.cursors.committed()
             self.participants.release()
 
     # --- what is refused ------------------------------------------------------------------------------------------
@@ -349,10 +400,6 @@ def _chains(judgement: Judgement) -> bool:
 
 async def _nothing() -> None:
     pass
-
-
-def _said(tag: bytes) -> Begun:
-    return Begun(None, Said(tag))
 
 
 def _settle(asked: asyncio.Future[None], error: BaseException | None) -> None:

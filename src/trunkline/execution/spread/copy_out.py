@@ -14,7 +14,7 @@ from trunkline.routing.spreading.writing_copy import CopyAll
 
 COPY_DONE = message(b"c", b"")
 _BINARY_HEADER = 19  # bytes: PostgreSQL writes no extension
-_BINARY_END = b"\xff\xff"
+BINARY_END = b"\xff\xff"
 
 
 async def copy_out(program: CopyAll, asked: Asked, participants: Participants) -> CopyOutOfMany:
@@ -56,7 +56,7 @@ class CopyOutOfMany:
             async for run in self._of(one, is_first=one is self._people[0]):
                 yield run
         if self._program.is_binary:
-            yield message(b"d", _BINARY_END)
+            yield message(b"d", BINARY_END)
         yield COPY_DONE
 
     async def _of(self, one: Participant, *, is_first: bool) -> AsyncIterator[bytes]:
@@ -82,7 +82,7 @@ class CopyOutOfMany:
         if not self._program.is_binary:
             return b"" if begins else body
         head, row = (body[:_BINARY_HEADER], body[_BINARY_HEADER:]) if begins else (b"", body)
-        return (head if is_first else b"") + (b"" if row == _BINARY_END else row)
+        return (head if is_first else b"") + (b"" if row == BINARY_END else row)
 
     def tag(self) -> bytes:
         return united(self._tags)

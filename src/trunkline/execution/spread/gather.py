@@ -43,9 +43,9 @@ MAY_WRITE = b"SET TRANSACTION READ WRITE"  # at the shard where the temporary ta
 FIRST_USER_OID = 16384
 
 
-async def gather(program: Gather, asked: Asked, participants: Participants) -> Gathering:
-    """Copy what is needed and begin to run the statement."""
-    work = Gathering(program, asked, participants)
+async def gather(program: Gather, asked: Asked, participants: Participants, head: bytes = b"") -> Gathering:
+    """Copy what is needed and begin to run the statement, with `head` before it: EXPLAIN."""
+    work = Gathering(program, asked, participants, head)
     try:
         await work.start()
     except BaseException:
@@ -57,10 +57,11 @@ async def gather(program: Gather, asked: Asked, participants: Participants) -> G
 class Gathering:
     """One call; satisfies Answer."""
 
-    def __init__(self, program: Gather, asked: Asked, participants: Participants) -> None:
+    def __init__(self, program: Gather, asked: Asked, participants: Participants, head: bytes = b"") -> None:
         assert asked.request is not None
         settings = participants.pools[0].pools.config.settings
         self._program = program
+        self._head = head
         self._asked = asked
         self._participants = participants
         self._budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
@@ -120,7 +121,7 @@ class Gathering:
         await make(target, copied)
         await self._fill(target, copied)
         await self._finish(target, shadowed)
-        self._ask(target, self._program.statement(shadowed), self._asked.result_formats)
+        self._ask(target, self._head + self._program.statement(shadowed), self._asked.result_formats)
         await self._until_rows(target)
 
     def _ask(self, target: Participant, sql: bytes, result_formats: Sequence[int]) -> None:
@@ -248,6 +249,11 @@ class Gathering:
 
     def tag(self) -> bytes:
         return self._tag
+
+    @property
+    def place(self) -> str:
+        """The name of the shard where it runs."""
+        return self._target.pool.database.rpartition("/")[2]
 
     async def _end(self) -> None:
         """Nothing stays."""

@@ -78,6 +78,7 @@ class Merged:
         participants: Sequence[Participant],
         budget: Budget,
     ) -> None:
+        self.sql, self.mentioned = begun.sql, mentioned
         self._merger = begun.merger
         self._budget = budget
         self._fields = fields

@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
@@ -29,6 +30,9 @@ from trunkline.pool.server import Lessee
 from trunkline.protocol.messages import SYNC
 from trunkline.protocol.params import Params
 from trunkline.shard_errors import DistributedDeadlock
+
+if TYPE_CHECKING:
+    from trunkline.execution.spread.cursors import Cursors
 
 log = logging.getLogger("trunkline.transactions")
 
@@ -51,6 +55,7 @@ class Participants:
         self.began_at = engine.time()
         self.condemned = False  # it is the victim of a deadlock
         self.params = params
+        self.cursors: Cursors  # of the client: its conductor's
         self.here: dict[int, Participant] = {}
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block

@@ -10,13 +10,19 @@ from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
+from trunkline.execution.spread.copy_query import copy_query
+from trunkline.execution.spread.cursors import declare
 from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.explain import explain
 from trunkline.execution.spread.gather import FIRST_USER_OID, gather
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter, agree
 from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.spreading.copied import CopyQuery
+from trunkline.routing.spreading.cursors import Declared
+from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
@@ -63,16 +69,34 @@ async def _merge(program: Merging, asked: Asked, participants: Participants) -> 
     return answer
 
 
+async def _copy_query(program: CopyQuery, asked: Asked, participants: Participants) -> Answer | CopyIn:
+    return await copy_query(run, program, asked, participants)
+
+
+async def _declare(program: Declared, asked: Asked, participants: Participants) -> Answer | CopyIn:
+    return await declare(run, program, asked, participants)
+
+
 RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
     Concatenation: _concatenate,
     CopyAll: copy_out,
+    CopyQuery: _copy_query,
     CopyRows: copy_in,
+    Declared: _declare,
+    Explained: explain,
     Everywhere: write.everywhere,
     Gather: gather,
     Merging: _merge,
     Rows: write.insert,
 }
+
+
+def locks(program: Program) -> bool:
+    """Whether it locks rows for the rest of its transaction."""
+    return (isinstance(program, Concatenation) and program.locks) or (
+        isinstance(program, Merging) and program.merge.locks
+    )
 
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:

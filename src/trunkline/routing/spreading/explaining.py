@@ -9,6 +9,7 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merge
 from trunkline.routing.spreading.planner import program_of
 from trunkline.routing.spreading.request import Concatenation, Request
+from trunkline.routing.spreading.wrapped import Wrapped
 from trunkline.routing.sql import Unparsed, parse_any
 
 
@@ -24,12 +25,15 @@ def way_of(
         return None
     ((kind, node),) = statements
     program = program_of(Request(sql, kind, node, catalog, sharding, path, plan))
-    return program if isinstance(program, Refusal) else _words(program)
+    return program if isinstance(program, Refusal) else words_of(program)
 
 
-def _words(program: object) -> str:
+def words_of(program: object) -> str:
+    """How a program answers, in a few words."""
     if isinstance(program, Concatenation):
         return "concatenated; each shard is asked for its rows"
+    if isinstance(program, Wrapped):
+        return words_of(program.program)
     if isinstance(program, Gather):
         names = ", ".join(dict.fromkeys(".".join(table.name) for table in program.tables))
         return f"gathered; what is needed of {names} is copied to one shard, where the statement runs"

@@ -26,7 +26,10 @@ def why_not(analysis: Analysis, tree: Node, names: Collection[str]) -> Refusal |
 
 
 def _locks(analysis: Analysis, value: object, names: Collection[str]) -> Refusal:
-    return Refusal("It locks rows, and the rows of several shards are copies here.", NAME_KEYS)
+    return Refusal(
+        "It locks rows, and the rows of several shards are copies here.",
+        "Select the keys first, and lock the rows by them, without LIMIT and rows of reference tables.",
+    )
 
 
 def _into(analysis: Analysis, value: object, names: Collection[str]) -> Refusal:

@@ -98,6 +98,7 @@ class Merge:
     computed: int = 0
     final_order: tuple[SortKey, ...] = ()
     having: tuple[Having, ...] = ()
+    locks: bool = False  # the rows that it gives (FOR UPDATE)
 
     @property
     def made(self) -> int:

@@ -24,6 +24,7 @@ from trunkline.routing.spreading.bound import Bound
 from trunkline.routing.spreading.clauses import cut, same_tree, text_of_call, tokenize
 from trunkline.routing.spreading.having import comparisons
 from trunkline.routing.spreading.limiting import limits_of
+from trunkline.routing.spreading.locking import locked, unlocked
 from trunkline.routing.spreading.merge import Combine, Having, Merge, SortKey
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.sorting import Asked, KeyColumn, of_output, order_of, sort_key, to_tell_apart
@@ -48,6 +49,9 @@ def plan_or_reason(request: Request) -> Merge:
     if request.kind != "SelectStmt" or route.verdict is not Verdict.ROUTED or route.refusal or route.writes:
         raise Unsure("it is no query of sharded tables")
     node = _only_select(request.sql)
+    if "lockingClause" in node:
+        bare, locks = unlocked(request, node)
+        return locked(plan_or_reason(bare), locks)
     analysis = Analysis(
         request.sql, request.catalog, request.sharding, request.search_path, bind_select, bind_write, bind_statement
     )

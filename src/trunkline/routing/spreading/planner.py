@@ -6,24 +6,33 @@ Law: a program gives exactly what one PostgreSQL with all rows would give, or th
 from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.spreading import gathering, merging, writing
+from trunkline.routing.spreading import copied, cursors, explained, gathering, merging, writing
+from trunkline.routing.spreading.copied import CopyQuery
+from trunkline.routing.spreading.cursors import Declared
+from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
 
-Program = Concatenation | Gather | Merging | writing.Write
+Program = Concatenation | CopyQuery | Declared | Explained | Gather | Merging | writing.Write
 
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
 
 
 def program_of(request: Request) -> Program | Refusal:
     """How a statement whose mask may have several bits is answered then."""
+    if request.kind == "ExplainStmt":
+        return explained.plan(request, program_of)
+    if request.kind == "DeclareCursorStmt":
+        return cursors.plan(request, program_of)
+    if request.kind == "CopyStmt" and "query" in request.node:
+        return copied.plan(request, program_of)
     merge = merging.plan(request)
     if merge is None:
         return _without_merge(request)
     if not merge.hidden and merge.unique is None and merge.limits == Limits():
         otherwise = gathering.plan(request) if request.kind == "SelectStmt" else None
-        return Concatenation(merge.sql, otherwise if isinstance(otherwise, Gather) else None)
+        return Concatenation(merge.sql, otherwise if isinstance(otherwise, Gather) else None, merge.locks)
     return Merging(merge, _without_merge(request))
 
 

@@ -33,3 +33,4 @@ class Concatenation:
 
     sql: bytes
     otherwise: Any = None
+    locks: bool = False  # its rows (FOR UPDATE)

@@ -92,7 +92,7 @@ def plan(written: Written) -> CopyRows | Refusal:
         ReadyPlan(RoutePlan(Verdict.ROUTED, where), Fingerprint(b""), b""),
         of_null_key(written.analysis, found, written.use),
         written.analysis.sharding.home,
-        "header" in options and _is_true(options["header"]),
+        "header" in options and is_true(options["header"]),
         _text(options.get("delimiter"), "," if is_csv else "\t").encode(),
         _text(options.get("null"), "" if is_csv else "\\N").encode(),
         quote.encode(),
@@ -112,7 +112,7 @@ def _columns(relation: Relation, node: Node) -> list[str]:
 
 def _not_understood(written: Written, options: Mapping[str, Node], columns: list[str]) -> Refusal | None:
     unknown = next((name for name in options if name not in _KNOWN), "")
-    if unknown or ("freeze" in options and _is_true(options["freeze"])):
+    if unknown or ("freeze" in options and is_true(options["freeze"])):
         return Refusal(f"COPY with {(unknown or 'freeze').upper()} is not split over shards.", "Leave it out.")
     encoding = _text(options.get("encoding"), "utf8").lower().replace("-", "").replace("_", "")
     if encoding not in ("utf8", "unicode"):
@@ -149,7 +149,7 @@ def _text(arg: Node | None, default: str) -> str:
     return default if arg is None else str(arg.get("String", {}).get("sval", default if "String" not in arg else ""))
 
 
-def _is_true(arg: Node) -> bool:
+def is_true(arg: Node) -> bool:
     if "Boolean" in arg:
         return bool(arg["Boolean"].get("boolval"))
     if "Integer" in arg:
@@ -182,5 +182,5 @@ def plan_out(request: Request) -> CopyAll | Refusal:
     if written.found.rule.kind is not Kind.SHARDED or relation is None or relation.kind not in ("r", "p"):
         return Refusal("It copies what is no sharded table.", "Copy a query for one shard.")
     options = {one["DefElem"]["defname"]: one["DefElem"].get("arg", {}) for one in request.node.get("options", ())}
-    header = "header" in options and _is_true(options["header"])
+    header = "header" in options and is_true(options["header"])
     return CopyAll(request.sql, _text(options.get("format"), "") == "binary", header)

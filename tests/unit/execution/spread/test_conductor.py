@@ -9,8 +9,10 @@ import pytest
 from tests.unit.execution.spread.sharded_shop import shop
 from tests.unit.relay import READY, relay
 from trunkline.errors import StatementRefused, TransactionAborted
-from trunkline.execution.spread.conductor import Conductor, Statement
+from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.conductor import Conductor
 from trunkline.execution.spread.coordination import Coordinations
+from trunkline.execution.spread.cursors import Cursors
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
 from trunkline.protocol.messages import NO_DATA, PARSE_COMPLETE, message
@@ -21,7 +23,7 @@ async def test_a_text_is_described_once() -> None:
         router, context = shop()
         _, far = made.server()
         participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
-        conductor = Conductor(router, Studies(), participants, context, None)
+        conductor = Conductor(router, Studies(), participants, context, None, Cursors())
         described = asyncio.ensure_future(conductor.describe(b"SELECT $1", (23,)))
         await asyncio.sleep(0)
         assert far.kinds() == "PDS"
@@ -36,7 +38,7 @@ async def test_a_failed_block_hears_nothing_but_its_end() -> None:
     async with relay() as made:
         router, context = shop()
         participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
-        conductor = Conductor(router, Studies(), participants, context, None)
+        conductor = Conductor(router, Studies(), participants, context, None, Cursors())
         begun = await conductor.start(Statement(b"BEGIN"))
         assert (begun.answer.tag(), conductor.status) == (b"BEGIN", "T")
         await conductor.fail()
@@ -52,7 +54,7 @@ async def test_what_would_stay_in_one_session_is_refused() -> None:
     async with relay() as made:
         router, context = shop()
         participants = Participants([made.pool] * 2, made.engine, None, Coordinations(made.pools).of("app"))
-        conductor = Conductor(router, Studies(), participants, context, None)
+        conductor = Conductor(router, Studies(), participants, context, None, Cursors())
         made.server()
         for sql in (b"SET work_mem = '1MB'", b"SELECT pg_advisory_lock(1)", b"PREPARE p AS SELECT 1"):
             with pytest.raises(StatementRefused, match="leave something"):
