@@ -14,6 +14,7 @@ from tests.integration.proxy import HOST, USER
 from tests.integration.sharded import create, create_database, keys_of
 from tests.integration.spread_pair import Pair
 from tests.integration.transcript import errors, session, shape
+from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, bind, describe, execute, parse, rows
 
 DATABASE = "spread_reads"
@@ -132,6 +133,21 @@ async def test_what_would_lock_too_much_is_refused(pair: Pair) -> None:
         assert errors(await pair.sharded.query(sql)) == ["0A000"], sql
     await pair.both("SELECT c.id FROM customers c JOIN countries k ON k.code = c.country ORDER BY 1 FOR UPDATE OF c")
     await pair.both("SELECT id FROM customers WHERE id > $1 ORDER BY id FOR UPDATE", [b"10"])
+
+
+async def test_who_waits_for_several_shards_is_shown(pair: Pair) -> None:
+    lock = "SELECT id FROM customers WHERE name = 'plain' FOR UPDATE"
+    await pair.both("BEGIN")
+    await pair.both(lock, in_order=False)
+    async with session(pair.proxy, database=DATABASE) as other:
+        await other.send_query(lock)
+
+        (row,) = await wait_until(lambda: pair.proxy.admin("SHOW QUERIES"))
+        assert [row[name] for name in ("database", "user", "shards")] == [DATABASE, USER, "s0,s1"]
+        assert (row["state"], row["statement"]) == ("scatter", lock.lower().replace("'plain'", "?"))
+        await pair.both("COMMIT")
+        assert shape(await other.read_until("Z")).endswith("CZ")
+    assert await pair.proxy.admin("SHOW QUERIES") == []
 
 
 # --- EXPLAIN --------------------------------------------------------------------------------------------------------

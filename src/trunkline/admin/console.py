@@ -30,6 +30,7 @@ from trunkline.admin import (  # noqa: F401
     show_latencies,
     show_pins,
     show_pools,
+    show_queries,
     show_replicas,
     show_routes,
     show_shards,

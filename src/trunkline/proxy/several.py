@@ -168,6 +168,8 @@ class Several:
             raise QueryTimeout("query_timeout") from None
         except TrunklineError as error:
             await self._fail(error, is_simple=is_simple)
+        finally:
+            self.conductor.participants.doing = None
 
     async def _fail(self, error: TrunklineError, *, is_simple: bool) -> None:
         await self._portals.clear()

@@ -28,6 +28,7 @@ from trunkline.execution.spread.calls import Begun, Statement, said
 from trunkline.execution.spread.cursors import Cursors, Fetched
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
+from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.judging import (
     ANSWERED,
     DENIED,
@@ -246,6 +247,7 @@ class Conductor:
         mask, masks = await self._masks(study, call)
         if study.ready.plan.writes:
             await self.participants.will_write(mask)
+        self.participants.doing = Doing(statement.sql, self.participants.now, mask)
         asked = Asked(
             study.request, described, statement.types, statement.formats, statement.values,
             statement.result_formats, mask, masks, call,

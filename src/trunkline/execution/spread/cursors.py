@@ -147,6 +147,8 @@ async def declare(run: Run, program: Declared, asked: Asked, participants: Parti
 async def _kept(run: Run, program: Declared, inner: Asked, participants: Participants) -> KeptRows:
     settings = participants.pools[0].pools.config.settings
     budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
+    if participants.doing is not None:
+        participants.doing.budget = budget
     kept = KeptRows(inner.described.fields or (), budget, program)
     answer = await run(program.program, inner, participants)
     async for rows in answer.rows():

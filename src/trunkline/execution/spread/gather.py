@@ -46,6 +46,8 @@ FIRST_USER_OID = 16384
 async def gather(program: Gather, asked: Asked, participants: Participants, head: bytes = b"") -> Gathering:
     """Copy what is needed and begin to run the statement, with `head` before it: EXPLAIN."""
     work = Gathering(program, asked, participants, head)
+    if participants.doing is not None:
+        participants.doing.budget = work.budget
     try:
         await work.start()
     except BaseException:
@@ -64,7 +66,7 @@ class Gathering:
         self._head = head
         self._asked = asked
         self._participants = participants
-        self._budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
+        self.budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
         self._apart = participants.in_transaction
         self._tag = b""
         self._home = asked.request.sharding.home
@@ -163,18 +165,18 @@ class Gathering:
             readers = dict.fromkeys(one for found in sources.values() for one in found)
             tables = {one: [table for table in copied if one in sources[table.name]] for one in readers}
             snapshot = self._snapshot(sum(1 << one.shard for one in tables))
-            await fill_together(target, tables, conditions, self._budget, snapshot)
+            await fill_together(target, tables, conditions, self.budget, snapshot)
             for table in copied:
-                await arrange(target, table, 0, ANALYZED_BYTES if self._budget.bytes >= ANALYZED_BYTES else 0)
+                await arrange(target, table, 0, ANALYZED_BYTES if self.budget.bytes >= ANALYZED_BYTES else 0)
             return
         for table in copied:
-            count, before = 0, self._budget.bytes
+            count, before = 0, self.budget.bytes
             if not self._apart and self._mask(table) >> target.shard & 1:
                 await fill_here(target, table, conditions[table.name])
             if remote := sources[table.name]:
                 snapshot = self._snapshot(sum(1 << one.shard for one in remote))
-                count = await fill(target, table, conditions[table.name], remote, self._budget, snapshot)
-            await arrange(target, table, count, self._budget.bytes - before)
+                count = await fill(target, table, conditions[table.name], remote, self.budget, snapshot)
+            await arrange(target, table, count, self.budget.bytes - before)
 
     def _snapshot(self, mask: int) -> Snapshot:
         """While a statement of a block takes its snapshots; a transaction of ours has taken them."""
@@ -257,7 +259,7 @@ class Gathering:
 
     async def _end(self) -> None:
         """Nothing stays."""
-        self._budget.release()
+        self.budget.release()
         if self._apart:
             await self._target.ask(b"ROLLBACK")
             self._participants.close_apart(self._target)
@@ -266,7 +268,7 @@ class Gathering:
 
     async def give_up(self) -> None:
         """In the middle: what runs for it is stopped."""
-        self._budget.release()
+        self.budget.release()
         if not self._apart:
             self._participants.release("gathering was given up")
             return

@@ -25,7 +25,7 @@ class Budget:
 
     def __init__(self, max_bytes: int, max_total_bytes: int, total: Total = HELD) -> None:
         self.bytes = 0
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._max_total_bytes = max_total_bytes
         self._total = total
 
@@ -33,8 +33,8 @@ class Budget:
         """So many bytes more have been copied; GatherTooLarge if that is too much."""
         self.bytes += count
         self._total.bytes += count
-        if self._max_bytes and self.bytes > self._max_bytes:
-            detail = f"More than {self._max_bytes} bytes of rows were needed; the last were of {table}."
+        if self.max_bytes and self.bytes > self.max_bytes:
+            detail = f"More than {self.max_bytes} bytes of rows were needed; the last were of {table}."
             raise GatherTooLarge(
                 "too many rows of other shards would be gathered for this statement",
                 detail=detail,

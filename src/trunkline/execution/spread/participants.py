@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.coordination import Coordination
+from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant, as_error
@@ -56,6 +57,7 @@ class Participants:
         self.condemned = False  # it is the victim of a deadlock
         self.params = params
         self.cursors: Cursors  # of the client: its conductor's
+        self.doing: Doing | None = None
         self.here: dict[int, Participant] = {}
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block
@@ -71,6 +73,16 @@ class Participants:
     def committing(self) -> bool:
         """Who waits for it does not end it any more."""
         return self._commit is not None
+
+    @property
+    def commit_state(self) -> str:
+        """Of the commit that is under way; empty: none is."""
+        return f"commit: {self._commit.state.name.lower()}" if self._commit is not None else ""
+
+    @property
+    def now(self) -> float:
+        """In seconds of the engine."""
+        return self._engine.time()
 
     @property
     def modes(self) -> Modes:

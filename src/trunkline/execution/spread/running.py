@@ -92,6 +92,19 @@ RUNNERS: dict[type, Runner] = {
 }
 
 
+STATES: dict[type, str] = {
+    Concatenation: "scatter",
+    CopyAll: "copy",
+    CopyQuery: "copy",
+    CopyRows: "copy",
+    Declared: "declare",
+    Explained: "explain",
+    Gather: "gather",
+    Merging: "merge",
+}
+"""What SHOW QUERIES calls it."""
+
+
 def locks(program: Program) -> bool:
     """Whether it locks rows for the rest of its transaction."""
     return (isinstance(program, Concatenation) and program.locks) or (
@@ -101,4 +114,6 @@ def locks(program: Program) -> bool:
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:
     """Begin to run it."""
+    if participants.doing is not None:
+        participants.doing.state = STATES.get(type(program), "write")
     return await RUNNERS[type(program)](program, asked, participants)
