@@ -124,3 +124,15 @@ def explained_by(sql: bytes) -> bytes | None:
     """The statement behind `EXPLAIN (ROUTE)`, or None."""
     found = _EXPLAIN_ROUTE.match(sql) if b"route" in sql[:200].lower() else None
     return found["sql"] if found else None
+
+
+def ends_block(reading: Reading | None) -> str:
+    """The tag of what ends a block, perhaps to begin another one; empty: it does not."""
+    if reading is None:
+        return ""
+    return reading.chained or (reading.tag if reading.tag in ("COMMIT", "ROLLBACK") else "")
+
+
+def chains(reading: Reading | None) -> bool:
+    """Whether another block begins where one ends."""
+    return reading is not None and bool(reading.chained)

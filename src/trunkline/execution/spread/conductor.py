@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import StatementRefused, TransactionAborted, UnknownPortal
 from trunkline.execution.missing_keys import AskedKey
-from trunkline.execution.reading import may_end_a_failed_block, rolls_back_to
+from trunkline.execution.reading import chains, ends_block, may_end_a_failed_block, rolls_back_to
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
 from trunkline.execution.spread.asked import Asked
@@ -130,6 +130,7 @@ class Conductor:
 
     async def _holder(self, cursor: str) -> Participant:
         """The one whose cursor this is, or may be."""
+        await self.before_asking()
         shard = self.participants.cursors.elsewhere.get(cursor)
         return await self._anyone() if shard is None else await self.participants.at(shard)
 
@@ -154,11 +155,12 @@ class Conductor:
         request = self._studies.of(statement.sql, self._router, self._context).request
         if request is not None and request.kind in _OF_CURSORS:
             self.must_listen(statement.sql)
+            await self.before_asking()
             return await self._of_cursor(request, statement)
         judgement = await self._judge(statement)
         if judgement.shard in (OF_SESSION, DENIED):
             count(self._router, judgement, -1)
-        if not _ends(judgement) or _chains(judgement):
+        if not ends_block(judgement.reading) or chains(judgement.reading):
             await self.before_asking()
         if judgement.shard == OF_SESSION:
             return await self._about_session(statement, judgement)
@@ -294,7 +296,7 @@ class Conductor:
         tag = judgement.reading.tag if judgement.reading is not None else ""
         if tag in ("BEGIN", "START TRANSACTION"):
             return await self._begin(statement.sql, tag)
-        if _ends(judgement) and self.participants.in_block:
+        if ends_block(judgement.reading) and self.participants.in_block:
             return await self._end(judgement)
         if self.failed and not rolls_back_to(statement.sql):
             raise TransactionAborted(_ABORTED)
@@ -313,14 +315,14 @@ class Conductor:
         return said(tag.encode())
 
     async def _end(self, judgement: Judgement) -> Begun:
-        tag, how = _ends(judgement), self.participants.how_it_began
+        tag, how = ends_block(judgement.reading), self.participants.how_it_began
         failed, self.failed = self.failed, False
         if tag == "ROLLBACK" or failed:
             tag = "ROLLBACK"
             await self._rollback()
         else:
             await self._commit()
-        if _chains(judgement):
+        if chains(judgement.reading):
             await self._begin(how if not failed else BEGIN, "")  # it has forgotten by then how it began
         return said(tag.encode())
 
@@ -386,18 +388,6 @@ class Conductor:
         pool = self.participants.pools[self._router.home]
         if pool.exact and pool.sessions.effects.of(sql, ambiguous=False).leaves:
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
-
-
-def _ends(judgement: Judgement) -> str:
-    """The tag of what ends a block, perhaps to begin another one; empty: it does not."""
-    reading = judgement.reading
-    if reading is None:
-        return ""
-    return reading.chained or (reading.tag if reading.tag in ("COMMIT", "ROLLBACK") else "")
-
-
-def _chains(judgement: Judgement) -> bool:
-    return judgement.reading is not None and bool(judgement.reading.chained)
 
 
 async def _nothing() -> None:
