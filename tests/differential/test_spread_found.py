@@ -6,6 +6,7 @@ All are said to one PostgreSQL and to the same rows on three shards (spread/shop
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -128,3 +129,36 @@ async def test_and_chain_ends_a_transaction_at_all_shards_and_begins_another(
     ours, wanted = await world.converse(*simple(*before, *behind))
     assert readable(ours, in_order=True) == readable(wanted, in_order=True)
     await world.start_again()
+
+
+# --- a client whose encoding has another order than the servers' ------------------------------------------------------
+
+CYRILLIC = "UPDATE orders SET t = chr(1072 + id % 16)"
+TEXTS = [
+    'SELECT t COLLATE "C" AS w, count(*) FROM orders GROUP BY w ORDER BY w',
+    'SELECT DISTINCT t COLLATE "C" AS w FROM orders ORDER BY w DESC',
+    'SELECT t FROM orders ORDER BY t COLLATE "C", id LIMIT 20 OFFSET 3',
+    'SELECT max(t COLLATE "C"), min(t COLLATE "C") FROM orders',
+    "SELECT count(o.t), max(l.t) FROM orders o JOIN leads l ON l.n = o.n WHERE o.t <> l.t",
+]
+
+
+@pytest.mark.parametrize("sql", TEXTS)
+@pytest.mark.parametrize("ours_says", ["SET LOCAL", "SET"])
+async def test_texts_are_compared_in_the_encoding_of_the_servers(world: World, sql: str, ours_says: str) -> None:
+    said = simple("BEGIN", CYRILLIC, f"{ours_says} client_encoding = 'KOI8R'", sql, "ROLLBACK")
+    if ours_says == "SET":
+        said = simple("SET client_encoding = 'KOI8R'", "BEGIN", CYRILLIC, sql, "ROLLBACK")
+    ours, wanted = await world.converse(*said)
+    assert readable(ours, in_order=True) == readable(wanted, in_order=True)
+    await world.start_again()
+
+
+async def test_copied_data_in_another_encoding_are_not_put_before_shards(world: World) -> None:
+    copy = Statement("COPY items (k, id) FROM STDIN", data=b"1\t1\n", is_write=True)
+    for said in ("", " (ENCODING 'UTF8')"):
+        await world.converse(*simple("SET client_encoding = 'KOI8R'"))
+        refused = world.tally.refused.total()
+        await same(world, replace(copy, sql=copy.sql + said))
+        assert world.tally.refused.total() == refused + (not said)
+        await world.start_again()

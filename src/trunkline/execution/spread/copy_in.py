@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trunkline.errors import StatementRefused, TrunklineError
-from trunkline.execution.refusals import not_mapped
+from trunkline.execution.refusals import not_mapped, refused
 from trunkline.execution.spread.asked import Asked, CopyIn
 from trunkline.execution.spread.copy_binary import BinarySplitter
 from trunkline.execution.spread.copy_split import BINARY, CSV, TEXT, Splitter, Unsplit
@@ -23,7 +23,7 @@ from trunkline.execution.spread.write import time_of
 from trunkline.protocol.messages import message, query
 from trunkline.routing.keys.sharding import KeyNotMapped, KeyUnknown
 from trunkline.routing.spreading.moments import filled
-from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.spreading.writing_copy import OTHER_ENCODING, CopyRows
 from trunkline.shard_errors import StatementFailed
 
 PIECE_BYTES = 32768  # of data that are cut at once
@@ -38,6 +38,8 @@ async def copy_in(program: CopyRows, asked: Asked, participants: Participants) -
     """Begin it at every shard; StatementFailed if one of them does not."""
     await participants.begin()
     people = await participants.at_all(asked.mask)
+    if people[0].translates and not program.says_encoding:
+        raise refused(OTHER_ENCODING)
     sql = filled(program.text, await time_of(participants) if program.asks_time else b"")
     for one in people:
         one.request(query(sql), ("query",))

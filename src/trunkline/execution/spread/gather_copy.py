@@ -63,7 +63,8 @@ async def copy(
     what: Copied, rows: Mapping[Participant, str], target: Participant, budget: Budget, snapshot: Snapshot
 ) -> int:
     """Copy what these SELECTs give at each source; how many rows. All snapshots are taken within `snapshot`."""
-    options = "(FORMAT binary)" if what.binary else "(FORMAT text)"
+    text = "(FORMAT text, ENCODING 'UTF8')" if target.translates else "(FORMAT text)"
+    options = "(FORMAT binary)" if what.binary else text
     target.request(query(f"COPY {what.into} FROM STDIN {options}".encode()), ("query",))
     await _until(target, "G")
     async with snapshot:

@@ -51,7 +51,7 @@ async def fill(
     snapshot: Snapshot,
 ) -> int:
     """The rows of other shards; how many they are."""
-    binary = is_binary(table.columns)
+    binary = is_binary(table.columns) and not target.translates  # the client's encoding may lack what is copied
     what = Copied(f"{table.copy} ({table.column_list})", ".".join(table.name), binary)
     back = [] if binary else [(one, await _plainly(one)) for one in sources]
     count = await copy(what, dict.fromkeys(sources, _rows(table, condition)), target, budget, snapshot)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from trunkline.execution.merge.beginning import Begun, NotMerged, Parameters, begin, is_exact
+from trunkline.execution.merge.exact_types import TEXTS
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
@@ -35,7 +36,7 @@ async def merged(program: Merging, asked: Asked, participants: Sequence[Particip
         own = [one.type for one in asked.described.fields or ()]
         program.known[asked.types] = fields if types[: merge.visible] == own and is_exact(merge, types) else None
     fields = program.known[asked.types]
-    if fields is None:
+    if fields is None or (participants[0].translates and _compares_texts(merge, fields)):
         return None
     parameters = Parameters(asked.described.parameters, asked.formats, asked.values)
     settings = participants[0].pool.pools.config.settings
@@ -47,6 +48,11 @@ async def merged(program: Merging, asked: Asked, participants: Sequence[Particip
     except NotMerged:
         return None
     return Merged(begun, asked, fields, mentioned, participants, budget)
+
+
+def _compares_texts(merge: Merge, fields: Sequence[Field]) -> bool:
+    """In the client's encoding they come in another order than shards have sorted them by."""
+    return any(one.type in TEXTS for one in fields[merge.visible :])
 
 
 def _mentioned(merge: Merge) -> frozenset[int] | None:

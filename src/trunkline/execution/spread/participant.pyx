@@ -282,6 +282,14 @@ cdef class Participant(Lessee):
         return rows
 
     @property
+    def translates(self):
+        """Its server has texts in another encoding than its client."""
+        if self.server is None:
+            return False
+        reported = self.server.params.reported
+        return reported.get(b"client_encoding") != reported.get(b"server_encoding")
+
+    @property
     def owes(self):
         """There is something that answers what was asked before, here or to come."""
         return self.server is not None and (self.server.session.count > 0 or PyByteArray_GET_SIZE(self._here) > self._at)

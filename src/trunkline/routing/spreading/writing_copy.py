@@ -30,6 +30,7 @@ _KNOWN = frozenset(
     ]
 )  # fmt: skip
 _TRUE = ("true", "on", "1", "match")
+OTHER_ENCODING = Refusal("COPY data in another encoding than UTF8 is not split over shards.", "Send it as UTF8.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class CopyRows:
     default: bytes | None
     force_null: bool
     force_not_null: bool
+    says_encoding: bool  # so it does not depend on the session's
 
     def place(self, key: tuple[bytes | None, ...]) -> int:
         """The mask of a row's key as it stands in the data; KeyUnknown if only PostgreSQL can read it."""
@@ -100,6 +102,7 @@ def plan(written: Written) -> CopyRows | Refusal:
         _text(options["default"], "").encode() if "default" in options else None,
         _names_any(options.get("force_null"), rule.columns),
         _names_any(options.get("force_not_null"), rule.columns),
+        "encoding" in options,
     )
 
 
@@ -116,7 +119,7 @@ def _not_understood(written: Written, options: Mapping[str, Node], columns: list
         return Refusal(f"COPY with {(unknown or 'freeze').upper()} is not split over shards.", "Leave it out.")
     encoding = _text(options.get("encoding"), "utf8").lower().replace("-", "").replace("_", "")
     if encoding not in ("utf8", "unicode"):
-        return Refusal("COPY data in another encoding than UTF8 is not split over shards.", "Send it as UTF8.")
+        return OTHER_ENCODING
     rule, relation = written.use.rule, written.found.relation
     missing = next((name for name in rule.columns if name not in columns), "")
     if missing:
