@@ -162,3 +162,17 @@ async def test_copied_data_in_another_encoding_are_not_put_before_shards(world: 
         await same(world, replace(copy, sql=copy.sql + said))
         assert world.tally.refused.total() == refused + (not said)
         await world.start_again()
+
+
+@pytest.mark.parametrize("locks", ["TRUNCATE orders", "ALTER TABLE leads ADD COLUMN extra int4"])
+async def test_a_gather_does_not_wait_for_its_own_transaction(world: World, locks: str) -> None:
+    """It waited for ever for the table that the block had locked."""
+    gathered = "SELECT o.id FROM orders o JOIN leads l ON l.n = o.n"
+    await same(world, Statement("BEGIN"), Statement("SELECT count(*) FROM orders"), Statement(locks))
+    refused = world.tally.refused.total()
+    await same(world, Statement(gathered), Statement("ROLLBACK"))
+    assert world.tally.refused.total() == refused + 1
+    elsewhere = "SELECT i.id FROM items i JOIN rates r ON r.n = i.n JOIN items j ON j.n = r.n"
+    await same(world, Statement("BEGIN"), Statement("SELECT count(*) FROM orders"), Statement(locks))
+    await same(world, Statement(elsewhere), Statement("ROLLBACK"))
+    assert world.tally.refused.total() == refused + 1

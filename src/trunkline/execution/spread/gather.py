@@ -135,7 +135,8 @@ class Gathering:
         """The participant where it runs; all that are concerned are in a transaction."""
         participants = self._participants
         if self._apart:
-            return await participants.open_apart(place)
+            named = {(one.found.schema, one.found.name) for text in self._program.texts for one in text.named}
+            return await participants.open_apart(place, named)
         mask = 1 << place
         for table in copied:
             mask |= self._mask(table)

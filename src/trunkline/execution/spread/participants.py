@@ -30,6 +30,8 @@ from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee
 from trunkline.protocol.messages import SYNC
 from trunkline.protocol.params import Params
+from trunkline.routing.schema.catalog import Name
+from trunkline.routing.spreading.quoting import full, literal
 from trunkline.shard_errors import DistributedDeadlock
 
 if TYPE_CHECKING:
@@ -42,6 +44,13 @@ BEGIN = b"BEGIN"
 APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
 _ISOLATION = b"SHOW transaction_isolation"
+_SHUT = (
+    b"WITH named AS (SELECT ARRAY[%b]::oid[] AS oids)"
+    b" SELECT 1 FROM pg_catalog.pg_locks, named WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation'"
+    b" AND mode = 'AccessExclusiveLock' AND (relation = ANY (oids)"
+    b" OR EXISTS (SELECT FROM pg_catalog.pg_index WHERE indexrelid = relation AND indrelid = ANY (oids))"
+    b" OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = relation)) LIMIT 1"
+)
 _WROTE = b"SELECT pg_catalog.txid_current_if_assigned()"
 
 
@@ -126,8 +135,17 @@ class Participants:
         """Those of all shards of a mask, by number."""
         return [await self.at(shard) for shard in range(len(self.pools)) if mask >> shard & 1]
 
-    async def open_apart(self, shard: int) -> Participant:
-        """A connection beside those that take part, in a transaction of its own that has the settings of theirs."""
+    async def open_apart(self, shard: int, relations: Iterable[Name] = ()) -> Participant:
+        """A connection beside those that take part, in a transaction of its own that has the settings of theirs.
+
+        StatementRefused if it would wait for what the client's own transaction has locked of these, for ever.
+        """
+        names = ", ".join(f"{literal(full(*name))}::regclass" for name in relations)
+        if shard in self.here and names and await self.here[shard].ask(_SHUT % names.encode()):
+            raise StatementRefused(
+                "its transaction has changed or locked a table, and rows are gathered on another connection",
+                hint="Commit before, or name the key of every sharded table.",
+            )
         found = Participant(self._engine, self.pools[shard], shard, self.params)
         self.apart.append(found)
         try:
