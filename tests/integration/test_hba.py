@@ -15,7 +15,7 @@ from tests.integration.certificates import Authority
 from tests.integration.conftest import ProxyFactory
 from tests.integration.directory_server import BASE, directory_server
 from tests.integration.postgres import Postgres
-from tests.integration.proxy import HOST, Proxy
+from tests.integration.proxy import HOST, USER, Proxy
 from trunkline.auth.md5 import md5_secret
 from trunkline.auth.scram import ScramSecret, derive
 
@@ -207,3 +207,22 @@ async def test_a_reload_takes_new_lines_and_refuses_wrong_ones(ruled: Rules, tmp
     (tmp_path / "hba.conf").write_text("host all all all trust\nhost all all all reject\n")
     assert "rules of auth_hba_file: 1 -> 2" in await proxy.reload()
     assert await by_asyncpg(proxy, "hba_plain", "x") == "in"
+
+
+async def test_members_of_roles_are_looked_up_at_the_server(ruled: Rules, postgres: Postgres) -> None:
+    """By way of other roles too; and where nobody can look, nobody whose line depends on it is let in."""
+    await postgres.fetch(
+        "CREATE ROLE hba_crew; CREATE ROLE hba_mates; GRANT hba_crew TO hba_mates; CREATE ROLE hba_plain; "
+        "GRANT hba_mates TO hba_plain; CREATE ROLE hba_md5"
+    )
+    try:
+        proxy = await ruled("host all +hba_crew all password\nhost all hba_scram all trust\n", auth_user=USER)
+        assert await by_asyncpg(proxy, "hba_plain", "sesame") == "in"
+        assert (await by_asyncpg(proxy, "hba_plain", "wrong")).startswith("28P01")
+        assert (await by_asyncpg(proxy, "hba_md5", "sesame")).startswith("28000 login rejected")
+        assert await by_asyncpg(proxy, "hba_scram", "") == "in"
+        await postgres.fetch("GRANT hba_crew TO hba_md5; REVOKE hba_mates FROM hba_plain")
+        assert await by_asyncpg(proxy, "hba_md5", "sesame") == "in"
+        assert (await by_asyncpg(proxy, "hba_plain", "sesame")).startswith("28000 login rejected")
+    finally:
+        await postgres.fetch("DROP ROLE hba_crew, hba_mates, hba_plain, hba_md5")

@@ -42,6 +42,7 @@ from trunkline.admin import (  # noqa: F401
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import Answer, Request, run
 from trunkline.admin.control import undo_stop
+from trunkline.admin.former import with_former
 from trunkline.admin.grammar import split
 from trunkline.admin.probes import greeting
 from trunkline.admin.requests import query_text, read_bind, read_execute, read_named, read_parse
@@ -221,9 +222,12 @@ class _Session:
         assert prepared.command is not None
         failpoint("console_answers")
         sent = 0
-        if prepared.columns is not None:
-            self.link.write(row_description(prepared.columns))
-            sent = await self.send_rows(iter(answer.rows), prepared.columns)
+        columns, rows = prepared.columns, iter(answer.rows)
+        if columns is not None:
+            if self.instance.config.settings.console_former_columns:
+                columns, rows = with_former(prepared.command.words, columns, rows)
+            self.link.write(row_description(columns))
+            sent = await self.send_rows(rows, columns)
         self.complete(answer.tag, sent, answer.afterwards)
 
     def complete(self, tag: str, sent: int, afterwards: Callable[[], None] | None) -> None:

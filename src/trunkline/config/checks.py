@@ -124,6 +124,8 @@ def _logins_can_succeed(config: Config, report: Report) -> None:
         report.add(("auth_type",), f"auth_type {settings.auth_type} needs passwords, and there are none", hint)
     if settings.auth_type == "hba" and not settings.auth_hba_file:
         report.add(("auth_type",), "auth_type hba needs rules", 'add auth_hba_file = "pg_hba.conf"')
+    if settings.auth_type == "hba" and config.hba.names_roles and not asks:
+        report.add(("auth_hba_file",), "its members of roles are known to servers", "add auth_user, who looks them up")
     needs_certificates = settings.auth_type == "hba" and any(rule.method == "cert" for rule in config.hba.rules)
     if needs_certificates and not (settings.client_tls_ca_file and settings.client_tls_sslmode != "disable"):
         hint = "set client_tls_sslmode and client_tls_ca_file"

@@ -194,6 +194,9 @@ class Settings:
     stats_users: tuple[str, ...] = setting(
         ("*",), NAMES, "Users who may read the console; `*` is everybody who can log in. PgBouncer: empty."
     )
+    console_former_columns: bool = setting(
+        False, BOOL, "SHOW STATS and DATABASES also have the columns total_requests and reserve_pool of old PgBouncers."
+    )
     suspend_timeout: float = setting(
         10.0, SECONDS, "Longest wait of SUSPEND for what is being sent; who does not take it by then is closed."
     )

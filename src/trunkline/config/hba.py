@@ -50,6 +50,8 @@ class Visit:
     host: str | None
     is_tls: bool
     is_physical: bool = False
+    roles: frozenset[str] = frozenset()
+    """Of which the user is a member, its own included; nobody looks them up unless a line depends on it."""
 
     def __str__(self) -> str:
         where = f'host "{self.host}"' if self.host is not None else 'host "[local]"'
@@ -66,6 +68,8 @@ class Names:
     words: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     patterns: tuple[re.Pattern[str], ...] = ()
+    groups: frozenset[str] = frozenset()
+    """Names of roles whose members are meant: `+name`."""
 
     def fit(self, name: str) -> bool:
         return "all" in self.words or name in self.names or any(search(one, name) for one in self.patterns)
@@ -86,7 +90,13 @@ class Rule:
     ldap: LdapOptions | None = None
 
     def fits(self, visit: Visit) -> bool:
-        return self._fits_connection(visit) and self._fits_database(visit) and self.users.fit(visit.user)
+        fits_user = self.users.fit(visit.user) or bool(self.users.groups & visit.roles)
+        return fits_user and self._fits_connection(visit) and self._fits_database(visit)
+
+    def may_depend_on_roles(self, visit: Visit) -> bool:
+        """Whether it would fit a member of some role."""
+        asks = self.users.groups or not self.databases.words.isdisjoint(_OF_ROLES)
+        return bool(asks) and self._fits_connection(visit)
 
     def _fits_connection(self, visit: Visit) -> bool:
         if (self.type == "local") != (visit.host is None):
@@ -99,9 +109,9 @@ class Rule:
     def _fits_database(self, visit: Visit) -> bool:
         if visit.is_physical:
             return "replication" in self.databases.words
-        return self.databases.fit(visit.database) or (
-            "sameuser" in self.databases.words and visit.database == visit.user
-        )
+        of_roles = visit.database in visit.roles and not self.databases.words.isdisjoint(_OF_ROLES)
+        same_user = "sameuser" in self.databases.words and visit.database == visit.user
+        return of_roles or same_user or self.databases.fit(visit.database)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,20 @@ class Hba:
     def find(self, visit: Visit) -> Rule | None:
         """The first rule that fits."""
         return next((rule for rule in self.rules if rule.fits(visit)), None)
+
+    def depends_on_roles(self, visit: Visit) -> bool:
+        """Whether which rule is the first one cannot be told before the user's roles are known."""
+        for rule in self.rules:
+            if rule.may_depend_on_roles(visit):
+                return True
+            if rule.fits(visit):
+                return False
+        return False
+
+    @property
+    def names_roles(self) -> bool:
+        """Whether any rule depends on roles."""
+        return any(rule.users.groups or not rule.databases.words.isdisjoint(_OF_ROLES) for rule in self.rules)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -178,18 +202,17 @@ class _RuleReader:
     def _names(self, what: str, words: tuple[str, ...]) -> Names:
         tokens = self._field(what)
         patterns = []
+        groups = [] if "sameuser" in words else [one for one in tokens if one.keyword.startswith("+")]
         for token in tokens:
-            if token.keyword.startswith("+") or (token.keyword in _OF_ROLES and "sameuser" in words):
-                raise self._wrong("members of roles are not known here", "name the users, or use a pattern", token)
             if token.text.startswith("/"):
                 pattern = compiled(self._line, token)
                 if isinstance(pattern, Diagnostic):
                     raise _Wrong(pattern)
                 patterns.append(pattern)
-        plain = [token for token in tokens if not token.text.startswith("/")]
+        plain = [token for token in tokens if not token.text.startswith("/") and token not in groups]
         said = frozenset(token.text for token in plain if token.keyword in words)
         names = frozenset(token.text for token in plain if token.keyword not in words)
-        return Names(said, names, tuple(patterns))
+        return Names(said, names, tuple(patterns), frozenset(token.text[1:] for token in groups))
 
     def _network(self) -> Network | None:
         token = self._one("the address")
@@ -250,7 +273,7 @@ class _RuleReader:
         return options
 
 
-_DATABASE_WORDS = ("all", "sameuser", "replication")
+_DATABASE_WORDS = ("all", "sameuser", "replication", *_OF_ROLES)
 
 
 def _prefix(mask: str) -> str:

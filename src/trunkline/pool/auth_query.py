@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.auth.secret import LoginSeed, Secret, SecretKind
-from trunkline.auth.user_row import read_user
+from trunkline.auth.user_row import Row, read_user
 from trunkline.config.settings import RESERVED_DATABASES
 from trunkline.errors import AuthUnavailable, ServerRefused, TrunklineError
 from trunkline.net.tasks import Tasks
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from trunkline.pool.pools import Pools
 
 log = logging.getLogger("trunkline.client")
+
+ROLES = (
+    "WITH RECURSIVE mine AS ("
+    "SELECT oid FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) $1::pg_catalog.name "
+    "UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN mine ON m.member OPERATOR(pg_catalog.=) mine.oid) "
+    "SELECT r.rolname FROM pg_catalog.pg_roles r JOIN mine ON r.oid OPERATOR(pg_catalog.=) mine.oid"
+)
+"""As is_member_of_role_nosuper has it: a superuser is no member by that alone."""
 
 _NO_SUCH_NAME = "22021"  # invalid byte sequence: a name that no role can have
 _NO_SUCH_DATABASE = "3D000"
@@ -91,11 +100,31 @@ class AuthQueries:
                     del flights[key]
 
     async def _look_up(self, source: Source, user: str) -> Secret | None:
+        try:
+            rows = await self._rows(source, user)
+            found = read_user(rows, user) if rows is not None else None
+        except TrunklineError as error:
+            log.error("auth_query at %s as %s: %s", source.database, source.user, error.message)
+            raise AuthUnavailable("bouncer config error") if isinstance(error, AuthUnavailable) else error from None
+        if found is not None and found.text:
+            self._kinds[source] = found.kind
+        return found
+
+    async def roles(self, database: str, user: str) -> frozenset[str]:
+        """Those that the user is a member of, its own included; a TrunklineError if that cannot be found out."""
+        source = self.source_of(database)
+        if source is None:
+            log.error("the rules of %s ask for members of roles, and there is no auth_user to look", database)
+            raise AuthUnavailable("bouncer config error")
+        rows = await self._rows(replace(source, sql=ROLES), user)
+        return frozenset((name or b"").decode(errors="surrogateescape") for name, *_ in rows or ())
+
+    async def _rows(self, source: Source, user: str) -> list[Row] | None:
         link = self._links.get(source)
         if link is None:
             link = self._links[source] = AuthLink(self._pools, source)
         try:
-            found = read_user(await link.ask(user), user)
+            return await link.ask(user)
         except ServerRefused as refusal:
             if refusal.sqlstate in (_NO_SUCH_NAME, _NO_SUCH_DATABASE):
                 return None
@@ -103,12 +132,6 @@ class AuthQueries:
                 "auth_query at %s as %s: %s (%s)", source.database, source.user, refusal.message, refusal.sqlstate
             )
             raise AuthUnavailable("bouncer config error") from None
-        except TrunklineError as error:
-            log.error("auth_query at %s as %s: %s", source.database, source.user, error.message)
-            raise AuthUnavailable("bouncer config error") if isinstance(error, AuthUnavailable) else error from None
-        if found is not None and found.text:
-            self._kinds[source] = found.kind
-        return found
 
     # --- time and operation -------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ class Authentication:
             return messages.authentication(AuthCode.OK)
         method, options, ldap = self._door.config.settings.auth_type, NO_OPTIONS, self._door.config.ldap
         if method == "hba":
-            rule = self._rule(startup)
+            rule = await self._rule(startup)
             method, options, ldap = rule.method, rule.options, rule.ldap
         if method in ("ldap", "pam"):
             reply = await self._ask_elsewhere(options, ldap if method == "ldap" else None)
@@ -69,11 +70,13 @@ class Authentication:
         wanted = identity.peer.is_unix and identity.user == OWNER and identity.database in RESERVED_DATABASES
         return wanted and peer_id(self._link.fileno()) == os.geteuid()
 
-    def _rule(self, startup: StartupMessage) -> Rule:
+    async def _rule(self, startup: StartupMessage) -> Rule:
         """The first line of auth_hba_file that fits, if it is one by which to come in."""
         identity, peer = self._identity, self._identity.peer
         host = None if peer.is_unix else peer.host
         visit = Visit(identity.database, identity.user, host, self._link.is_tls, startup.replication == b"true")
+        if self._door.config.hba.depends_on_roles(visit):
+            visit = replace(visit, roles=await self._door.auth_queries.roles(identity.database, identity.user))
         rule = self._door.config.hba.find(visit)
         if rule is not None and rule.method != "reject":
             return rule

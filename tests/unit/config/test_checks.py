@@ -132,6 +132,13 @@ def test_users_that_servers_know_need_no_file() -> None:
     assert messages(GOOD | {"auth_type": "md5", "databases": {"app": {"host": "h", "auth_user": "asker"}}}) == []
 
 
+def test_rules_for_members_of_roles_need_somebody_who_looks_them_up(tmp_path: Path) -> None:
+    (tmp_path / "hba").write_text("host all +crew all trust")
+    ruled = GOOD | {"auth_type": "hba", "auth_hba_file": "hba"}
+    assert messages(ruled, tmp_path) == ["its members of roles are known to servers"]
+    assert messages(ruled | {"auth_user": "asker"}, tmp_path) == []
+
+
 def test_rules_that_ask_for_certificates_need_authorities(tmp_path: Path) -> None:
     (tmp_path / "hba").write_text("hostssl all all all cert")
     ruled = GOOD | {"auth_type": "hba", "auth_hba_file": "hba"}
