@@ -144,6 +144,33 @@ class PartlyCommitted(TrunklineError):
     sqlstate = "40003"
 
 
+# --- where tables lie -------------------------------------------------------------------------------------------
+
+
+class PlacementBusy(TrunklineError):
+    """A table cannot change where it lies while transactions are under way that do not end."""
+
+    code = "TL0750"
+    sqlstate = "55P03"
+    hint = "Try again when they are over: SHOW CLIENTS and SHOW TRANSACTIONS in the console say whose they are."
+
+
+class PlacementChanged(TrunklineError):
+    """Another instance has declared a table meanwhile."""
+
+    code = "TL0751"
+    sqlstate = "40001"
+    hint = "Try again."
+
+
+class NotInTransaction(TrunklineError):
+    """What is a transaction over several shards by itself cannot be part of another one."""
+
+    code = "TL0752"
+    sqlstate = "25001"
+    hint = "Ask for it outside of a transaction block, in a statement of its own."
+
+
 # --- merges -----------------------------------------------------------------------------------------------------
 
 

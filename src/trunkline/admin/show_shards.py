@@ -37,7 +37,8 @@ def show_shards(instance: Instance) -> Iterator[Row]:
 @show("TABLES", columns.TABLES)
 def show_tables(instance: Instance) -> Iterator[Row]:
     for database, sharding in _sharded(instance):
-        for name, table in sharding.tables.items():
+        watch = instance.routers.watch_of(database.name)
+        for name, table in (watch.settings if watch.known else sharding).tables.items():
             kind = "reference" if table.reference else "sharded"
             method = "" if table.reference else table.method
             group = "" if table.reference else table.group

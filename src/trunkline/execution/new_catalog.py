@@ -16,12 +16,14 @@ from trunkline.routing.schema.catalog import Catalog
 class NewCatalog:
     """One that is being read (`Router.stale`). In the place of an `Apart`, for all who wait for it."""
 
-    __slots__ = ("_waiting", "error")
+    __slots__ = ("_waiting", "error", "keeps_up")
 
     plan = None
     used = False
+    lets_end = False  # what is in the middle of a transaction goes on, by the old catalog
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_up: bool = False) -> None:
+        self.keeps_up = keeps_up  # the reading of a catalog is not its end
         self.error: TrunklineError | None = None
         self._waiting: list[Callable[[BaseException | None], None]] = []
 

@@ -61,6 +61,7 @@ class Routers:
             self._teach(router, watch)
             watch.on_change = lambda: self._teach(router, watch)
             watch.on_read = partial(_tell, router)
+            self.coordinations.of(database).placement.begin(router, watch)
         return router
 
     def _teach(self, router: Router, watch: CatalogWatch) -> None:
@@ -102,7 +103,7 @@ class Routers:
 def _tell(router: Router, error: TrunklineError | None) -> None:
     """The catalog is as new as can be, or this is why it could not be read."""
     stale = router.stale
-    if stale is None:
+    if stale is None or stale.keeps_up:
         return
     if error is None:
         router.stale = None

@@ -25,6 +25,8 @@ from trunkline.routing.keys.sharding_builder import Built
 from trunkline.routing.keys.sharding_builder import build as build_sharding
 from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.schema.catalog_reader import COLUMNS, QUERY, SETUP, build
+from trunkline.routing.schema.declared import READ, Declared, is_kept, merged
+from trunkline.routing.schema.declared import read as read_declared
 from trunkline.routing.schema.drift import Difference, differences
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class CatalogWatch:
         self.drift: tuple[Difference, ...] = ()
         self.on_change: Callable[[], None] | None = None
         self.on_read: Callable[[TrunklineError | None], None] = lambda error: None
+        self.declared = Declared()
         self._built: Built | None = None
         self._settings: ShardingSettings | None = None
         self._user = ""
@@ -78,6 +81,11 @@ class CatalogWatch:
         """The rules of its tables, with what is wrong with them; only once it is `ready`."""
         assert self._built is not None
         return self._built
+
+    @property
+    def settings(self) -> ShardingSettings:
+        """Those of the file, with what has been declared."""
+        return merged(self._sharding(), self.declared)[0]
 
     async def ready(self, user: str) -> None:
         """Return once there is a catalog, reading it as this user if need be; TrunklineError if he cannot."""
@@ -124,6 +132,15 @@ class CatalogWatch:
                 self.pools.later(AGAIN_S, self._again)
                 self.on_read(error or ServerLost("it is not read any more"))
 
+    @property
+    def reads(self) -> bool:
+        """Whether it is being read again."""
+        return self._reading is not None and not self._reading.done()
+
+    async def read_now(self) -> None:
+        """The home shard's catalog, whatever else is read; TrunklineError if it cannot be."""
+        await self._read_home(self._user)
+
     async def _read_home_again(self) -> TrunklineError | None:
         """Returns why it could not be read."""
         try:
@@ -137,7 +154,7 @@ class CatalogWatch:
         """The operator's map holds from now on, by the schema that is known; then that is read again."""
         settings = self.pools.database(self.database).sharding
         if self._built is not None and settings is not None and settings != self._settings:
-            self._built = self._build(settings, self.catalog)
+            self._built = self._build(settings, self.catalog, self.declared)
             self.directories.serve(self._built.directories.values())
             if self.on_change is not None:
                 self.on_change()
@@ -163,27 +180,32 @@ class CatalogWatch:
     async def _read_home(self, user: str) -> None:
         settings = self._sharding()
         catalog = await self._read(settings.home, user)
+        rows = await self._ask(settings.home, user, READ) if is_kept(catalog) else []
+        declared = read_declared(map(_texts, rows))
         self._user = user
-        changed = replace(catalog, version=self.catalog.version) != self.catalog
+        changed = replace(catalog, version=self.catalog.version) != self.catalog or declared != self.declared
         if self._built is not None and not changed and settings == self._settings:
             await self._follow(self._built, settings, user)
             return
         is_new = changed or not self.known
         catalog = replace(catalog, version=self.catalog.version + 1) if is_new else self.catalog
-        built = self._build(settings, catalog)
+        built = self._build(settings, catalog, declared)
         for problem in built.problems:
             log.warning("%s: %s", self.database, problem)
         await self._follow(built, settings, user)
         first = not self.known
-        self.catalog, self._settings, self._built = catalog, settings, built
+        self.catalog, self.declared, self._settings, self._built = catalog, declared, settings, built
         if self.on_change is not None and not first:
             self.on_change()
 
     async def _follow(self, built: Built, settings: ShardingSettings, user: str) -> None:
         await self.directories.follow(built.directories.values(), settings.home, user)
 
-    def _build(self, settings: ShardingSettings, catalog: Catalog) -> Built:
-        return build_sharding(settings, catalog, self._built.directories.values() if self._built is not None else ())
+    def _build(self, settings: ShardingSettings, catalog: Catalog, declared: Declared) -> Built:
+        settings, problems = merged(settings, declared)
+        known = self._built.directories.values() if self._built is not None else ()
+        built = build_sharding(settings, catalog, known)
+        return replace(built, problems=(*problems, *built.problems))
 
     async def _read_others(self, user: str) -> None:
         settings = self._sharding()
@@ -195,7 +217,7 @@ class CatalogWatch:
                 catalogs[shard] = await self._read(shard, user)
             except TrunklineError as error:
                 log.warning("the catalog of %s/%s could not be read: %s", self.database, shard, error.message)
-        found = differences(settings, catalogs)
+        found = differences(self.settings, catalogs)
         if found and found != self.drift:
             log.warning("%s: its shards differ in %d places, see SHOW DRIFT", self.database, len(found))
         self.catalogs, self.drift = catalogs, found
@@ -235,7 +257,11 @@ def _settle(outcome: asyncio.Future[list[bytes]], rows: list[bytes], error: Fiel
 
 
 def _catalog(bodies: list[bytes]) -> Catalog:
-    rows = [[None if value is None else value.decode(errors="replace") for value in columns(body)] for body in bodies]
+    rows = [_texts(body) for body in bodies]
     if any(len(row) != COLUMNS for row in rows):  # whoever answers is no PostgreSQL
         raise ServerLost("other columns came than were asked for")
     return build(rows)
+
+
+def _texts(row: bytes) -> list[str | None]:
+    return [None if value is None else value.decode(errors="replace") for value in columns(row)]

@@ -3,7 +3,7 @@
 Theory of operation. A client without a server is between transactions: the frames that are here are looked at up to the
 first statement that says where (`look_ahead`), and the lease is asked of that shard's pool; from there on it is relayed
 like any other. A client that has a server is in the middle of something: each statement is decided again, and goes on if
-it concerns the same shard, or none in particular.
+it concerns the same shard, or none in particular. Where a block begins, and begins anew, is in blocks.pyx.
 
 Rules:
 1. No statement reaches a server of a shard that it was not decided for.
@@ -11,8 +11,6 @@ Rules:
 3. What only reads the system's catalogs goes to the server that its client keeps, as drivers ask there about types.
 4. While a long text is planned in a thread (long_texts.pyx), its client waits as for a server, and is decided for anew.
 5. What begins after DDL waits in the same way until the catalog has been read anew (execution/new_catalog.py).
-
-Where a block begins, and begins anew, is in blocks.pyx.
 """
 
 from trunkline.pool.policy import reachable
@@ -229,16 +227,17 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
     decision = place_of(client, own, frame, bodies)
     if own.router.stale is not None and own.router.whole:
         own.router.readable = False
-    elif own.router.stale is not None and frame.type in b"QPB" and decision != SESSION and not defines(client):
+    elif own.router.stale is not None and frame.type in b"QPB" and decision != SESSION and not goes_on(client, own):
         return await_catalog(own, decision)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
     return decision
 
 
-cdef bint defines(ClientLink client) noexcept:
-    """It has changed the schema in its transaction, and may hold the locks that the reading of the catalog waits for."""
-    return client.server is not None and client.server.schema_changed
+cdef bint goes_on(ClientLink client, Route own) except -1:
+    """It has changed the schema, and may hold locks that the reading of the catalog waits for; or is waited for itself."""
+    return client.server is not None and (
+        client.server.schema_changed or (own.router.stale.lets_end and not client.server.session.is_free()))
 
 
 cdef int await_catalog(Route own, int decision) except? -99:

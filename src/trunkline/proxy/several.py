@@ -91,6 +91,7 @@ class Several:
         self._drained = asyncio.Event()
         self._skipping = False  # to the next Sync, behind an error
         self._in_batch = unsynced
+        self._placement = coordination.placement.with_session(participants)
         link.several = self
         self._task = link.session.clients.tasks.spawn(self._run(), "several shards")
 
@@ -103,6 +104,7 @@ class Several:
         self._inbox.on_end = self._on_gone
         link.session.on_cancel = self.conductor.participants.stop
         try:
+            await self._placement.enter(self.conductor.participants)
             await self.conductor.participants.go_on()
             await self._serve()
         except (ConnectionEnded, asyncio.CancelledError):
@@ -121,9 +123,8 @@ class Several:
                 hand_back(link, self._inbox.rest())
 
     def _leave(self, reason: str) -> None:
-        self._inbox.on_end = None
-        self.link.session.on_cancel = None
-        self.link.several = None
+        self._inbox.on_end = self.link.session.on_cancel = self.link.several = None
+        self._placement.leave(self.conductor.participants)
         self.conductor.participants.release(reason)
 
     def _on_gone(self) -> None:

@@ -17,6 +17,7 @@ from trunkline.execution.spread.deadlocks import Deadlocks
 from trunkline.execution.spread.decisions import Decisions
 from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.execution.spread.names import Life, Name
+from trunkline.execution.spread.placement import Placement
 from trunkline.execution.spread.recovery import Recovery
 from trunkline.net.tasks import Tasks
 from trunkline.pool.errands import Errands
@@ -41,6 +42,7 @@ class Coordination:
         self.decisions = Decisions(errands)
         self.deadlocks = Deadlocks(errands, self.gate, tasks)
         self.recovery = Recovery(self, errands)
+        self.placement = Placement(pools, database)
         self.active: dict[str, Commit] = {}  # by the names of their decisions
 
     def __repr__(self) -> str:

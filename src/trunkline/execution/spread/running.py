@@ -12,6 +12,7 @@ from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.copy_query import copy_query
 from trunkline.execution.spread.cursors import declare
+from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.explain import explain
 from trunkline.execution.spread.gather import FIRST_USER_OID, gather
@@ -22,6 +23,7 @@ from trunkline.execution.spread.scatter import Scatter, agree
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
+from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merging
@@ -85,6 +87,7 @@ RUNNERS: dict[type, Runner] = {
     CopyRows: copy_in,
     Declared: _declare,
     Explained: explain,
+    Placing: place,
     Everywhere: write.everywhere,
     Gather: gather,
     Merging: _merge,

@@ -36,7 +36,7 @@ from trunkline.routing.schema.catalog import Catalog, Column, Relation
 
 _TABLES = ("r", "p", "f")  # pg_class.relkind of what has rows of its own
 # Equal values of these types are hashed, ordered and written alike, so their tables can be colocated.
-_FAMILIES = (frozenset(("int2", "int4", "int8")), frozenset(("text", "varchar")))
+FAMILIES = (frozenset(("int2", "int4", "int8")), frozenset(("text", "varchar")))
 _WIDEST = {"int2": "int8", "int4": "int8", "varchar": "text"}
 
 
@@ -206,8 +206,7 @@ class _Builder:
         if table.reference or name == table.group or not (mine and other):
             return
         if all(
-            one == two or any({one, two} <= family for family in _FAMILIES)
-            for one, two in zip(mine, other, strict=True)
+            one == two or any({one, two} <= family for family in FAMILIES) for one, two in zip(mine, other, strict=True)
         ):
             return
         reason = (

@@ -11,6 +11,7 @@ from typing import Any
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.planning.declarations import declares
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_block, on_write
@@ -52,6 +53,8 @@ def bind_statement(analysis: Analysis, name: str, node: Node) -> Part | None:
 
 
 def _select(analysis: Analysis, name: str, node: Node) -> Part | None:
+    if declares(analysis, node):
+        return None
     return bind_select(analysis, node, Scope())[0]
 
 

@@ -170,11 +170,11 @@ def crossing_foreign_keys(settings: ShardingSettings, catalog: Catalog) -> tuple
         f"{_shown(name)} ({', '.join(key.columns)}) references {_shown(key.target)}: {reason}"
         for name, relation in sorted(catalog.relations.items())
         for key in relation.foreign_keys
-        if (reason := _why_crossing(settings, catalog, relation, key))
+        if (reason := why_crossing(settings, catalog, relation, key))
     )
 
 
-def _why_crossing(settings: ShardingSettings, catalog: Catalog, relation: Relation, key: ForeignKey) -> str:
+def why_crossing(settings: ShardingSettings, catalog: Catalog, relation: Relation, key: ForeignKey) -> str:
     target = catalog.relations.get(key.target, Relation(*key.target))
     (source_place, source_columns), (target_place, target_columns) = (
         _place(settings, _root(one, catalog)) for one in (relation, target)

@@ -6,7 +6,7 @@ Law: a program gives exactly what one PostgreSQL with all rows would give, or th
 from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.spreading import copied, cursors, explained, gathering, merging, writing
+from trunkline.routing.spreading import copied, cursors, declaring, explained, gathering, merging, writing
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.explained import Explained
@@ -14,7 +14,7 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
 
-Program = Concatenation | CopyQuery | Declared | Explained | Gather | Merging | writing.Write
+Program = Concatenation | CopyQuery | Declared | Explained | Gather | Merging | declaring.Placing | writing.Write
 
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
 
@@ -27,6 +27,8 @@ def program_of(request: Request) -> Program | Refusal:
         return cursors.plan(request, program_of)
     if request.kind == "CopyStmt" and "query" in request.node:
         return copied.plan(request, program_of)
+    if declaring.concerns(request):
+        return declaring.plan(request)
     merge = merging.plan(request)
     if merge is None:
         return _without_merge(request)

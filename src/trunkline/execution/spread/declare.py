@@ -1,0 +1,316 @@
+"""A table changes where it lies: made on every shard, its rows moved, and that kept at home, in one transaction of all.
+
+Theory of operation. Nothing else of this process is under way meanwhile (`placement`), and an ACCESS EXCLUSIVE lock
+keeps others out. The home shard says how the table is made, and has all its rows: they are copied through the proxy,
+cut like a client's COPY, once they are all here; so what is moved is within the budget of what is gathered.
+
+Rules:
+1. Triggers are created behind the rows, or do not fire for them: a row that moves is not written anew.
+2. Row security of which the owner is not free stops the change, for rows would be left behind.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
+
+from trunkline.errors import ServerRefused, StatementRefused
+from trunkline.execution.refusals import refused
+from trunkline.execution.spread.asked import Asked, CopyIn
+from trunkline.execution.spread.copy_in import copy_in
+from trunkline.execution.spread.description import Description, Field
+from trunkline.execution.spread.gather_budget import Budget
+from trunkline.execution.spread.gather_copy import PLAIN
+from trunkline.execution.spread.modes import TransactionMode
+from trunkline.execution.spread.one_copy import CopyIntoOne, begin_copy
+from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.studies import Study
+from trunkline.pool.catalog_watch import CatalogWatch
+from trunkline.protocol.messages import message, query
+from trunkline.routing.keys.sharding_builder import build
+from trunkline.routing.planning.planner import plan as make_plan
+from trunkline.routing.plans.plan import Refusal, Verdict
+from trunkline.routing.schema import declared
+from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.schema.table_definition import TableDefinition
+from trunkline.routing.schema.table_definition import query as definition_query
+from trunkline.routing.schema.table_definition import read as read_definition
+from trunkline.routing.spreading import writing
+from trunkline.routing.spreading.declaring import Change, Placing, Wanted, wanted, why_not
+from trunkline.routing.spreading.quoting import full, identifier, literal
+from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.writing_copy import CopyRows
+from trunkline.routing.sql import parse_any
+from trunkline.shard_errors import NotInTransaction, PlacementChanged, StatementFailed
+
+IN_MEMORY_BYTES = 16 << 20  # of rows on their way
+_TEXT, _VOID = 25, 2278
+_BEGIN = "; ".join(
+    [
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+        "SET LOCAL search_path = pg_catalog, pg_temp",
+        "SET LOCAL row_security = off",
+        *(f"SET LOCAL {name} = '{value}'" for name, value in PLAIN),
+        "SELECT pg_catalog.set_config('lock_timeout', coalesce(nullif(pg_catalog.current_setting('lock_timeout'), '0'),"
+        " '10s'), true)",
+    ]
+).encode()
+_NO_RIGHT = "42501"
+
+
+def own_description(study: Study) -> Description | None:
+    """What is said of such a call, of which no server knows: one column of no type, as Citus has it; None of others."""
+    request = study.request
+    if request is None or request.kind != "SelectStmt" or request.plan.verdict is not Verdict.EVERY:
+        return None
+    program = study.program
+    if isinstance(program, Refusal):
+        raise refused(program)
+    if not isinstance(program, Placing):
+        return None
+    field = Field(program.title.encode(), 0, 0, _VOID, 4, -1)
+    return Description((_TEXT,) * program.parameters, (field,))
+
+
+class Placed:
+    """The answer: one row with nothing in it."""
+
+    async def rows(self) -> AsyncIterator[bytes]:
+        """That row."""
+        yield message(b"D", b"\0\1\0\0\0\0")
+
+    def tag(self) -> bytes:
+        return b"SELECT 1"
+
+
+async def place(program: Placing, asked: Asked, participants: Participants) -> Placed:
+    """Do it, and return when it is committed."""
+    if participants.in_transaction:
+        raise NotInTransaction(f"{program.change} cannot run inside a transaction block")
+    if participants.pools[0].pools.config.settings.workers > 1:
+        hint = "Placing it in the configuration file, or with workers = 1."
+        raise StatementRefused(f"{program.change} is not done beside other workers", hint=hint)
+    if participants.modes.transaction is not TransactionMode.TWO_PHASE:
+        raise StatementRefused(f"{program.change} needs two-phase commit", hint="Use transaction_mode two_phase.")
+    values = program.values([None if one is None else one.decode() for one in asked.values])
+    async with participants.coordination.placement.alone(participants) as watch:
+        file = participants.pools[0].pools.database(watch.database).sharding
+        assert file is not None
+        found = wanted(program, values, watch.settings, file, watch.catalog)
+        if isinstance(found, Refusal):
+            raise refused(found)
+        await _change(found, asked.home, watch, participants)
+        participants.coordination.placement.commits = True
+        await participants.commit()
+    return Placed()
+
+
+async def _change(found: Wanted, home: int, watch: CatalogWatch, participants: Participants) -> None:
+    catalog = watch.catalog
+    every = (1 << len(participants.pools)) - 1
+    await participants.will_write(every)
+    await participants.coordination.decisions.cluster_of(participants.pools[home])  # which makes the schema by itself
+    await participants.begin(_BEGIN)
+    source = await participants.at(home)
+    table = full(found.relation.schema, found.relation.name)
+    await source.ask(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+    await _keep(source, found, watch)
+    definition = read_definition(await source.ask(definition_query(literal(table)).encode()))
+    refusal = why_not(found, definition)
+    if refusal is not None:
+        raise refused(refusal)
+    await _must_be_empty(source, found)
+    settings = source.pool.pools.config.settings
+    rows = _Rows(table, definition.columns, Budget(settings.gather_max_bytes, settings.gather_max_total_bytes))
+    others = [one for one in await participants.at_all(every) if one is not source]
+    try:
+        await _MOVES[found.change](found, definition, rows, source, others, catalog, participants)
+    finally:
+        rows.close()
+
+
+async def _keep(home: Participant, found: Wanted, watch: CatalogWatch) -> None:
+    """What is so from now on; nobody else may have changed it."""
+    table = found.table
+    said = f"DELETE FROM trunkline.tables WHERE name = {literal(found.name)}"
+    if table is not None:
+        key = ", ".join(literal(column) for column in table.shard_by)
+        root = table.group if table.group in found.settings.tables else found.name
+        said = (
+            f"INSERT INTO trunkline.tables (name, shard_by, colocated_with)"
+            f" VALUES ({literal(found.name)}, ARRAY[{key}]::text[], {literal(root)})"
+        )
+    try:
+        if not declared.is_kept(watch.catalog):
+            await home.ask(declared.CREATE.encode())
+        step = f"UPDATE trunkline.epoch SET epoch = epoch + 1 WHERE epoch = {watch.declared.epoch} RETURNING epoch"
+        if not await home.ask(step.encode()):
+            raise PlacementChanged("another instance has just declared where a table lies")
+        await home.ask(said.encode())
+    except ServerRefused as error:
+        if error.sqlstate != _NO_RIGHT:
+            raise
+        error.hint = (
+            "What is declared is kept on the home shard. Let a role that may create schemas there run:"
+            f" {declared.CREATE}; GRANT INSERT, DELETE ON trunkline.tables TO role;"
+            " GRANT UPDATE ON trunkline.epoch TO role"
+        )
+        raise
+
+
+async def _must_be_empty(home: Participant, found: Wanted) -> None:
+    for name in found.rows_forbidden:
+        if await home.ask(f"SELECT FROM {full(*name)} LIMIT 1".encode()):
+            raise StatementRefused(
+                f"{'.'.join(name)} is a home table that references {found.name}, and has rows",
+                hint="Drop its foreign key, declare both tables, and add the key again.",
+            )
+
+
+# --- the three changes ------------------------------------------------------------------------------------------------
+
+
+async def _shard(
+    found: Wanted,
+    definition: TableDefinition,
+    rows: _Rows,
+    home: Participant,
+    others: Sequence[Participant],
+    catalog: Catalog,
+    participants: Participants,
+) -> None:
+    await _say(others, definition.before)
+    await rows.take(home)
+    if rows.count:
+        await home.ask(f"ALTER TABLE {rows.table} DISABLE TRIGGER USER".encode())
+        empty = "DELETE FROM" if definition.referencing else "TRUNCATE"
+        await home.ask(f"{empty} ONLY {rows.table}".encode())
+        request, program = _cut(found, rows, catalog)
+        asked = Asked(request, Description((), None), mask=(1 << len(participants.pools)) - 1)
+        await rows.give(await copy_in(program, asked, participants))
+        await _say([home], [f"ALTER TABLE {rows.table} ENABLE TRIGGER USER", *definition.triggers])
+    await _say(others, definition.after)
+
+
+async def _copy(
+    found: Wanted,
+    definition: TableDefinition,
+    rows: _Rows,
+    home: Participant,
+    others: Sequence[Participant],
+    catalog: Catalog,
+    participants: Participants,
+) -> None:
+    await _say(others, definition.before)
+    await rows.take(home)
+    for one in others if rows.count else ():
+        await rows.give(await rows.into(one))
+    await _say(others, definition.after)
+
+
+async def _bring_home(
+    found: Wanted,
+    definition: TableDefinition,
+    rows: _Rows,
+    home: Participant,
+    others: Sequence[Participant],
+    catalog: Catalog,
+    participants: Participants,
+) -> None:
+    await _say(others, [f"LOCK TABLE {rows.table} IN ACCESS EXCLUSIVE MODE"])
+    if found.was is not None and not found.was.reference:
+        for one in others:
+            await rows.take(one)
+    if rows.count:
+        await home.ask(f"ALTER TABLE {rows.table} DISABLE TRIGGER USER".encode())
+        await rows.give(await rows.into(home))
+        await _say([home], [f"ALTER TABLE {rows.table} ENABLE TRIGGER USER", *definition.triggers])
+    await _say(others, [f"DROP TABLE {rows.table}"])
+
+
+_MOVES = {Change.SHARD: _shard, Change.COPY: _copy, Change.BRING_HOME: _bring_home}
+
+
+async def _say(people: Iterable[Participant], texts: Sequence[str]) -> None:
+    """Statements, at one shard after the other; an error says where."""
+    for one in people:
+        for text in texts:
+            try:
+                await one.ask(text.encode())
+            except StatementFailed as error:
+                error.said = b""
+                error.detail = f"{error.detail or ''} On shard {one.pool.database}: {text}".strip()
+                raise
+
+
+def _cut(found: Wanted, rows: _Rows, catalog: Catalog) -> tuple[Request, CopyRows]:
+    """A COPY of the table as it will lie, as a client's would be done."""
+    relation = replace(found.relation, triggers=(), policies=())
+    catalog = replace(catalog, relations={**catalog.relations, (relation.schema, relation.name): relation})
+    sharding = build(found.settings, catalog).sharding
+    sql = rows.copy_in.encode()
+    ((kind, node),) = parse_any(sql)
+    path = ("pg_catalog",)
+    request = Request(sql, kind, node, catalog, sharding, path, make_plan(sql, catalog, sharding, path))
+    program = writing.plan(request)
+    if isinstance(program, Refusal):
+        raise refused(program)
+    assert isinstance(program, CopyRows)
+    return request, program
+
+
+class _Rows:
+    """Rows on their way: all of them are here before any is given."""
+
+    def __init__(self, table: str, columns: Sequence[str], budget: Budget) -> None:
+        self.table = table
+        self.columns = ", ".join(identifier(column) for column in columns)
+        self.count = 0
+        self._budget = budget
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - `close`
+        self._sizes: list[int] = []
+
+    @property
+    def copy_in(self) -> str:
+        return f"COPY {self.table} ({self.columns}) FROM STDIN"
+
+    async def take(self, one: Participant) -> None:
+        """All that a shard has."""
+        one.request(query(f"COPY (SELECT {self.columns} FROM ONLY {self.table}) TO STDOUT".encode()), ("query",))
+        kind, body = await one.message()
+        if kind != ord("H"):
+            await one.until_ready()
+            raise as_error(body)
+        while run := await one.run_of(ord("d")):
+            self._budget.take(len(run), self.table)
+            self._file.write(run)
+            self._sizes.append(len(run))
+            self.count += 1
+        error = None
+        while True:
+            kind, body = await one.message()
+            if kind == ord("E"):
+                error = as_error(body)
+            elif kind == ord("Z"):
+                break
+        if error is not None:
+            raise error
+
+    async def into(self, one: Participant) -> CopyIntoOne:
+        """Begin to give them to a shard."""
+        copy = await begin_copy(one, self.copy_in.encode())
+        assert isinstance(copy, CopyIntoOne)
+        return copy
+
+    async def give(self, copy: CopyIn) -> None:
+        """All of them."""
+        self._file.seek(0)
+        for size in self._sizes:
+            await copy.feed(self._file.read(size))
+        await copy.finish()
+
+    def close(self) -> None:
+        self._file.close()
+        self._budget.release()

@@ -1,0 +1,47 @@
+"""The functions by which a table is declared sharded, or a reference table, while Trunkline runs: those of Citus.
+
+They are Trunkline's, and not on any server: who has a function of such a name has it called.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.sql import Node, only, walk
+
+FUNCTIONS: Final = frozenset(("create_distributed_table", "create_reference_table", "undistribute_table"))
+_SCHEMAS = (None, "pg_catalog", "trunkline")
+_REST = frozenset(("fromClause", "whereClause", "groupClause", "havingClause", "sortClause", "withClause", "larg"))
+
+
+def declares(analysis: Analysis, node: Node) -> bool:
+    """Whether a SELECT is such a call, which is done at every shard; within anything else it is refused."""
+    called = [value for name, value in walk(node.get("targetList", ())) if name == "FuncCall"]
+    called = [one for one in called if is_ours(analysis, one)]
+    if not called:
+        return False
+    if call_of(node) is not called[0]:
+        name = called[0]["funcname"][-1]["String"].get("sval", "")
+        analysis.facts.refuse(f"{name}() changes where a table lies.", f"Ask for it by itself: SELECT {name}(...).")
+    analysis.facts.every["where a table lies"] = None
+    analysis.facts.writes = True
+    return True
+
+
+def is_ours(analysis: Analysis, call: Node) -> bool:
+    """Whether nobody else has a function of this name."""
+    names = [part["String"].get("sval", "") for part in call.get("funcname", ()) if "String" in part]
+    if not names or names[-1] not in FUNCTIONS:
+        return False
+    schema = names[-2] if len(names) > 1 else None
+    return schema in _SCHEMAS and not analysis.catalog.find_functions(schema, names[-1], analysis.search_path)
+
+
+def call_of(node: Node) -> Node | None:
+    """The call that a SELECT consists of; None if there is more to it."""
+    targets = node.get("targetList", ())
+    if len(targets) != 1 or _REST & node.keys():
+        return None
+    name, call = only(targets[0]["ResTarget"].get("val", {"": {}}))
+    return call if name == "FuncCall" else None
