@@ -15,6 +15,7 @@ from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.sharded import SHARDS, create_database
 from tests.integration.transcript import errors, messages, session
+from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, Wire, bind, describe, execute, parse
 
 DATABASE = "declared_tables"
@@ -195,16 +196,13 @@ async def test_nobody_is_answered_by_the_old_placement(proxy: Proxy, postgres: P
         group = await stack.enter_async_context(asyncio.TaskGroup())
         for work in (transfer(3), transfer(11), look(), look()):
             group.create_task(work)
-        async with session(proxy, database=DATABASE) as wire:
-            for _ in range(2):
-                for sql in (
-                    "SELECT create_distributed_table('accounts', 'id')", "SELECT undistribute_table('accounts')",
-                    "SELECT create_reference_table('accounts')", "SELECT undistribute_table('accounts')",
-                ):  # fmt: skip
-                    await done(wire, sql)
-                    seen = len(sums)
-                    while len(sums) < seen + 5:
-                        await asyncio.sleep(0.01)
+        for sql in (
+            "SELECT create_distributed_table('accounts', 'id')", "SELECT undistribute_table('accounts')",
+            "SELECT create_reference_table('accounts')", "SELECT undistribute_table('accounts')",
+        ):  # fmt: skip
+            await proxy.fetch(sql, database=DATABASE)
+            seen = len(sums)
+            await wait_until(lambda seen=seen: len(sums) > seen + 5)
         over.set()
     assert set(sums) == {2000}
     assert await on_shards(postgres, "SELECT to_regclass('accounts')::text") == [[("accounts",)], [(None,)]]
