@@ -26,7 +26,6 @@ from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import bind, parse
 from trunkline.execution.spread.calls import Begun, Statement, said
 from trunkline.execution.spread.cursors import Cursors, Fetched
-from trunkline.execution.spread.declare import own_description
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.doing import Doing
@@ -99,7 +98,7 @@ class Conductor:
         study = self._studies.of(sql, self._router, self._context)
         if study.request is not None and study.request.kind == "FetchStmt":
             return await self._of_fetch(sql, Fetch.of(study.request.node))
-        known = study.descriptions.get(types) or own_description(study)
+        known = study.description_of(types)
         if known is None:
             await self.before_asking()
             alone = not any(self.participants) and not self.participants.in_transaction
@@ -143,8 +142,6 @@ class Conductor:
 
     async def look_at(self, statement: Statement) -> None:
         """Have a server look at the values of a call, as it does at Bind; StatementFailed in its words."""
-        if own_description(self._studies.of(statement.sql, self._router, self._context)) is not None:
-            return
         await self.before_asking()
         one = await self._anyone()
         asked = parse(statement.sql, statement.types) + bind(statement.formats, statement.values, ())

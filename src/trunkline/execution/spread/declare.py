@@ -19,19 +19,18 @@ from trunkline.errors import ServerRefused, StatementRefused
 from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
-from trunkline.execution.spread.description import Description, Field
+from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.gather_copy import PLAIN
 from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.one_copy import CopyIntoOne, begin_copy
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.studies import Study
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import message, query
 from trunkline.routing.keys.sharding_builder import build
 from trunkline.routing.planning.planner import plan as make_plan
-from trunkline.routing.plans.plan import Refusal, Verdict
+from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema import declared
 from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.schema.table_definition import TableDefinition
@@ -46,7 +45,6 @@ from trunkline.routing.sql import parse_any
 from trunkline.shard_errors import NotInTransaction, PlacementChanged, StatementFailed
 
 IN_MEMORY_BYTES = 16 << 20  # of rows on their way
-_TEXT, _VOID = 25, 2278
 _BEGIN = "; ".join(
     [
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
@@ -58,20 +56,6 @@ _BEGIN = "; ".join(
     ]
 ).encode()
 _NO_RIGHT = "42501"
-
-
-def own_description(study: Study) -> Description | None:
-    """What is said of such a call, of which no server knows: one column of no type, as Citus has it; None of others."""
-    request = study.request
-    if request is None or request.kind != "SelectStmt" or request.plan.verdict is not Verdict.EVERY:
-        return None
-    program = study.program
-    if isinstance(program, Refusal):
-        raise refused(program)
-    if not isinstance(program, Placing):
-        return None
-    field = Field(program.title.encode(), 0, 0, _VOID, 4, -1)
-    return Description((_TEXT,) * program.parameters, (field,))
 
 
 class Placed:

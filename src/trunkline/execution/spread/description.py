@@ -10,6 +10,7 @@ from functools import lru_cache
 from trunkline.protocol.messages import NO_DATA, format_of, message
 
 _FIELD = struct.Struct("!IhIhih")
+_TEXT, _VOID = 25, 2278
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class Description:
 
 
 @lru_cache(maxsize=256)
+def of_call(title: str, parameters: int) -> Description:
+    """Of a call of ours: its parameters are texts, and its one column is of no type, as Citus has it."""
+    return Description((_TEXT,) * parameters, (Field(title.encode(), 0, 0, _VOID, 4, -1),))
+
+
 def fields_of(body: bytes) -> tuple[Field, ...]:
     """Of a RowDescription's body; each shard says the same at each call."""
     found = []

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.refusals import not_mapped, refused
-from trunkline.execution.spread.description import Description
+from trunkline.execution.spread.description import Description, of_call
 from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown, NotCoercible
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
-from trunkline.routing.plans.plan import Refusal, Where
+from trunkline.routing.plans.plan import Refusal, Verdict, Where
+from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.planner import Program, program_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Unparsed, parse_any
@@ -48,6 +49,19 @@ class Study:
             self._program = program_of(self.request)
             self.request = replace(self.request, node={})  # the tree, which is large, has done its work
         return self._program
+
+    def description_of(self, types: tuple[int, ...]) -> Description | None:
+        """What is known of its parameters and columns; of a call of ours all, for no server knows of it."""
+        known = self.descriptions.get(types)
+        request = self.request
+        if known is not None or request is None:
+            return known
+        if request.kind != "SelectStmt" or request.plan.verdict is not Verdict.EVERY:
+            return None
+        program = self.program
+        if isinstance(program, Refusal):
+            raise refused(program)
+        return of_call(program.title, program.parameters) if isinstance(program, Placing) else None
 
     @property
     def syntax_error(self) -> StatementRefused | None:
