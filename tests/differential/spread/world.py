@@ -139,6 +139,11 @@ class World:
         self._sharded = await _logged_in(port, self.name)
         self._plain = await _logged_in(self.postgres.port, self.plain_name)
 
+    @property
+    def port(self) -> int:
+        """Where it is reached sharded."""
+        return self._port
+
     async def close(self) -> None:
         await self._sharded.close()
         await self._plain.close()
