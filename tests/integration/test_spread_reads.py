@@ -286,6 +286,15 @@ async def test_a_savepoint_takes_the_cursors_behind_it(pair: Pair) -> None:
     await pair.both("COMMIT")
 
 
+async def test_rows_that_are_kept_are_not_given_in_the_forms_of_other_settings(pair: Pair) -> None:
+    await pair.both("BEGIN")
+    await pair.both(f"DECLARE c SCROLL CURSOR FOR {CURSORS[3]}")
+    await pair.both("SET LOCAL extra_float_digits = 0")
+    assert errors(await pair.sharded.query("FETCH 1 FROM c")) == ["0A000"]
+    for wire in (pair.sharded, pair.whole):
+        await wire.query("ROLLBACK")
+
+
 async def test_a_cursor_is_declared_in_a_block(pair: Pair) -> None:
     await pair.both(f"DECLARE c CURSOR FOR {CURSORS[0]}")
     await pair.both("BEGIN")

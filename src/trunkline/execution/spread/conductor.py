@@ -25,7 +25,7 @@ from trunkline.execution.router import Router
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import bind, parse
 from trunkline.execution.spread.calls import Begun, Statement, said
-from trunkline.execution.spread.cursors import Cursors, Fetched
+from trunkline.execution.spread.cursors import Cursors
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.doing import Doing
@@ -274,12 +274,10 @@ class Conductor:
         cursors = self.participants.cursors
         if request.kind == "FetchStmt":
             fetch = Fetch.of(request.node)
-            cursor = cursors.find(fetch.name)
-            if cursor is None:
+            fetched = cursors.fetch(fetch, statement.result_formats, self.participants)
+            if fetched is None:
                 return await self._at(await self._holder(fetch.name), statement, statement.sql)
-            cursor.must_do(fetch, statement.result_formats)
-            described = Description((), None if fetch.moves else tuple(cursor.fields))
-            return Begun(described, Fetched(cursor, fetch, statement.result_formats))
+            return Begun(fetched.described, fetched)
         name = request.node.get("portalname", "")
         if name and cursors.find(name) is not None:
             await cursors.close(name)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from trunkline.execution.merge.merger import cells_of_row, rows_of
+from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Answer, Asked, Run
 from trunkline.execution.spread.copy_out import BINARY_END, COPY_DONE, copy_out
 from trunkline.execution.spread.copy_written import line_writer
@@ -19,7 +20,7 @@ from trunkline.execution.spread.participants import Participants
 from trunkline.protocol.messages import message, query
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.request import Concatenation
-from trunkline.routing.spreading.writing_copy import CopyAll
+from trunkline.routing.spreading.writing_copy import OTHER_ENCODING, CopyAll
 
 _ROW_HEADER = 5  # type and size of a DataRow; what follows is a tuple of binary COPY
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -34,6 +35,8 @@ async def copy_query(run: Run, program: CopyQuery, asked: Asked, participants: P
         return await copy_out(CopyAll(text, is_binary, program.header), asked, participants)
     alone = not any(participants) and not participants.in_transaction
     first = next(iter(participants), None) or await participants.at(asked.home)
+    if first.translates and not is_binary:
+        raise refused(OTHER_ENCODING)
     beginning = await _beginning(first, _copy_of(b"SELECT * FROM (%b\n) AS q LIMIT 0" % program.inner.sql, program))
     if alone:  # what it needs now is leased in the order of the shards
         participants.release()

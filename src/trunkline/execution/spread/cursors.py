@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Answer, Asked, Run
 from trunkline.execution.spread.calls import Said
-from trunkline.execution.spread.description import Field
+from trunkline.execution.spread.description import Description, Field
 from trunkline.execution.spread.flowing import flowing
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.kept_rows import KeptRows
@@ -27,11 +28,26 @@ from trunkline.routing.spreading.cursors import Declared, Fetch
 from trunkline.routing.sql import Node
 from trunkline.shard_errors import DuplicatePortal, NotInBlock
 
+Forms = tuple[Any, ...]
+"""What the texts of values depend on."""
+
+_REPORTED = (b"client_encoding", b"DateStyle", b"IntervalStyle", b"TimeZone")
+
+
+def forms_of(participants: Participants) -> Forms:
+    """By the settings of a session, and what its transaction has changed of them."""
+    params = participants.params
+    said = tuple(sql for sql in participants.beginning[1:] if sql.lstrip()[:3].lower() == b"set")
+    if params is None:
+        return said
+    return (*(params.reported.get(name) for name in _REPORTED), params.extra, said)
+
 
 class Cursor(Protocol):
     """One of either kind."""
 
     fields: Sequence[Field]
+    forms: Forms | None  # None: it is being declared
 
     def must_do(self, fetch: Fetch, formats: Sequence[int]) -> None:
         """A TrunklineError if it does not do that."""
@@ -65,6 +81,17 @@ class Cursors:
 
     def add(self, name: str, cursor: Cursor) -> None:
         self._here[name] = cursor, len(self._savepoints)
+
+    def fetch(self, fetch: Fetch, formats: Sequence[int], participants: Participants) -> Fetched | None:
+        """The answer to a FETCH or MOVE; None: it is not of a cursor of these."""
+        cursor = self.find(fetch.name)
+        if cursor is None:
+            return None
+        if cursor.forms != forms_of(participants) and not fetch.moves:
+            hint = "Declare the cursor when all settings are as they are to be."
+            raise StatementRefused(f'a setting has changed since cursor "{fetch.name}" was declared', hint=hint)
+        cursor.must_do(fetch, formats)
+        return Fetched(cursor, fetch, formats)
 
     async def close(self, name: str) -> None:
         cursor = self.find(name)
@@ -112,6 +139,7 @@ class Fetched:
     """The answer to a FETCH or MOVE."""
 
     def __init__(self, cursor: Cursor, fetch: Fetch, formats: Sequence[int]) -> None:
+        self.described = Description((), None if fetch.moves else tuple(cursor.fields))
         self._cursor = cursor
         self._fetch = fetch
         self._formats = formats
@@ -140,6 +168,7 @@ async def declare(run: Run, program: Declared, asked: Asked, participants: Parti
         cursor = await flowing(program, asked.inner, participants)
     if cursor is None:
         cursor = await _kept(run, program, asked.inner, participants)
+    cursor.forms = forms_of(participants)
     cursors.add(program.name, cursor)
     return Said(b"DECLARE CURSOR")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.merge.beginning import Merging as Merger
@@ -85,6 +85,7 @@ class Flowing:
 
     def __init__(self, name: str, fields: Sequence[Field], source: Source, people: Sequence[Participant]) -> None:
         self.fields = fields
+        self.forms: tuple[Any, ...] | None = None
         self._name = name
         self._source = source
         self._people = people

@@ -6,6 +6,7 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.merge.merger import rows_of
@@ -23,6 +24,7 @@ class KeptRows:
 
     def __init__(self, fields: Sequence[Field], budget: Budget, program: Declared) -> None:
         self.fields = fields
+        self.forms: tuple[Any, ...] | None = None
         self.holds = program.holds
         self._scrolls = program.scrolls
         self._name = program.name
