@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.differential.spread.running import CONFIG
-from tests.differential.spread.saying import WAYS, Statement
+from tests.differential.spread.saying import WAYS, Parameter, Statement
 from tests.differential.spread.shop import shop
 from tests.differential.spread.world import World
 from tests.integration.postgres import Farm, flavours_to_run
@@ -176,3 +176,30 @@ async def test_a_gather_does_not_wait_for_its_own_transaction(world: World, lock
     await same(world, Statement("BEGIN"), Statement("SELECT count(*) FROM orders"), Statement(locks))
     await same(world, Statement(elsewhere), Statement("ROLLBACK"))
     assert world.tally.refused.total() == refused + 1
+
+
+# --- what each shard would compute for itself -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(DISTINCT '(now)'::timestamptz) FROM orders",
+        "SELECT count(txid_current_if_assigned()) FROM orders",
+        "SELECT id FROM orders ORDER BY id LIMIT 99999999999999999999",
+    ],
+)
+async def test_it_is_computed_once_or_not_at_all(world: World, sql: str) -> None:
+    await same(world, Statement(sql), Statement(sql, ()))
+
+
+async def test_a_parameter_that_says_now_is_read_by_one_server(world: World) -> None:
+    refused = world.tally.refused.total()
+    now = (Parameter(1184, 0, b"now", "'now'"),)
+    for _ in range(WAYS):
+        await same(world, Statement("SELECT count(DISTINCT $1) FROM orders", now))
+        await same(world, Statement("SELECT count(*) FROM orders WHERE placed < $1", now))
+    assert world.tally.refused.total() == refused
+    for _ in range(WAYS):
+        await same(world, Statement("UPDATE orders SET placed = $1", now, is_write=True))
+    assert world.tally.refused.total() == refused + WAYS

@@ -9,7 +9,11 @@ from typing import Any, Protocol
 
 from trunkline.execution.spread.description import Description
 from trunkline.routing.plans.call import Call
+from trunkline.routing.spreading.moments import says_now
 from trunkline.routing.spreading.request import Request
+
+# date, time, timestamp, timestamptz, timetz, and arrays of them (pg_type.dat)
+TIMES = frozenset((1082, 1083, 1114, 1184, 1266, 1182, 1183, 1115, 1185, 1270))
 
 
 @dataclass(slots=True)
@@ -31,6 +35,15 @@ class Asked:
     def home(self) -> int:
         """The shard that is asked where no shard has a row."""
         return self.request.sharding.home if self.request is not None else 0
+
+    @property
+    def says_now(self) -> bool:
+        """Whether a parameter is a word that means the time at which it is read."""
+        given = zip(self.described.parameters, self.formats, self.values, strict=False)
+        return any(
+            oid in TIMES and not form and value is not None and says_now(value.decode(errors="replace"))
+            for oid, form, value in given
+        )
 
 
 Run = Callable[[Any, Asked, Any], Awaitable[Any]]  # what runs a program (running.py)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from trunkline.errors import StatementRefused
 from trunkline.execution.refusals import refused
 from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
@@ -79,6 +80,15 @@ async def _declare(program: Declared, asked: Asked, participants: Participants) 
     return await declare(run, program, asked, participants)
 
 
+def _of_one_clock(program: Program) -> Gather:
+    """Where one server reads the parameters; StatementRefused if each shard would."""
+    otherwise = program.otherwise if isinstance(program, Concatenation | Merging) else None
+    if isinstance(otherwise, Gather):
+        return otherwise
+    hint = "Give the time itself."
+    raise StatementRefused("a parameter says 'now', which each of several shards would read for itself", hint=hint)
+
+
 RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
     Concatenation: _concatenate,
@@ -117,6 +127,8 @@ def locks(program: Program) -> bool:
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:
     """Begin to run it."""
+    if asked.values and asked.says_now and not isinstance(program, Gather):
+        program = _of_one_clock(program)
     if participants.doing is not None:
         participants.doing.state = STATES.get(type(program), "write")
     return await RUNNERS[type(program)](program, asked, participants)

@@ -6,13 +6,13 @@ those stable ones that depend on nothing but the session's settings, which are t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.scopes import SYSTEM_COLUMNS, Item, Scope
 from trunkline.routing.schema.catalog import Function
+from trunkline.routing.spreading.moments import says_now
 from trunkline.routing.spreading.unsure import Unsure
 from trunkline.routing.sql import Node
 
@@ -43,7 +43,6 @@ _PLAIN = frozenset(
     ]
 )
 _OF_THE_USER = frozenset(("SVFOP_CURRENT_ROLE", "SVFOP_CURRENT_USER", "SVFOP_SESSION_USER", "SVFOP_USER"))
-_CLOCK = re.compile(r"\s*(?:now|today|tomorrow|yesterday)\b", re.IGNORECASE)  # inputs of the types of time
 
 Handler = Callable[[Node], None]
 
@@ -103,7 +102,7 @@ class Expressions:
         raise Unsure(f"{names[-1]} is not known")
 
     def _constant(self, node: Node) -> Sequence[Any]:
-        if _CLOCK.match(str(node.get("sval", {}).get("sval", ""))):
+        if says_now(str(node.get("sval", {}).get("sval", ""))):
             raise Unsure("a constant may mean the time of each shard")
         return ()
 

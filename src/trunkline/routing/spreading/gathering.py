@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found
-from trunkline.routing.planning.commands import bind_statement
-from trunkline.routing.planning.queries import bind_select
-from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Column, Name, Relation
 from trunkline.routing.spreading.gathering_columns import columns_of
@@ -97,9 +94,7 @@ def plan(request: Request) -> Gather | Refusal:
         return request.plan.unless_single or Refusal("It is no query, and concerns several shards.", NAME_KEYS)
     if request.plan.refusal is not None:
         return request.plan.refusal
-    analysis = Analysis(
-        request.sql, request.catalog, request.sharding, request.search_path, bind_select, bind_write, bind_statement
-    )
+    analysis = request.analysis()
     if not analysis.trusts_names:
         return Refusal("pg_catalog is not first in search_path, so what operators mean is not certain.", NAME_KEYS)
     texts = texts_of(analysis, request.sql, request.node)

@@ -8,6 +8,7 @@ from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.scopes import SYSTEM_COLUMNS
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Relation
+from trunkline.routing.spreading.moments import says_now
 from trunkline.routing.spreading.table_free import why_not_free_call
 from trunkline.routing.sql import Node, parse, walk
 
@@ -84,7 +85,6 @@ _RULES: Mapping[str, Callable[[Analysis, Node, Collection[str]], Refusal | None]
 
 _CLOCK = frozenset(("now", "transaction_timestamp", "txid_current", "txid_current_if_assigned", "pg_current_xact_id"))
 _CLOCK_WORDS = ("SVFOP_CURRENT_DATE", "SVFOP_CURRENT_TIME", "SVFOP_LOCALTIME")
-_MOMENTS = frozenset(("now", "today", "tomorrow", "yesterday"))
 
 
 def of_transaction(tree: Node) -> str:
@@ -94,7 +94,7 @@ def of_transaction(tree: Node) -> str:
             return f"{value['funcname'][-1]['String']['sval']}()"
         if name == "SQLValueFunction" and value.get("op", "").startswith(_CLOCK_WORDS):
             return str(value["op"].removeprefix("SVFOP_"))
-        if name == "sval" and isinstance(value, dict) and value.get("sval", "").strip().lower() in _MOMENTS:
+        if name == "sval" and isinstance(value, dict) and says_now(value.get("sval", "")):
             return f"'{value['sval']}'"
     return ""
 

@@ -23,8 +23,8 @@ def _number(wrapped: Node | None) -> Number:
         return None
     if kind == "A_Const" and "ival" in node:
         return int(node["ival"].get("ival", 0))
-    if kind == "A_Const" and node.get("fval", {}).get("fval", "").isdigit():
-        return min(int(node["fval"]["fval"]), _MOST)
+    if kind == "A_Const" and node.get("fval", {}).get("fval", "").isdigit() and int(node["fval"]["fval"]) <= _MOST:
+        return int(node["fval"]["fval"])
     if kind == "ParamRef" and node.get("number"):
         return FromParameter(node["number"])
     raise Unsure("a limit that is no number")

@@ -11,12 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trunkline.routing.planning.analysis import Analysis
-from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.facts import TooComplex
-from trunkline.routing.planning.queries import bind_select
 from trunkline.routing.planning.scopes import Scope
-from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Verdict
 from trunkline.routing.spreading.aggregates import Aggregated
 from trunkline.routing.spreading.blocks import Binder
@@ -52,9 +48,7 @@ def plan_or_reason(request: Request) -> Merge:
     if "lockingClause" in node:
         bare, locks = unlocked(request, node)
         return locked(plan_or_reason(bare), locks)
-    analysis = Analysis(
-        request.sql, request.catalog, request.sharding, request.search_path, bind_select, bind_write, bind_statement
-    )
+    analysis = request.analysis()
     if not analysis.trusts_names:
         raise Unsure("names of PostgreSQL's own may mean something else")
     binder = Binder(analysis, source)

@@ -55,7 +55,11 @@ _HIDDEN = re.compile(
     r"|transaction_timestamp|txid_\w+|today|tomorrow|yesterday|pg_backend_pid|pg_current_\w+)\b",
     re.IGNORECASE,
 )
-_WORDS_OF_TIME = frozenset(("now", "today", "tomorrow", "yesterday"))
+_NOW = re.compile(  # an input of the types of time: what may stand before the word there is passed over (datetime.c)
+    r"(?:[\W\d_]|\b(?:am|pm|ad|bc|at|on|z|utc|gmt|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6})\b)*"
+    r"(?:now|today|tomorrow|yesterday)\b",
+    re.IGNORECASE,
+)
 _TIMES = frozenset(("date", "time", "timetz", "timestamp", "timestamptz"))
 _ONE_CLOCK = "Give the time as a parameter, or name the key of every sharded table."
 
@@ -127,7 +131,7 @@ def _of_call(analysis: Analysis, sql: bytes, node: Node) -> Place | Refusal | No
             return _refused(f"The function {one.schema}.{one.name}()")
     if own:
         return None
-    if name in _OF_SERVER:
+    if name in _OF_SERVER or (name == "age" and len(node.get("args", ())) == 1):  # which counts from today
         return _refused(f"{name}()")
     if name not in _CLOCK or node.get("args"):
         return None
@@ -167,6 +171,11 @@ def _refused(what: str) -> Refusal:
     return Refusal(f"{what} may give another value on each shard.", _ONE_CLOCK)
 
 
+def says_now(text: str) -> bool:
+    """Whether a constant, or a parameter, may mean the time at which it is read."""
+    return _NOW.match(text) is not None
+
+
 # --- where nobody looks -----------------------------------------------------------------------------------------------
 
 
@@ -175,7 +184,7 @@ def hidden_time(analysis: Analysis, node: Node, columns: Iterator[str], triggers
     if any(type in _TIMES for type in columns):
         for name, value in walk(node):
             text = value.get("sval", {}).get("sval", "") if name == "A_Const" else ""
-            if text.strip().lower().partition(" ")[0] in _WORDS_OF_TIME:
+            if says_now(text):
                 return _refused(f"'{text}'")
     for trigger in triggers:
         if hides_time(trigger):

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from trunkline.routing.keys.sharding import Sharding
+from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.planning.commands import bind_statement
+from trunkline.routing.planning.queries import bind_select
+from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import RoutePlan
 from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.sql import Node
@@ -22,6 +26,12 @@ class Request:
     sharding: Sharding
     search_path: tuple[str, ...]
     plan: RoutePlan
+
+    def analysis(self) -> Analysis:
+        """For another reading of its text."""
+        return Analysis(
+            self.sql, self.catalog, self.sharding, self.search_path, bind_select, bind_write, bind_statement
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ Called = tuple[str | None, str]  # schema, if it is written, and name
 _ONE_OF_IT = frozenset(
     [
         *("currval", "lastval", "nextval", "setval", "pg_notify", "set_config", "setseed"),
+        *("txid_current", "txid_current_if_assigned", "txid_current_snapshot", "pg_current_snapshot"),
+        *("pg_current_xact_id", "pg_current_xact_id_if_assigned"),
         *("pg_my_temp_schema", "current_schemas", "pg_export_snapshot", "pg_cursor"),
         *("lo_close", "lo_creat", "lo_create", "lo_export", "lo_from_bytea", "lo_get", "lo_import", "lo_open"),
         *("lo_put", "lo_truncate", "lo_unlink", "loread", "lowrite"),

@@ -9,8 +9,11 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trunkline.routing.keys.sharding import Kind
+from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
 from trunkline.routing.spreading import writing_insert
@@ -58,6 +61,7 @@ _DDL = frozenset(
         "ViewStmt",
     ]
 )
+_SERIAL = frozenset(("bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"))
 _ONE_BY_ONE = "Do it on each shard's own server."
 
 
@@ -89,7 +93,39 @@ def _not_in_a_transaction(request: Request) -> Refusal | None:
     not_at_once = Refusal("It is not done in a transaction, so not on all shards or none.", _ONE_BY_ONE)
     if request.kind not in _DDL:
         return request.plan.unless_single or not_at_once
-    return not_at_once if request.node.get("concurrent") else None
+    return not_at_once if request.node.get("concurrent") else _fills_rows(request)
+
+
+def _fills_rows(request: Request) -> Refusal | None:
+    """Rows that are there get values of a column that is new, or of another type: the same ones on every shard?"""
+    if request.kind != "AlterTableStmt" or request.node.get("objtype") != "OBJECT_TABLE":
+        return None
+    commands = [one["AlterTableCmd"] for one in request.node.get("cmds", ())]
+    filling = [one for one in commands if one.get("subtype") in ("AT_AddColumn", "AT_AlterColumnType")]
+    if not filling:
+        return None
+    analysis = request.analysis()
+    relation = request.node["relation"]
+    found = analysis.find(relation.get("schemaname"), relation["relname"])
+    differs = bool(places_of(analysis, request.sql, {"cmds": filling})) or any(map(_numbers, filling))
+    if differs or (found.rule.kind is Kind.REFERENCE and _is_volatile(request, filling)):
+        reason = f"The rows of {found.full_name} would get values that each shard makes of its own."
+        return Refusal(reason, "Add the column without them, then ALTER COLUMN ... SET DEFAULT, and UPDATE the rows.")
+    return None
+
+
+def _numbers(command: Node) -> bool:
+    """serial, or an identity."""
+    found = [value for name, value in walk(command) if name in ("contype", "sval") and isinstance(value, str)]
+    return "CONSTR_IDENTITY" in found or not _SERIAL.isdisjoint(found)
+
+
+def _is_volatile(request: Request, commands: Sequence[Node]) -> bool:
+    scratch = request.analysis()
+    for name, value in walk(commands):
+        if name in ("raw_expr", "raw_default"):
+            bind_statement(scratch, "SelectStmt", {"targetList": [{"ResTarget": {"val": value}}]})
+    return scratch.facts.volatile or scratch.facts.differs
 
 
 def _not_truncated(request: Request) -> Refusal | None:
@@ -124,11 +160,21 @@ def _differing(written: Written) -> Refusal | None:
         return Refusal(reason, "Compute the values first and give them as literals or parameters.")
     if relation is None:
         return Refusal(f"Nothing is known of {name}.", "Create it on every shard.")
+    if _names_an_object(written.node):
+        reason = f"It writes the reference table {name}, and the number of an object differs from shard to shard."
+        return Refusal(reason, "Give it as a value.")
     if _depends_on_order(written):
         reason = f"What it writes to the reference table {name} may depend on the order of rows, which no shard keeps."
         return Refusal(reason, "Select the values first and give them as literals or parameters.")
     types = (column.type for column in relation.columns)
     return hidden_time(written.analysis, written.node, types, trigger_functions(written.analysis, written.found))
+
+
+def _names_an_object(node: Node) -> bool:
+    """Whether there is a cast to regclass and the like, which is no sequence's."""
+    types = [value["typeName"]["names"][-1] for name, value in walk(node) if name == "TypeCast"]
+    casts = any(one["String"].get("sval", "").startswith("reg") for one in types)
+    return casts and not any("nextval" in str(value) for name, value in walk(node) if name == "funcname")
 
 
 def _uses_defaults(written: Written) -> bool:

@@ -11,8 +11,7 @@ from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import Facts, Use
 from trunkline.routing.planning.programs import definition
-from trunkline.routing.planning.queries import bind_select
-from trunkline.routing.planning.writes import bind_write, columns_of
+from trunkline.routing.planning.writes import columns_of
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Column
 from trunkline.routing.spreading.moments import Template, cut, places_of
@@ -40,15 +39,7 @@ class Written:
 def analysed(request: Request) -> Written | Refusal:
     """The statement as the planner reads it; places in it are those of `request.sql`."""
     (kind, node), *rest = parse_any(request.sql)
-    analysis = Analysis(
-        request.sql,
-        request.catalog,
-        request.sharding,
-        request.search_path,
-        bind_select,
-        bind_write,
-        bind_statement,
-    )
+    analysis = request.analysis()
     part = bind_statement(analysis, kind, node)
     if part is not None:
         part.descend(Environment())

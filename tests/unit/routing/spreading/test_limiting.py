@@ -26,7 +26,10 @@ def test_numbers_and_parameters_are_limits(words: str) -> None:
     assert limits_of(parse_any(f"SELECT a FROM t {words}".encode())[0][1]) == LIMITS[words]
 
 
-@pytest.mark.parametrize("words", ["LIMIT 1 + 1", "LIMIT 1.5", "LIMIT '3'", "OFFSET (SELECT 1)", "LIMIT $1::int4"])
+@pytest.mark.parametrize(
+    "words",
+    ["LIMIT 1 + 1", "LIMIT 9223372036854775808", "LIMIT 1.5", "LIMIT '3'", "OFFSET (SELECT 1)", "LIMIT $1::int4"],
+)
 def test_what_is_computed_is_none(words: str) -> None:
     with pytest.raises(Unsure):
         limits_of(parse_any(f"SELECT a FROM t {words}".encode())[0][1])

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.routing.spreading.planned_writes import request_of
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Function
-from trunkline.routing.spreading.moments import asks_time, cut, filled, hides_time, places_of
+from trunkline.routing.spreading.moments import asks_time, cut, filled, hides_time, places_of, says_now
 from trunkline.routing.spreading.writing_reading import Written, read
 
 
@@ -39,3 +39,15 @@ def test_a_function_that_may_ask_for_the_time_is_known_by_its_text() -> None:
     assert hides_time(Function("public", "f", language="sql", body="SELECT Now()"))
     assert hides_time(Function("public", "f", language="c", body="f"))
     assert not hides_time(Function("public", "f", language="plpgsql", body="BEGIN NEW.known := 1; RETURN NEW; END"))
+
+
+@pytest.mark.parametrize(
+    "text", ["now", " NOW ", "(now)", "10:00 today", "sun, tomorrow 04:05", "yesterday allballs", "{now}"]
+)
+def test_words_that_mean_the_time_are_known_wherever_they_stand(text: str) -> None:
+    assert says_now(text)
+
+
+@pytest.mark.parametrize("text", ["", "2024-01-01 10:00", "nowhere", "until now", "infinity", "a" * 50])
+def test_other_words_are_not(text: str) -> None:
+    assert not says_now(text)
