@@ -23,6 +23,7 @@ START = f"start to the first accepted connection, {DATABASES} databases, seconds
 REPLACED = "a dead worker replaced, seconds"
 RELOAD = f"reload of {USERS} users, seconds"
 PAUSE = f"reload of {USERS} users, longest pause of a running client, ms"
+TABLES = f"the same with a table of TOML for each of {USERS} users, seconds"
 HEADER = ("what", "median", "least", "most")
 ABOUT = (
     f"A pgbouncer.ini with {DATABASES} databases; a worker of two that is killed, until another one serves; and RELOAD "
@@ -33,16 +34,17 @@ LIMIT_S = 10.0
 
 def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
     section = Section("Operation", ABOUT)
-    found: dict[str, list[float]] = {key: [] for key in (START, REPLACED, RELOAD, PAUSE)}
+    found: dict[str, list[float]] = {key: [] for key in (START, REPLACED, RELOAD, PAUSE, TABLES)}
     quiet: list[float] = []
     try:
         for _ in range(options.rounds):
             found[START].append(_start(stage))
             found[REPLACED].append(_replaced(stage))
-            seconds, pause, before = _reload(stage)
+            seconds, pause, before = _reload(stage, _userlist)
             found[RELOAD].append(seconds)
-            found[PAUSE].append(pause)
             quiet.append(before)
+            found[TABLES].append((in_tables := _reload(stage, _tables))[0])
+            found[PAUSE].append(max(pause, in_tables[1]))
             progress("operation: " + ", ".join(f"{key} {values[-1]:.3f}" for key, values in found.items()))
     except DidNotStart as reason:
         section.notes.append(str(reason))
@@ -108,12 +110,18 @@ def _workers(daemon: Daemon) -> list[tuple[str, int]]:
     return [(number, int(pid)) for number, pid in re.findall(r"worker (\d+) serves, pid (\d+)", text)]
 
 
-def _userlist(password: str) -> str:
-    lines = [f'"user{n}" "{password}{n}"\n' for n in range(USERS)]
-    return f'"{wire.USER}" ""\n' + "".join(lines)
+def _userlist(directory: Path) -> None:
+    lines = [f'"user{n}" "after{n}"\n' for n in range(USERS)]
+    (directory / "userlist.txt").write_text(f'"{wire.USER}" ""\n' + "".join(lines))
 
 
-def _reload(stage: Stage) -> tuple[float, float, float]:
+def _tables(directory: Path) -> None:
+    tables = [f'[users.user{n}]\npassword = "after{n}"\npool_size = 3\n' for n in range(USERS)]
+    file = directory / "trunkline.toml"
+    file.write_text(file.read_text() + "".join(tables))
+
+
+def _reload(stage: Stage, change: Callable[[Path], None]) -> tuple[float, float, float]:
     """How long it takes, the longest pause of a client meanwhile, and that of the same client in the second before."""
     directory = Path(tempfile.mkdtemp(prefix="reload-", dir=stage.directory))
     users = tuple((f"user{n}", f"before{n}") for n in range(USERS))
@@ -123,7 +131,7 @@ def _reload(stage: Stage) -> tuple[float, float, float]:
         client = Asker(contender)
         time.sleep(1.0)
         before = client.longest_ms()
-        (directory / "userlist.txt").write_text(_userlist("after"))
+        change(directory)
         began = time.monotonic()
         contender.daemon.process.send_signal(signal.SIGHUP)
         while b"reloaded" not in contender.daemon.log.read_bytes():

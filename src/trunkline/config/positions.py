@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from contextlib import suppress
+from functools import cached_property
 
 from trunkline.config.diagnostics import Part, Path, Place
 
@@ -29,11 +31,17 @@ class Positions:
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file
+        self._text = text
         self._lines = text.split("\n")
         self._starts = _line_starts(self._lines)
-        walk = _Walk(text)
-        walk.run()
-        self._offsets: dict[Part, dict[Path, int]] = {"key": walk.keys, "value": walk.values}
+
+    @cached_property
+    def _offsets(self) -> dict[Part, dict[Path, int]]:
+        """Looked for when the first place is asked for: most files have nothing to tell."""
+        walk = _Walk(self._text)
+        with suppress(RecursionError):  # then what has been found is what can be told
+            walk.run()
+        return {"key": walk.keys, "value": walk.values}
 
     def place(self, path: Path, part: Part) -> Place | None:
         """Where a path's key or value begins; a table that only stands in longer headers is where it first appears."""

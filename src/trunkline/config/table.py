@@ -5,7 +5,9 @@ The tables are the dataclasses in ``settings``; this is only their grammar.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 from trunkline.config.kinds import BYTES, INT_MAX, MILLISECONDS, SECONDS, Kind, Limits
@@ -52,9 +54,15 @@ def setting(
     return field(default=default, repr=not kind.is_secret, metadata={"spec": spec})
 
 
-def specs(table: type) -> dict[str, tuple[str, Spec]]:
+_read: dict[type, Mapping[str, tuple[str, Spec]]] = {}
+
+
+def specs(table: type) -> Mapping[str, tuple[str, Spec]]:
     """What operators write -> (field name, spec), in the table's order."""
-    return {spec_of(f).key or f.name: (f.name, spec_of(f)) for f in _rows(table)}
+    if table not in _read:
+        found = {spec_of(f).key or f.name: (f.name, spec_of(f)) for f in _rows(table)}
+        _read[table] = MappingProxyType(found)
+    return _read[table]
 
 
 def defaults(table: type) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from trunkline.net.contexts import client_tls, server_tls
 from trunkline.net.engine import Engine
 from trunkline.net.inbox import Inbox, Turnstile
 from trunkline.net.ldap import Ldap
-from trunkline.net.offload import Offload
+from trunkline.net.offload import Offload, gently
 from trunkline.net.pam import Pam
 from trunkline.net.tasks import Tasks
 from trunkline.pool.auth_query import AuthQueries
@@ -283,7 +283,8 @@ class Instance:
         """
         async with self._reloading:
             try:
-                config, tls, to_servers = await self._reader.run(self._read)
+                with gently():
+                    config, tls, to_servers = await self._reader.run(self._read)
             except ConfigError as error:
                 log.error("reload refused, the old settings stay: %s", error.message)
                 raise
@@ -291,7 +292,8 @@ class Instance:
             before, now = self.config, self._composed()
             self.pools.forget_proofs()
             self._use(now, tls, to_servers)
-            changes = await self._reader.run(diff, before, now)
+            with gently():
+                changes = await self._reader.run(diff, before, now)
             await self._tell(now, changes)
         return changes
 

@@ -1,11 +1,13 @@
 """Blocking work in threads that end: results, errors, and no thread left behind."""
 
+import gc
+import sys
 import threading
 
 import pytest
 
 from tests.integration.waiting import wait_until
-from trunkline.net.offload import Offload
+from trunkline.net.offload import TURN_S, Offload, gently
 
 
 def _threads(name: str) -> int:
@@ -25,3 +27,11 @@ async def test_an_error_is_the_callers() -> None:
         await offload.run(divmod, 1, 0)
     assert await offload.run(divmod, 7, 2) == (3, 1)
     offload.close()
+
+
+def test_while_a_thread_computes_the_loop_has_its_turn_sooner_and_nothing_is_collected() -> None:
+    before = sys.getswitchinterval()
+    with pytest.raises(ZeroDivisionError), gently():
+        assert sys.getswitchinterval() == pytest.approx(TURN_S) and not gc.isenabled()
+        raise ZeroDivisionError
+    assert sys.getswitchinterval() == pytest.approx(before) and gc.isenabled()
