@@ -58,3 +58,32 @@ async def test_tables_are_truncated_and_changed_on_every_shard(pair: Pair) -> No
     await pair.both("UPDATE customers SET extra = 2 RETURNING extra")
     await pair.same("customers")
     assert errors(await pair.sharded.query("CREATE INDEX CONCURRENTLY i ON customers (name)")) == ["0A000"]
+
+
+async def test_what_is_no_table_is_made_on_every_shard(pair: Pair) -> None:
+    body = "RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT $1 * 2 $$"
+    for sql in (
+        f"CREATE FUNCTION twice(int) {body}",
+        f"CREATE FUNCTION twice(int) {body}",
+        "CREATE TYPE mood AS ENUM ('sad', 'ok')",
+        "CREATE DOMAIN low AS int CHECK (VALUE < 9)",
+        "BEGIN",
+        "CREATE TYPE pair AS (a int, b text)",
+        "ALTER TYPE mood ADD VALUE 'well'",
+        "COMMIT",
+        "ALTER TABLE customers ADD COLUMN feeling mood DEFAULT 'ok', ADD COLUMN few low",
+        f"INSERT INTO customers VALUES {values(MIXED)}",
+        "UPDATE customers SET few = twice(3) RETURNING few, feeling::text",
+        "DROP FUNCTION twice(int)",
+        "SELECT twice(1)",
+    ):
+        await pair.both(sql, in_order=False)
+    assert len(await pair.same("customers")) == 12
+    for what in ("mood", "pair", "low"):
+        for shard in SHARDS:
+            assert await pair.postgres.fetch(f"SELECT '{what}'::regtype::text", database=f"{DATABASE}_{shard}") == [
+                (what,)
+            ]
+    assert errors(await pair.sharded.query("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'")) == [
+        "0A000"
+    ]

@@ -50,6 +50,7 @@ from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.session.session_effects import stays
 from trunkline.routing.spreading.cursors import Fetch, current_of
 from trunkline.routing.spreading.quoting import identifier
 from trunkline.routing.spreading.request import Request
@@ -381,10 +382,9 @@ class Conductor:
             raise study.syntax_error or TransactionAborted(_ABORTED)
 
     def _must_leave_nothing(self, sql: bytes) -> None:
-        if self._studies.of(sql, self._router, self._context).syntax_error is not None:
-            return  # a server says so
+        known = self._studies.of(sql, self._router, self._context)
         pool = self.participants.pools[self._router.home]
-        if pool.exact and pool.sessions.effects.of(sql, ambiguous=False).leaves:
+        if pool.exact and known.syntax_error is None and stays(pool.sessions.effects.of(sql), sql, self._context.path):
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
 
 

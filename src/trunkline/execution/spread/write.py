@@ -91,6 +91,7 @@ async def everywhere(program: Everywhere, asked: Asked, participants: Participan
     done = Done()
     _ask(asked, Part(home, text))
     await _all_of(asked, [Part(home, text)], done)
+    home.pool.code.looked_at = 0.0  # it may be code
     others = [one for one in await participants.at_all(asked.mask) if one is not home]
     for one in others:
         copy = Done()

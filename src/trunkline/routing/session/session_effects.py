@@ -8,7 +8,7 @@ is taken to have them all.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 
@@ -272,6 +272,20 @@ def _of_statement(name: str, node: Node, text: bytes) -> Effects:
 
 
 _TEMPORARY = (("relpersistence", "t"), ("schemaname", "pg_temp"))
+
+
+def stays(found: Effects, text: bytes, search_path: Sequence[str]) -> bool:
+    """Whether a statement with these effects leaves something, where names are made by this path."""
+    if found.leaves != State.TEMPORARY or "pg_temp" in search_path:
+        return bool(found.leaves)
+    statements = parse(text) or []
+    return not all(name in _CREATE and not _is_temporary(node) for name, node in statements)
+
+
+def _is_temporary(node: Node) -> bool:
+    return any(
+        (key, value) in _TEMPORARY or (key == "String" and value.get("sval") == "pg_temp") for key, value in walk(node)
+    )
 
 
 def _makes_temporary(node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from trunkline.routing.session import session_effects
 from trunkline.routing.session.session_effects import ANYTHING, NOTHING, PROBED, EffectsCache, State, effects_of
 
 
@@ -120,3 +121,21 @@ def test_what_is_known_is_kept_by_template() -> None:
     assert cache.of(b"SET a.b = 1") is cache.of(b"SET  a.b = 2")
     assert cache.of(b"SET a.c = 1") is not cache.of(b"SET a.b = 1")
     assert cache.of(b"SELECT 1", ambiguous=True) == ANYTHING
+
+
+@pytest.mark.parametrize(
+    ("sql", "path", "stays_there"),
+    [
+        (b"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", ("public",), False),
+        (b"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", ("pg_temp", "public"), True),
+        (b"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", ("public",), True),
+        (b"CREATE TYPE mood AS ENUM ('sad')", ("public",), False),
+        (b"CREATE TEMP TABLE t (id int8)", ("public",), True),
+        (b"CREATE TABLE t AS SELECT set_config('a.b', 'c', false)", ("public",), True),
+        (b"SET work_mem = 1", ("public",), True),
+    ],
+)
+def test_what_is_made_by_the_path_stays_where_that_is_temporary(
+    sql: bytes, path: tuple[str, ...], stays_there: bool
+) -> None:
+    assert session_effects.stays(session_effects.effects_of(sql), sql, path) is stays_there
