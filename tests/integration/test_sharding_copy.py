@@ -97,7 +97,7 @@ async def test_a_copy_over_the_extended_protocol_is_like_any(pair: Pair, postgre
 
 
 async def test_a_copy_without_a_shard_is_refused_and_its_data_dropped(pair: Pair, postgres: Postgres) -> None:
-    for asked in ("COPY customers (name) FROM STDIN", "COPY countries FROM STDIN"):
+    for asked in ("COPY customers (name) FROM STDIN", "COPY countries FROM STDIN (FREEZE)"):
         await pair.sharded.send(query(asked), lines(ON_OTHER), DONE)
         assert errors(await pair.sharded.read_until("Z")) == ["0A000"]
         assert rows(await pair.sharded.query("SELECT 1")) == [[b"1"]]

@@ -170,3 +170,17 @@ async def test_all_rows_are_copied_out_with_one_header(pair: Pair) -> None:
                 assert sorted(b"".join(data)) == sorted(b"".join(meant))
                 assert seen[-2:] == wanted[-2:]
         await both(pair, "COPY customers FROM STDIN", ROWS)
+
+
+async def test_a_reference_table_is_copied_to_every_shard(pair: Pair) -> None:
+    await both(pair, "COPY countries FROM STDIN", lines("it\tItaly", "es\tSpain"))
+    await both(pair, "COPY countries (name, code) FROM STDIN (FORMAT csv, HEADER)", lines("a,b", '"a, b",pt', ",at"))
+    await both(pair, "COPY countries FROM STDIN", lines("fi\tFinland", "de\ttwice", "se\tSweden"))
+    await both(pair, "COPY countries FROM STDIN", lines("fi\tFinland"), ending=frame("f", b"enough\0"))
+    await both(pair, "COPY countries (nothing) FROM STDIN", b"", ending=b"")
+    await pair.both("BEGIN")
+    await both(pair, "COPY countries FROM STDIN WHERE code <> 'no'", lines("fi\tFinland", "no\tNorway"))
+    await both(pair, "COPY customers FROM STDIN", ROWS)
+    await pair.both("SELECT name FROM countries ORDER BY code", in_order=True)
+    await pair.both("ROLLBACK")
+    assert len(await pair.same("countries", reference=True)) == 6

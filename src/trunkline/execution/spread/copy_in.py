@@ -53,7 +53,7 @@ async def copy_in(program: CopyRows, asked: Asked, participants: Participants) -
             error = error or as_error(body)
     if error is not None:
         for one in people:
-            if _goes_on(one):
+            if goes_on(one):
                 one.send_copy(message(b"f", b"\0"), True)
                 await one.until_ready()
         raise error
@@ -91,7 +91,7 @@ class CopyIntoMany(CopyIn):
         if self._size < PIECE_BYTES:
             return
         await self._cut()
-        if not all(_goes_on(one) for one in self._people):
+        if not all(goes_on(one) for one in self._people):
             await self._end(COPY_DONE)
         for one in self._people:
             await one.drained(QUEUED_BYTES)
@@ -126,7 +126,7 @@ class CopyIntoMany(CopyIn):
                 (error if isinstance(error, TrunklineError) else StatementRefused(f"a key is not known yet: {found}")),
             )
         for one in self._people:
-            if (part := self._splitter.take(one.shard)) and _goes_on(one):
+            if (part := self._splitter.take(one.shard)) and goes_on(one):
                 one.send_copy(part)
         if refusal is not None:
             await self._end(COPY_DONE, refusal)
@@ -134,7 +134,7 @@ class CopyIntoMany(CopyIn):
     async def _end(self, ending: bytes, refusal: tuple[int, TrunklineError] | None = None) -> bytes:
         """End it at every shard, and tell the error of the first line."""
         for one in self._people:
-            if _goes_on(one):
+            if goes_on(one):
                 one.send_copy(ending, True)
         tags: list[bytes] = []
         errors = [refusal] if refusal is not None else []
@@ -161,7 +161,7 @@ class CopyIntoMany(CopyIn):
         return _LAST, error
 
 
-def _goes_on(one: Participant) -> bool:
+def goes_on(one: Participant) -> bool:
     return one.server is not None and one.server.session.mid_copy
 
 

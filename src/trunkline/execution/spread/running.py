@@ -12,6 +12,7 @@ from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.copy_query import copy_query
+from trunkline.execution.spread.copy_to_all import copy_to_all
 from trunkline.execution.spread.cursors import declare
 from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
@@ -31,6 +32,7 @@ from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
@@ -95,6 +97,7 @@ RUNNERS: dict[type, Runner] = {
     CopyAll: copy_out,
     CopyQuery: _copy_query,
     CopyRows: copy_in,
+    CopyToAll: copy_to_all,
     Declared: _declare,
     Explained: explain,
     Placing: place,
@@ -110,6 +113,7 @@ STATES: dict[type, str] = {
     CopyAll: "copy",
     CopyQuery: "copy",
     CopyRows: "copy",
+    CopyToAll: "copy",
     Declared: "declare",
     Explained: "explain",
     Gather: "gather",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
-from trunkline.routing.spreading import writing_alone, writing_copy, writing_everywhere, writing_insert
+from trunkline.routing.spreading import writing_alone, writing_copies, writing_copy, writing_everywhere, writing_insert
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Alone | CopyAll | CopyRows | Everywhere | Rows
+Write = Alone | CopyAll | CopyRows | CopyToAll | Everywhere | Rows
 
 _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
 
@@ -21,6 +22,8 @@ _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "Copy
 def plan(request: Request) -> Write | Refusal:
     """The program of a statement that writes, over several shards."""
     refusal = request.plan.refusal or request.plan.unless_single
+    if request.plan.refusal is None and request.kind == "CopyStmt" and request.plan.verdict is Verdict.EVERY:
+        return writing_copies.plan(request)
     if request.plan.refusal is None and writing_everywhere.concerns(request):
         return writing_everywhere.plan(request)
     if request.kind == "CopyStmt" and _is_to_client(request) and request.plan.verdict is Verdict.ROUTED:

@@ -73,7 +73,7 @@ def plan(written: Written) -> CopyRows | Refusal:
     assert rule.function is not None
     assert found.relation is not None
     options = {one["DefElem"]["defname"]: one["DefElem"].get("arg", {}) for one in node.get("options", ())}
-    columns = _columns(found.relation, node)
+    columns = columns_of_data(found.relation, node)
     refusal = _not_understood(written, options, columns)
     if refusal is not None:
         return refusal
@@ -106,7 +106,7 @@ def plan(written: Written) -> CopyRows | Refusal:
     )
 
 
-def _columns(relation: Relation, node: Node) -> list[str]:
+def columns_of_data(relation: Relation, node: Node) -> list[str]:
     """Those that the data has, in order."""
     if "attlist" in node:
         return [one["String"].get("sval", "") for one in node["attlist"]]
