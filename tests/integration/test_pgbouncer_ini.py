@@ -158,6 +158,25 @@ async def test_a_hangup_reads_the_file_again(started: Started) -> None:
     assert ("max_client_conn", "7") in [row[:2] for row in started.fetch("pgbouncer", "SHOW CONFIG")]
 
 
+async def test_its_hba_and_ident_files_decide_who_comes_in(started: Started) -> None:
+    """As in its documentation: methods by line, and a map for whom the system knows."""
+    (started.directory / "hba.conf").write_text(
+        "# TYPE  DATABASE        USER            ADDRESS                 METHOD\n"
+        "local   all             all                                     peer map=mymap\n"
+        "host    template1       someuser        127.0.0.1/32            md5\n"
+        "host    all             all             ::1/128                 reject\n"
+        'host    pgbouncer       "someuser"      127.0.0.1  255.255.255.255  scram-sha-256\n'
+    )
+    (started.directory / "ident.conf").write_text("# MAPNAME  SYSTEM-USERNAME  PG-USERNAME\nmymap  nobody  someuser\n")
+    started.write("auth_type = hba\nauth_hba_file = hba.conf\nauth_ident_file = ident.conf\n")
+    os.kill(started.pid, signal.SIGHUP)
+    await wait_until(lambda: "reloaded" in started.log)
+    assert started.fetch("template1", "SELECT 1", hostaddr="127.0.0.1") == [(1,)]
+    assert ("auth_type", "hba") in [row[:2] for row in started.fetch("pgbouncer", "SHOW CONFIG", hostaddr="127.0.0.1")]
+    with pytest.raises(psycopg.OperationalError, match="login rejected"):
+        started.fetch("other", "SELECT 1", hostaddr="127.0.0.1")
+
+
 async def test_a_second_one_is_refused_while_the_first_runs(started: Started) -> None:
     done = started.start()
     assert done.returncode == 1

@@ -57,6 +57,7 @@ async def test_clients_are_spread_evenly(crew: Proxy) -> None:
 
 
 async def test_a_worker_that_dies_is_replaced_while_the_others_go_on(crew: Proxy) -> None:
+    """[row 67]"""
     async with session(crew) as one, session(crew) as other:
         assert set(logins(crew).values()) == {1}
         before = pids(crew)
