@@ -60,6 +60,17 @@ async def test_tables_are_truncated_and_changed_on_every_shard(pair: Pair) -> No
     assert errors(await pair.sharded.query("CREATE INDEX CONCURRENTLY i ON customers (name)")) == ["0A000"]
 
 
+async def test_what_no_shard_can_keep_is_not_defined(pair: Pair) -> None:
+    for sql in (
+        "CREATE UNIQUE INDEX by_name ON customers (name)",
+        "ALTER TABLE orders ADD CONSTRAINT one UNIQUE (id)",
+        "ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES customers (id)",
+        "ALTER TABLE orders RENAME TO others",
+    ):
+        assert errors(await pair.sharded.query(sql)) == ["0A000"], sql
+    await pair.both("CREATE UNIQUE INDEX by_name ON customers (name, id)")
+
+
 async def test_what_is_no_table_is_made_on_every_shard(pair: Pair) -> None:
     body = "RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT $1 * 2 $$"
     for sql in (
