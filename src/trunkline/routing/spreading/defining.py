@@ -1,4 +1,4 @@
-"""DDL that no shard can keep by itself: unique constraints without the key, foreign keys whose ends need not be on one."""
+"""DDL that no shard can keep by itself: unique constraints without the key, foreign keys that reach across shards."""
 
 from __future__ import annotations
 

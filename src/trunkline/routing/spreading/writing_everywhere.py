@@ -16,7 +16,7 @@ from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
-from trunkline.routing.spreading import writing_insert
+from trunkline.routing.spreading import defining, writing_insert
 from trunkline.routing.spreading.moments import Template, asks_time, cut, hidden_time, places_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_reading import (
@@ -93,7 +93,7 @@ def _not_in_a_transaction(request: Request) -> Refusal | None:
     not_at_once = Refusal("It is not done in a transaction, so not on all shards or none.", _ONE_BY_ONE)
     if request.kind not in _DDL:
         return request.plan.unless_single or not_at_once
-    return not_at_once if request.node.get("concurrent") else _fills_rows(request)
+    return not_at_once if request.node.get("concurrent") else defining.why_not(request) or _fills_rows(request)
 
 
 def _fills_rows(request: Request) -> Refusal | None:
