@@ -273,7 +273,7 @@ cdef class Router:
         cdef int64_t mask
         self.reading, self.executes, self.known, self.readable = known.note, False, known, known.readable
         self.outcome = BY_KEY
-        if known.ready.plan.verdict is not ROUTED or hint is not None or self._hinted:
+        if not known.routed or hint is not None or self._hinted:
             return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
         mask = known.ready.evaluate(self._call)
         if mask <= 0 or mask & (mask - 1):
@@ -307,15 +307,14 @@ cdef class Router:
         return self.home  # where PostgreSQL says that it may not be NULL
 
     def _decide_slowly(self, Known known, bytes sql, hint, bint bound):
-        plan, self.executes = known.ready.plan, known.note.executes
-        self.outcome = OUTCOME_OF[plan.verdict]
+        plan, self.executes, self.outcome = known.ready.plan, known.note.executes, OUTCOME_OF[known.ready.plan.verdict]
         said = self._said(sql, hint)
         if isinstance(said, Exception) and (self._hinted or plan.verdict is not Verdict.SESSION):
             return self._refuse(said)
         if plan.verdict is Verdict.SESSION:
             return self._of_session(known, sql, said)
-        if plan.verdict is Verdict.REFUSED:
-            return self._refuse(refused(plan.refusal))
+        if plan.verdict is Verdict.REFUSED or plan.draws is not None:
+            return self._refuse_several(plan) if plan.draws is not None else self._refuse(refused(plan.refusal))
         if plan.verdict is ROUTED:
             return self._choose(known, said, bound)
         if said is not None and plan.verdict is Verdict.HOME and not may_choose(plan, self._hinted):
@@ -372,7 +371,7 @@ cdef class Router:
         return SESSION
 
     def _refuse_several(self, plan):
-        self._refuse(refused(plan.unless_single or plan.refusal))
+        self._refuse(refused(plan.draws or plan.unless_single or plan.refusal))
         self.outcome = OVER_SEVERAL
         return REFUSED
 

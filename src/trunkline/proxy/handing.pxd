@@ -8,3 +8,4 @@ cdef bint goes_over(ClientLink client, Route own, Frame *frame, int decision) ex
 cdef bint comes_again(ClientLink client, Route own) except -1
 cdef int hand_over(ClientLink client, Route own) except -1
 cdef int note_beginning(Route own) except -1
+cdef int left_to_server(ClientLink client, Route own) except? -99

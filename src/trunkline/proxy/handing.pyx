@@ -9,7 +9,9 @@ Rules:
 
 import re
 
-from trunkline.execution.router cimport OVER_SEVERAL, REFUSED, SESSION
+from trunkline.routing.plans.plan import Verdict
+
+from trunkline.execution.router cimport OVER_SEVERAL, REFUSED, SESSION, TO_HOME
 from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.pool.server cimport ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
@@ -17,6 +19,7 @@ from trunkline.proxy.client cimport BOUND, ClientLink
 from trunkline.proxy.routed cimport Route
 from trunkline.proxy.steps cimport WAIT
 
+cdef object HOME = Verdict.HOME
 OF_CURSORS = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:fetch|move|close)\b", re.IGNORECASE | re.DOTALL)
 DISCARDS = re.compile(rb"\s*discard\s+all\b", re.IGNORECASE)
 
@@ -118,3 +121,12 @@ cdef int note_beginning(Route own) except -1:
     elif own.router.reading.chained:
         own.beginning = None  # how the block that begins there begins is not known
     return 0
+
+
+cdef int left_to_server(ClientLink client, Route own) except? -99:
+    """In session pooling a client's sequences are its server's business, where all is at home; what else is refused stays so."""
+    plan = own.router.reading.plan
+    if plan.draws is None or plan.verdict is not HOME or client.pool.tracks:
+        return REFUSED
+    own.router.outcome = TO_HOME
+    return own.router.home

@@ -31,6 +31,7 @@ from trunkline.errors import (
 )
 from trunkline.execution.positions import without_token
 from trunkline.execution.routers import Routers
+from trunkline.execution.spread.ids import Ids
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -273,7 +274,10 @@ class _Login:
             door.routers.coordinations.of(identity.database),
         )
         several = None if is_whole else partial(Several, studies, coordination)
-        return Route(router, pools, readers, several)
+        route = Route(router, pools, readers, several)
+        if not is_whole:
+            route.ids = Ids(coordination.ids)
+        return route
 
     def _read_behind(self, route: Route, token: str) -> None:
         """What the client's reads must have been replayed, by a token of another connection's."""

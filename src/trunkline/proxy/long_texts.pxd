@@ -5,3 +5,4 @@ from trunkline.proxy.routed cimport Route
 cdef int begin_again(Route own) except -1
 cdef int wait_for_plan(ClientLink client, Route own) except -1
 cdef int leave_to_plan(ClientLink client, Route own) except -1
+cdef int await_catalog(Route own, int decision) except? -99

@@ -4,6 +4,7 @@ Plans made so are held for the batch that they are of (`Route.planned`), for the
 client whose statement has a key that is missing in a directory waits in the same way (execution/missing_keys.py).
 """
 
+from trunkline.execution.router cimport APART
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport ClientLink
 from trunkline.proxy.routed cimport Route
@@ -46,3 +47,13 @@ cdef int leave_to_plan(ClientLink client, Route own) except -1:
     if session.is_free() and not client.sticky:
         client.pool.on_free(client.server)
     return WAIT if client.blocked else wait_for_plan(client, own)
+
+
+cdef int await_catalog(Route own, int decision) except? -99:
+    """By the catalog that there was before DDL nothing is decided (rule 5 of routed.pyx) that could mean something else by the new one."""
+    if own.router.reading.two_phases:
+        return decision
+    if own.router.stale.error is not None:
+        return own.router._refuse(own.router.stale.error)
+    own.router.wanted = own.router.stale
+    return APART

@@ -17,6 +17,7 @@ cdef class Route:
     cdef readonly int shard        # that it leases from, or leased from last
     cdef readonly list held        # texts of a transaction block that no server knows of yet; None: there is none
     cdef object several            # who goes on where a statement concerns several shards (several.Several), or None
+    cdef public object ids         # what its currval() and lastval() are (spread.ids.Ids); None without shards
     cdef list beginning            # what the block at its server began with, as others would have to be told; or None
     cdef readonly list history     # texts to begin the block anew elsewhere; None: it cannot be begun anew
     cdef readonly bytes instead

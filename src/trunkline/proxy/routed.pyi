@@ -5,6 +5,7 @@ from trunkline.execution.apart import Apart
 from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.readers import Readers
 from trunkline.execution.router import Context, Router
+from trunkline.execution.spread.ids import Ids
 from trunkline.pool.pool import Pool
 
 class Route:
@@ -17,6 +18,7 @@ class Route:
     context: Context
     cursors: dict[str, Any]
     hint: Any
+    ids: Ids  # where there are shards
     def __init__(
         self,
         router: Router,

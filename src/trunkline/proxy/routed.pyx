@@ -25,14 +25,16 @@ from trunkline.pool.names cimport Name, read_name, to_bytes
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport BOUND, ClientLink
-from trunkline.proxy.handing cimport comes_again, goes_over, hand_over, may_be_handed_over, note_beginning
+from trunkline.proxy.handing cimport (
+    comes_again, goes_over, hand_over, left_to_server, may_be_handed_over, note_beginning,
+)
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
 from trunkline.proxy.refusing cimport fail, refuse
 from trunkline.proxy.repeats cimport keep, unit_passed
 from trunkline.proxy.words cimport behind_position, in_place, is_located, raise_to, say_own, take_settings
-from trunkline.proxy.long_texts cimport begin_again, leave_to_plan, wait_for_plan
+from trunkline.proxy.long_texts cimport await_catalog, begin_again, leave_to_plan, wait_for_plan
 from trunkline.proxy.steps cimport DONE, WAIT
 
 cdef enum:
@@ -193,6 +195,8 @@ cdef int note_sent(ClientLink client, Frame *frame, int taken) except -1:
         unit_passed(own)
     if own.known is not None:
         own.router.count(own.known, own.outcome, own.shard)
+        if own.known.advances and own.ids is not None:
+            own.ids.advanced(own.known.ready.plan.ids, own.beginning[0] if own.beginning else None)
         if client.server is not None and client.server.timed is None:
             client.server.timed = own.known
     if own.readers is not None and not (own.frame_readable or own.on_replica) and client.server is not None \
@@ -231,23 +235,13 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
         return await_catalog(own, decision)
     if own.router.executes and client.names and decision != REFUSED:
         return own.router.refuse_execute()
-    return decision
+    return decision if decision != REFUSED or not client.sticky else left_to_server(client, own)
 
 
 cdef bint goes_on(ClientLink client, Route own) except -1:
     """It has changed the schema, and may hold locks that the reading of the catalog waits for; or is waited for itself."""
     return client.server is not None and (
         client.server.schema_changed or (own.router.stale.lets_end and not client.server.session.is_free()))
-
-
-cdef int await_catalog(Route own, int decision) except? -99:
-    """By the catalog that there was before DDL nothing is decided (rule 5) that could mean something else by the new one."""
-    if own.router.reading.two_phases:
-        return decision
-    if own.router.stale.error is not None:
-        return own.router._refuse(own.router.stale.error)
-    own.router.wanted = own.router.stale
-    return APART
 
 
 cdef int place_of(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:

@@ -81,6 +81,7 @@ class Several:
             participants.take_over(link, route.shard, beginning, unsynced=unsynced)
         elif beginning:
             participants.beginning, participants.in_block = list(beginning), True
+        participants.ids = route.ids
         cursors = Cursors(route.cursors)
         self.conductor = Conductor(route.router, studies, participants, route.context, route.hint, cursors)
         self._portals = Portals()

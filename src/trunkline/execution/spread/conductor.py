@@ -11,11 +11,9 @@ Rules:
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused, TransactionAborted, UnknownPortal
 from trunkline.execution.missing_keys import AskedKey
@@ -29,16 +27,15 @@ from trunkline.execution.spread.cursors import Cursors
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.doing import Doing
+from trunkline.execution.spread.drawn import described_before, with_ids
+from trunkline.execution.spread.judged import judged, wait_for
 from trunkline.execution.spread.judging import (
     ANSWERED,
     DENIED,
     NOWHERE,
     OF_SESSION,
-    WANTED,
     Judgement,
     count,
-    judge_bind,
-    judge_text,
 )
 from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.participant import Participant
@@ -52,6 +49,7 @@ from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.session.session_effects import stays
 from trunkline.routing.spreading.cursors import Fetch, current_of
+from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.quoting import identifier
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.wrapped import Wrapped
@@ -89,6 +87,11 @@ class Conductor:
             return "I"
         return "E" if self.failed else "T"
 
+    @property
+    def generation(self) -> int:
+        """Counts the catalogs."""
+        return self._router.generation
+
     # --- descriptions ---------------------------------------------------------------------------------------------
 
     async def describe(self, sql: bytes, types: tuple[int, ...]) -> Description:
@@ -103,8 +106,7 @@ class Conductor:
         if known is None:
             await self.before_asking()
             alone = not any(self.participants) and not self.participants.in_transaction
-            known = await described(await self._anyone(), sql, types)
-            study.descriptions[types] = known
+            known = study.descriptions[types] = await described_before(await self._anyone(), study, types)
             if alone:  # what it needs now is leased in the order of the shards
                 self.participants.release()
         return known
@@ -143,6 +145,8 @@ class Conductor:
 
     async def look_at(self, statement: Statement) -> None:
         """Have a server look at the values of a call, as it does at Bind; StatementFailed in its words."""
+        if self._studies.of(statement.sql, self._router, self._context).ready.plan.draws is not None:
+            return  # they are with the ids, which are drawn when it runs
         await self.before_asking()
         one = await self._anyone()
         asked = parse(statement.sql, statement.types) + bind(statement.formats, statement.values, ())
@@ -158,7 +162,8 @@ class Conductor:
             self.must_listen(statement.sql)
             await self.before_asking()
             return await self._of_cursor(request, statement)
-        judgement = await self._judge(statement)
+        self.participants.ids.drawing = None
+        judgement = await judged(statement, self._router, self._context, self._hint)
         if judgement.shard in (OF_SESSION, DENIED):
             count(self._router, judgement, -1)
         if not ends_block(judgement.reading) or chains(judgement.reading):
@@ -199,35 +204,15 @@ class Conductor:
             raise StatementRefused("WHERE CURRENT OF a cursor over several shards", hint="Name the row by its key.")
         return await self._holder(name)
 
-    async def _judge(self, statement: Statement) -> Judgement:
-        planned: list[Any] = []
-        while True:
-            if statement.bind:
-                found = judge_bind(self._router, statement.body, statement.bind, self._context, self._hint, planned)
-            else:
-                found = judge_text(self._router, statement.sql, self._context, self._hint, planned)
-            if found.executes:
-                raise StatementRefused("EXECUTE is not run over several shards", hint="Bind it over the protocol.")
-            if found.shard != WANTED:
-                return found
-            await self._wait_for(found.wanted)
-            planned.append(found.wanted)
-
-    async def _wait_for(self, wanted: Any) -> None:
-        """Of a plan, a catalog or a key of a directory."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        wanted.begin(self._router.catalog, self._router.sharding, partial(_settle, done))
-        await done
-
     def _may_write(self, judgement: Judgement) -> bool:
         plan = judgement.reading.plan if judgement.reading is not None else None
         return plan is None or plan.writes or plan.volatile
 
     async def _at(self, one: Participant, statement: Statement, sql: bytes) -> Begun:
         """At one shard, as the client says it."""
-        request = self._studies.of(sql, self._router, self._context).request
-        if request is not None and request.kind == "CopyStmt":
+        study = self._studies.of(sql, self._router, self._context)
+        self.participants.advance(study.ready.plan.ids)
+        if study.request is not None and study.request.kind == "CopyStmt":
             return Begun(None, await begin_copy(one, sql))
         described = await self.describe(sql, statement.types)
         asked = Asked(
@@ -245,9 +230,12 @@ class Conductor:
         program = study.program
         if isinstance(program, Refusal):
             raise refused(program)
+        if isinstance(program, Drawing):
+            return await with_ids(self, program, study, statement)
         described = await self.describe(statement.sql, statement.types)
-        call = Call(statement.sql, statement.bind or None, statement.types, self._context.standard)
-        mask, masks = await self._masks(study, call)
+        call = self.call_of(statement)
+        self.participants.advance(study.ready.plan.ids)
+        mask, masks = await self.masks(study, call)
         if study.ready.plan.writes:
             await self.participants.will_write(mask)
         self.participants.doing = Doing(statement.sql, self.participants.now, mask)
@@ -263,12 +251,17 @@ class Conductor:
             await self.participants.will_write(mask)
         return Begun(described, await run(program, asked, self.participants))
 
-    async def _masks(self, study: Study, call: Call) -> tuple[int, tuple[int, ...]]:
+    def call_of(self, statement: Statement) -> Call:
+        """Its values, as plans are evaluated with."""
+        return Call(statement.sql, statement.bind or None, statement.types, self._context.standard)
+
+    async def masks(self, study: Study, call: Call) -> tuple[int, tuple[int, ...]]:
+        """The shards that a call concerns, in all and of each table."""
         while True:
             try:
                 return study.mask(call), study.masks(call)
             except KeyMissing as missing:
-                await self._wait_for(AskedKey(missing))
+                await wait_for(AskedKey(missing), self._router)
 
     async def _of_cursor(self, request: Request, statement: Statement) -> Begun:
         """FETCH, MOVE and CLOSE."""
@@ -357,6 +350,7 @@ class Conductor:
 
     async def fail(self) -> None:
         """A statement has failed: so has its block, or what was begun for it is undone."""
+        self.participants.ids.doubt()
         if self.participants.in_block:
             self.failed = True
             await self.participants.settle()
@@ -383,6 +377,8 @@ class Conductor:
 
     def _must_leave_nothing(self, sql: bytes) -> None:
         known = self._studies.of(sql, self._router, self._context)
+        if known.ready.plan.draws is not None:
+            return  # it is looked at when its ids are there
         pool = self.participants.pools[self._router.home]
         if pool.exact and known.syntax_error is None and stays(pool.sessions.effects.of(sql), sql, self._context.path):
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
@@ -390,8 +386,3 @@ class Conductor:
 
 async def _nothing() -> None:
     pass
-
-
-def _settle(asked: asyncio.Future[None], error: BaseException | None) -> None:
-    if not asked.done():
-        asked.set_result(None) if error is None else asked.set_exception(error)

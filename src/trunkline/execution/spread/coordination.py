@@ -1,7 +1,7 @@
 """Coordination: what the transactions of one database have in common, over all its shards and clients.
 
-Its gate, its decisions, the commits that are under way, who looks for deadlocks, and recovery. One of each for each
-database with shards, made at the start or with the settings that say so.
+Its gate, its decisions, the commits that are under way, who looks for deadlocks, recovery, and ids that were drawn. One
+of each for each database with shards, made at the start or with the settings that say so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trunkline.errors import TrunklineError
 from trunkline.execution.spread.deadlocks import Deadlocks
 from trunkline.execution.spread.decisions import Decisions
 from trunkline.execution.spread.gate import Gate, Ticket
+from trunkline.execution.spread.id_blocks import Blocks
 from trunkline.execution.spread.names import Life, Name
 from trunkline.execution.spread.placement import Placement
 from trunkline.execution.spread.recovery import Recovery
@@ -43,6 +44,7 @@ class Coordination:
         self.deadlocks = Deadlocks(errands, self.gate, tasks)
         self.recovery = Recovery(self, errands)
         self.placement = Placement(pools, database)
+        self.ids = Blocks(errands)
         self.active: dict[str, Commit] = {}  # by the names of their decisions
 
     def __repr__(self) -> str:

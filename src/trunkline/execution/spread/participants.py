@@ -22,6 +22,7 @@ from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.gate import Side, Ticket
+from trunkline.execution.spread.ids import Ids
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.two_phase import Commit
@@ -70,6 +71,7 @@ class Participants:
         self.here: dict[int, Participant] = {}
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block
+        self.ids = Ids(coordination.ids)  # or those that the client has had before
         self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
         self._engine = engine
         self._unsynced: Participant | None = None
@@ -353,6 +355,7 @@ class Participants:
         if self.committing:
             return  # which releases them when it is over
         self.coordination.deadlocks.leave(self)
+        self.ids.released()
         here, self.here = list(self.here.values()), {}
         self.beginning, self.in_block = [], False
         self._level, self._writing, self._taken_over = "", 0, 0
@@ -360,6 +363,11 @@ class Participants:
             one.release(reason)
         for one in list(self.apart):
             self.close_apart(one)
+
+    def advance(self, sequences: Sequence[str]) -> None:
+        """One of them runs what advances these by itself."""
+        if sequences:
+            self.ids.advanced(sequences, self.beginning[0] if self.in_block else None)
 
     def stop(self) -> None:
         """Cancel what runs for the client, unless it is decided that it commits."""

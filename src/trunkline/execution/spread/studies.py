@@ -19,6 +19,7 @@ from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import Refusal, Verdict, Where
 from trunkline.routing.spreading.declaring import Placing
+from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.planner import Program, program_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Unparsed, parse_any
@@ -39,10 +40,10 @@ class Study:
     ready: ReadyPlan
     every: int
     descriptions: dict[tuple[int, ...], Description] = field(default_factory=dict)
-    _program: Program | Refusal | None = None
+    _program: Program | Drawing | Refusal | None = None
 
     @property
-    def program(self) -> Program | Refusal:
+    def program(self) -> Program | Drawing | Refusal:
         """How it is answered where it concerns several shards."""
         if self._program is None:
             assert self.request is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from trunkline.routing.planning import replicas
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.hidden import on_user_function
+from trunkline.routing.planning.ids import is_generator, on_generator, on_sequence
 from trunkline.routing.planning.scopes import Scope
 from trunkline.routing.planning.tree import Derived
 from trunkline.routing.sql import Node
@@ -83,6 +84,9 @@ def on_call(analysis: Analysis, node: Node, scope: Scope) -> list[Derived]:
     """Note what a call of a function brings; the parts of it that run by a key."""
     names = [part["String"].get("sval", "") for part in node["funcname"]]
     schema, name = (names[-2] if len(names) > 1 else None), names[-1]
+    if is_generator(schema, name):
+        on_generator(analysis, name)
+        return []
     if schema != "pg_catalog" and analysis.catalog.functions:
         found = analysis.catalog.find_functions(schema, name, analysis.search_path)
         own = [one for one in found if one.schema != "pg_catalog" and _takes(one, node)]
@@ -119,6 +123,7 @@ def _on_builtin(analysis: Analysis, name: str, node: Node) -> None:
             f"{name}() runs SQL or reads tables that are named by a text, which is not looked into.",
             "Write the query itself.",
         )
+    on_sequence(analysis, name, node)
     if name in _SEQUENCES and node.get("args"):
         for one in node["args"][:1]:
             if "A_Const" in one:

@@ -14,6 +14,7 @@ from trunkline.routing.keys.sharding import KeyArgument, Kind
 from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.planning.deduction import Environment, of_rows
 from trunkline.routing.planning.facts import Facts, Use
+from trunkline.routing.planning.ids import note_default, note_hidden
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.programs import Unseen, definition, statements_of
 from trunkline.routing.planning.replicas import on_body, on_own_function
@@ -170,6 +171,7 @@ def _take_over(facts: Facts, inner: Facts, name: str, *, is_sql: bool) -> None:
     elif inner.refusal is not None or inner.unseen:
         facts.unseen = facts.unseen or name
     facts.at_home = facts.at_home or inner.at_home
+    note_hidden(facts, inner, name)
     facts.writes |= inner.writes
     on_body(facts, inner, name)
     facts.volatile |= inner.volatile or inner.locks
@@ -205,7 +207,8 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
         given = frozenset(columns or ())
         for column in relation.columns:
             if column.default is not None and "(" in column.default and column.name not in given:
-                _expression(analysis, column.default)
+                with note_default(analysis.facts, found.full_name):
+                    _expression(analysis, column.default)
 
 
 def trigger_functions(analysis: Analysis, found: Found) -> list[Function]:

@@ -15,6 +15,7 @@ from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import TooComplex
+from trunkline.routing.planning.ids import with_ids
 from trunkline.routing.planning.queries import bind_select
 from trunkline.routing.planning.replicas import why_always_primary, why_primary
 from trunkline.routing.planning.verdicts import conclude
@@ -66,7 +67,7 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
         return _refused(_TOO_COMPLEX)
     analysis.facts.always_primary = why_always_primary(analysis, statements)
     analysis.facts.primary = why_primary(analysis, statements)
-    return conclude(analysis)
+    return with_ids(analysis, statements, conclude(analysis))
 
 
 def _refused(refusal: Refusal) -> RoutePlan:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from trunkline.routing.sql import Node, parse, parse_plpgsql, walk
+from trunkline.routing.planning.constants import constant
+from trunkline.routing.plans.plan import Constant, Literal, Source
+from trunkline.routing.sql import Node, only, parse, parse_plpgsql, token_at, walk
 
 _EXPRESSION, _ASSIGNMENTS = 2, (3, 4, 5)  # RawParseMode
 _RETURN_TYPES = ("trigger", "void", "int", "SETOF int", "record", "SETOF record")  # RETURN depends on it, nothing else
@@ -19,6 +21,18 @@ def definition(text: str) -> tuple[str, Node] | None:
     """The one statement of a definition in the catalog."""
     statements = parse(text.encode())
     return statements[0] if statements else None
+
+
+def constant_of(default: str) -> Source | None:
+    """The constant that a column's default is, or None."""
+    parsed = definition(f"SELECT {default}")
+    if parsed is None:
+        return None
+    text = f"SELECT {default}".encode()
+    source = constant(*only(parsed[1]["targetList"][0]["ResTarget"]["val"]), text)
+    if isinstance(source, Literal):
+        return Constant(token_at(text, source), source.type)
+    return source if isinstance(source, Constant) else None
 
 
 @lru_cache(maxsize=1024)

@@ -105,7 +105,7 @@ def _forbid(facts: Facts) -> None:
             f"It has to run on every shard for {broadcast}, and concerns rows of {facts.uses[0].table} besides.",
             "Write it as two statements.",
         )
-    elif facts.home or facts.at_home:
+    elif facts.home or (facts.at_home and not facts.draws):
         other = next(iter(facts.home), "") or facts.at_home
         facts.refuse(
             f"It has to run on every shard for {broadcast}, and {other} is on the home shard only.",

@@ -8,20 +8,21 @@ from typing import Any
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found, Outputs, Query
 from trunkline.routing.planning.conditions import Condition, Member
-from trunkline.routing.planning.constants import ANY_FAMILY, alike, constant, fits
+from trunkline.routing.planning.constants import ANY_FAMILY, alike, fits
 from trunkline.routing.planning.deduction import Environment, any_of, of_rows, place_of_null
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_write
+from trunkline.routing.planning.ids import is_drawn, note_defaults_of, note_missing, with_values
 from trunkline.routing.planning.predicates import Reader
-from trunkline.routing.planning.programs import definition
+from trunkline.routing.planning.programs import constant_of
 from trunkline.routing.planning.queries import bind_select, bind_with, outputs_of
 from trunkline.routing.planning.scopes import Item, Scope
 from trunkline.routing.planning.sources import bind_from, bind_source, bind_table, note_table
 from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
 from trunkline.routing.planning.unnested import where_of_arrays
 from trunkline.routing.plans.plan import Constant, Fixed, Literal, Source, Where
-from trunkline.routing.sql import Node, only, token_at
+from trunkline.routing.sql import Node, token_at
 
 
 def bind_write(analysis: Analysis, kind: str, node: Node, scope: Scope) -> tuple[Query, Outputs]:
@@ -30,6 +31,7 @@ def bind_write(analysis: Analysis, kind: str, node: Node, scope: Scope) -> tuple
     analysis.facts.writes = True
     extra = bind_with(analysis, node, scope)
     block, outputs = _WRITERS[kind](analysis, node, scope)
+    note_defaults_of(analysis, node)
     block.inside = [*block.inside, *extra]
     return block, outputs
 
@@ -69,7 +71,7 @@ def _insert(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Output
     before = len(analysis.facts.uses)
     part, items = bind_table(analysis, found, target, writes=True)
     use = analysis.facts.uses[-1] if len(analysis.facts.uses) > before else None
-    on_write(analysis, found, "INSERT", columns_of(found, node), scope)
+    on_write(analysis, found, "INSERT", with_values(columns_of(found, node), node), scope)
     block = _rows(analysis, node, scope, found, use)
     if "onConflictClause" in node:
         block.inside = [*block.inside, *_on_conflict(analysis, node["onConflictClause"], found, items[0], scope)]
@@ -122,6 +124,8 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
         return Block([], inside=inside(bound))
     query, outputs = bind_select(analysis, select, Scope(scope))
     derived, _ = analysis.derive(query, outputs, "")
+    if outputs is not None:
+        note_missing(analysis, found, (columns or [])[len(derived.columns) :])
     if sharded is None:
         return Block([derived])
     sharded.fixed = where_of_arrays(analysis, found, sharded.rule, columns or [], select)
@@ -154,6 +158,8 @@ def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], l
     for row in lists:
         key = [key_value(analysis, found, name, columns, row) for name in use.rule.columns]
         if any(value is None for value in key):
+            if is_drawn(analysis, found, use.rule.columns, columns, row):
+                return Fixed(function.every)
             names = ", ".join(use.rule.columns)
             analysis.facts.refuse(
                 f"The key ({names}) of a row for {found.full_name} is neither a literal nor a parameter,"
@@ -196,18 +202,7 @@ def key_value(analysis: Analysis, found: Found, name: str, columns: list[str], r
         return None
     if column.default is None:
         return Constant(None)
-    return _default_constant(column.default)
-
-
-def _default_constant(default: str) -> Source | None:
-    parsed = definition(f"SELECT {default}")
-    if parsed is None:
-        return None
-    text = f"SELECT {default}".encode()
-    source = constant(*only(parsed[1]["targetList"][0]["ResTarget"]["val"]), text)
-    if isinstance(source, Literal):
-        return Constant(token_at(text, source), source.type)
-    return source if isinstance(source, Constant) else None
+    return constant_of(column.default)
 
 
 def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], derived: Derived) -> list[Condition]:

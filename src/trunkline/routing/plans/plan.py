@@ -178,3 +178,9 @@ class RoutePlan:
     occurrences: tuple[Occurrence, ...] = ()
     primary: str = field(default="", metadata=SHARED)  # why only the primary can answer it; empty: a replica may
     always_primary: str = field(default="", metadata=SHARED)  # the same in a READ ONLY transaction
+    draws: Refusal | None = field(
+        default=None, metadata=SHARED
+    )  # ids in it have to be drawn first: why it is not relayed
+    ids: tuple[
+        str, ...
+    ] = ()  # sequences that a server advances by itself when it runs; and the words of planning/ids.py

@@ -15,6 +15,8 @@ cdef class Known:
     cdef readonly bint readable          # a replica may answer it
     cdef public bint writes              # a replica has refused it for that, whatever the catalog says
     cdef readonly bint block_readable    # or it may in a READ ONLY transaction
+    cdef readonly bint routed            # its keys alone say where it goes
+    cdef readonly bint advances          # a server that runs it advances sequences by itself
     cdef public bint special             # the caller has a part in its answer
     cdef readonly object note            # whatever else the caller knows of such a text
     cdef public unsigned long long calls # the caller counts, as the next two

@@ -30,6 +30,7 @@ cdef enum:
     OVERHEAD = 400               # of an entry and a plan, beside what `size_of` finds
 
 cdef object HOME = Verdict.HOME
+cdef object ROUTED = Verdict.ROUTED
 DEFAULT_CAPACITY, DEFAULT_MAX_BYTES = 10_000, 18_000_000  # so many bytes of objects, and 20 MB in all
 
 
@@ -43,6 +44,8 @@ cdef class Known:
         self.ready, self.note, self.texts = ready, note, b"".join(parts)
         self.readable = not ready.plan.primary
         self.block_readable = not ready.plan.always_primary
+        self.routed = ready.plan.verdict is ROUTED and ready.plan.draws is None
+        self.advances = bool(ready.plan.ids)
         self.fixed = <FixedLiteral *>PyMem_Malloc(max(1, len(ordinals)) * sizeof(FixedLiteral))
         if self.fixed is NULL:
             raise MemoryError

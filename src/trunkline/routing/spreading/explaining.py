@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.plans.plan import Refusal, RoutePlan
 from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merge
 from trunkline.routing.spreading.planner import program_of
@@ -37,6 +38,8 @@ def words_of(program: object) -> str:
     if isinstance(program, Gather):
         names = ", ".join(dict.fromkeys(".".join(table.name) for table in program.tables))
         return f"gathered; what is needed of {names} is copied to one shard, where the statement runs"
+    if isinstance(program, Drawing):
+        return "ids are drawn first, for all shards; with them it is a statement like others"
     merge = getattr(program, "merge", None)
     if isinstance(merge, Merge):
         return f"merged; {_merged(merge)}"

@@ -6,9 +6,10 @@ Law: a program gives exactly what one PostgreSQL with all rows would give, or th
 from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.spreading import copied, cursors, declaring, explained, gathering, merging, writing
+from trunkline.routing.spreading import copied, cursors, declaring, drawing, explained, gathering, merging, writing
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
+from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
@@ -16,17 +17,20 @@ from trunkline.routing.spreading.request import Concatenation, Request
 
 Program = Concatenation | CopyQuery | Declared | Explained | Gather | Merging | declaring.Placing | writing.Write
 
+_DRAWS = Refusal("Its ids would have to be drawn before it.", "Give them as values.")
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
 
 
-def program_of(request: Request) -> Program | Refusal:
+def program_of(request: Request) -> Program | Drawing | Refusal:
     """How a statement whose mask may have several bits is answered then."""
+    if request.plan.draws is not None:
+        return drawing.plan(request)
     if request.kind == "ExplainStmt":
-        return explained.plan(request, program_of)
+        return explained.plan(request, _within)
     if request.kind == "DeclareCursorStmt":
-        return cursors.plan(request, program_of)
+        return cursors.plan(request, _within)
     if request.kind == "CopyStmt" and "query" in request.node:
-        return copied.plan(request, program_of)
+        return copied.plan(request, _within)
     if declaring.concerns(request):
         return declaring.plan(request)
     merge = merging.plan(request)
@@ -36,6 +40,12 @@ def program_of(request: Request) -> Program | Refusal:
         otherwise = gathering.plan(request) if request.kind == "SelectStmt" else None
         return Concatenation(merge.sql, otherwise if isinstance(otherwise, Gather) else None, merge.locks)
     return Merging(merge, _without_merge(request))
+
+
+def _within(request: Request) -> Program | Refusal:
+    """The same of a query within another statement."""
+    found = program_of(request)
+    return _DRAWS if isinstance(found, Drawing) else found
 
 
 def _without_merge(request: Request) -> Program | Refusal:
