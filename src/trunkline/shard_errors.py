@@ -33,6 +33,14 @@ class CopiesDiffer(TrunklineError):
     hint = "Compare the table on all shards, and make it equal again."
 
 
+class RowsChanged(TrunklineError):
+    """Rows that a write needs of other shards are others at the moment of the write than when they were read."""
+
+    code = "TL0717"
+    sqlstate = "40001"
+    hint = "Say the transaction again."
+
+
 class GatherTooLarge(TrunklineError):
     """Rows of several shards that one of them needs for a statement are more than the budget."""
 

@@ -5,7 +5,7 @@ All are said to one PostgreSQL and to the same rows on three shards (spread/shop
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -18,7 +18,9 @@ from tests.differential.spread.world import World
 from tests.integration.postgres import Farm, flavours_to_run
 from tests.integration.proxy import Proxy
 from tests.integration.spread_pair import readable
-from tests.integration.wire import SYNC, bind, close, describe, execute, parse, query
+from tests.integration.transcript import errors
+from tests.integration.waiting import wait_until
+from tests.integration.wire import SYNC, Frame, bind, close, describe, execute, parse, query, rows
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -38,6 +40,13 @@ async def world(farm: Farm) -> AsyncIterator[World]:
 async def same(world: World, *unit: Statement) -> None:
     wrong = await world.say(unit)
     assert not wrong, wrong
+
+
+async def done(world: World, *unit: Statement) -> None:
+    """The same, and nothing of it is refused."""
+    before = world.tally.refused.copy()
+    await same(world, *unit)
+    assert world.tally.refused == before
 
 
 @pytest.mark.parametrize("sql", ["SELECT id FROM orders ORDER BY id", "SELECT id FROM orders WHERE k = 1 OR t = 'a'"])
@@ -203,3 +212,137 @@ async def test_a_parameter_that_says_now_is_read_by_one_server(world: World) -> 
     for _ in range(WAYS):
         await same(world, Statement("UPDATE orders SET placed = $1", now, is_write=True))
     assert world.tally.refused.total() == refused + WAYS
+
+
+# --- writes that need rows of other shards ----------------------------------------------------------------------------
+
+INT8, TEXT, INT4S, INT8S = 20, 25, 1007, 1016
+
+
+def said(sql: str, *values: tuple[int, str]) -> list[Statement]:
+    """A write with literals, and with parameters."""
+    parameters = tuple(Parameter(oid, 0, value.encode(), f"'{value}'") for oid, value in values)
+    statement = Statement(sql, parameters, is_write=True)
+    return [statement.with_literals(), statement]
+
+
+WRITES = [
+    *said("DELETE FROM orders o USING leads l WHERE l.id = o.id AND l.n = 1 RETURNING o.*, l.t"),
+    *said("UPDATE orders SET n = l.n, t = $1 FROM leads l WHERE l.id = orders.id RETURNING orders.id, l.*",
+          (TEXT, "x")),
+    *said("UPDATE items i SET n = (SELECT count(*) FROM leads l WHERE l.n < i.n) WHERE id > 3"),
+    *said("DELETE FROM orders WHERE (k, id) IN (SELECT k, id FROM orders ORDER BY id DESC, k LIMIT 3) RETURNING id"),
+    *said("UPDATE orders o SET mood = (SELECT p.mood FROM orders p WHERE p.id = o.id + 1) WHERE o.price > 1"),
+    *said("WITH w AS (SELECT id FROM notes WHERE n > $1::int8) DELETE FROM items USING w WHERE w.id = items.id",
+          (INT8, "1")),
+    *said("UPDATE notes SET t = o.t FROM orders o JOIN leads l ON l.id = o.id WHERE o.id = notes.id RETURNING *"),
+    *said("DELETE FROM rates r WHERE EXISTS (SELECT FROM leads l WHERE l.id = r.id AND l.n > 0) RETURNING r.id"),
+    *said("UPDATE rates SET t = (SELECT max(t) FROM orders) WHERE id IN (SELECT id FROM notes)"),
+    *said("MERGE INTO orders o USING leads l ON l.id = o.id WHEN MATCHED AND l.n = 1 THEN DELETE"
+          " WHEN MATCHED THEN UPDATE SET n = l.n"),
+    *said("UPDATE items SET weight = weight / (SELECT min(n) FROM leads)"),
+    # keys that are changed
+    *said("UPDATE items SET k = $1 WHERE id < 20 RETURNING k, id, weight", (INT8, "5")),
+    *said("UPDATE items SET k = k + 1, t = 'moved' WHERE k IS NOT NULL RETURNING *"),
+    *said("UPDATE items SET k = NULL WHERE id = 7"),
+    *said("UPDATE items SET k = (n || '0')::int8"),
+    *said("UPDATE orders o SET k = $2, n = 7 WHERE k = $1 RETURNING *", (INT8, "2"), (INT8, "12")),
+    *said("UPDATE orders SET k = 1"),
+    *said("UPDATE orders SET k = 4 WHERE id IN (4, 14, 24)"),
+    *said("UPDATE orders SET k = 'x' WHERE id = 1"),
+    *said("UPDATE leads SET k = 'A' WHERE t = 'a' RETURNING k"),
+    # rows that are selected
+    *said("INSERT INTO items SELECT k + 1, id, n, t, 0.5 FROM orders RETURNING *"),
+    *said("INSERT INTO leads (k, id, t) SELECT t, id + 100, t FROM orders WHERE t <> '' ON CONFLICT DO NOTHING"),
+    *said("INSERT INTO orders (k, id) SELECT unnest($1::int8[]), unnest($2::int4[]) RETURNING k, id, mood",
+          (INT8S, "{3,1,2,1}"), (INT4S, "{90,91,92,93}")),
+    *said("INSERT INTO orders (k, id) SELECT * FROM unnest($1::int8[], $2::int4[]) ON CONFLICT (k, id)"
+          " DO UPDATE SET n = excluded.id RETURNING id", (INT8S, "{3,1,2}"), (INT4S, "{90,1,92}")),
+    *said("INSERT INTO orders (k, id, mood, placed) SELECT p0::int8, p1::int4, 'ok', NULL FROM"
+          " (VALUES ($1, $2, 0), ($3, $4, 1)) AS v (p0, p1, o) ORDER BY o DESC RETURNING id, mood",
+          (TEXT, "1"), (TEXT, "95"), (TEXT, "2"), (TEXT, "96")),
+    *said("INSERT INTO orders SELECT o.k + 1, o.id + 100, o.n, o.t, o.price, o.placed, o.mood FROM orders o"),
+    *said("INSERT INTO orders (k, id) SELECT n, id FROM orders"),
+    *said("INSERT INTO items (k, weight) SELECT max(k), avg(price) FROM orders GROUP BY n HAVING count(*) > 2"),
+    *said("INSERT INTO notes SELECT k, id + 100, n, t FROM orders WHERE n = $1 RETURNING k", (INT8, "2")),
+    *said("INSERT INTO rates SELECT 7, id + 100, n, t FROM leads WHERE n > 1 ON CONFLICT DO NOTHING RETURNING id"),
+    *said("INSERT INTO orders (k, id) SELECT random() * 0 + 5, 200 RETURNING k"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", WRITES, ids=str)
+async def test_rows_of_other_shards_are_there_where_a_write_needs_them(world: World, statement: Statement) -> None:
+    count = [Statement(f"SELECT count(*), sum(n) FROM {name}") for name in ("orders", "items", "leads")]
+    before = Statement(
+        "INSERT INTO leads (k, id, n) VALUES ('block', 23, 1), ('b', 25, 4), ('c', 27, 2)", is_write=True
+    )
+    await done(world, Statement("BEGIN"), before, statement, *count, Statement("ROLLBACK"))
+    await done(world, statement, *count)
+    await world.refill()
+
+
+async def waits(world: World, sql: str) -> None:
+    """Until a server waits for a lock in such a statement."""
+    asked = "SELECT count(*)::int4 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+
+    async def there() -> bool:
+        ((count,),) = await world.postgres.fetch(asked, sql + "%")
+        return bool(count)
+
+    await wait_until(there)
+
+
+def tags(reply: Sequence[Frame]) -> list[bytes]:
+    return [one.body.rstrip(b"\0") for one in reply if one.type == "C"]
+
+
+async def test_who_waits_for_a_row_that_is_moved_finds_it_at_its_new_shard(world: World) -> None:
+    """Once it has read where the row was, nobody would look for it where it is."""
+    await world.refill()
+    one, other = await world.another(), await world.another()
+    try:
+        for key in range(8):
+            await one.query("BEGIN")
+            assert tags(await one.query(f"UPDATE items SET k = {key} WHERE id = 2")) == [b"UPDATE 2"]
+            await other.send_query(f"UPDATE items SET n = {70 + key} WHERE id = 2")
+            await waits(world, "UPDATE items SET n")
+            await one.query("COMMIT")
+            assert tags(await other.read_until("Z")) == [b"UPDATE 2"]
+        found = rows(await one.query("SELECT k, n FROM items WHERE id = 2"))
+        assert found == [[b"7", b"77"]] * 2
+    finally:
+        await one.close()
+        await other.close()
+        await world.refill()
+
+
+@pytest.mark.parametrize("block", [False, True])
+async def test_rows_that_change_between_their_reading_and_the_write_are_read_again(world: World, block: bool) -> None:
+    """In a block the client hears of it."""
+    await world.refill()
+    client = await world.another()
+    there = world.databases[1]
+    sql = "UPDATE orders SET n = (SELECT count(*) FROM leads l WHERE l.n = 3) + 0 * (SELECT count(*) FROM rates)"
+    await client.query(sql)  # which is described now
+    ((before,),) = await world.postgres.fetch("SELECT count(*) FROM leads WHERE n = 3", database=there)
+    connection = await world.postgres.connect(there)
+    try:
+        async with connection:
+            await connection.execute("BEGIN")
+            await connection.execute("LOCK TABLE rates IN ACCESS EXCLUSIVE MODE")
+            if block:
+                await client.query("BEGIN")
+            await client.send_query(sql)
+            await waits(world, "UPDATE orders SET n")
+            await world.postgres.fetch("INSERT INTO leads VALUES ('a', 77, 3, 'new')", database=there)
+            await connection.execute("ROLLBACK")
+        reply = await client.read_until("Z")
+        assert errors(reply) == (["40001"] if block else [])
+        await client.query("ROLLBACK")
+        ((count,),) = rows(await client.query("SELECT count(*) FROM leads WHERE n = 3"))
+        values = rows(await client.query("SELECT DISTINCT n FROM orders"))
+        assert values == [[b"%d" % (int(count or 0) - block)]]
+        assert before < int(count or 0)
+    finally:
+        await client.close()
+        await world.refill()

@@ -341,7 +341,7 @@ cdef class Router:
     def _choose(self, Known known, said, bint bound):
         """Of a routed statement, the shard that the client says, if it is one of those that are concerned."""
         mask = known.ready.evaluate(self._call)
-        if said is None or mask == KEY_NOT_MAPPED:
+        if said is None or mask == KEY_NOT_MAPPED or known.ready.plan.moves:
             return self._by_mask(known, mask, bound)
         if mask == KEY_UNKNOWN and not bound:
             return ANYWHERE

@@ -18,7 +18,7 @@ import psycopg
 from tests.differential.spread.columns import Type, by_icu
 from tests.differential.spread.comparing import Answer, Names, difference, taken_apart
 from tests.differential.spread.saying import WAYS, Statement, ask
-from tests.differential.spread.schema import HOME, REFERENCE, Schema, make
+from tests.differential.spread.schema import HOME, REFERENCE, SHARDED, Schema, make, shard_of
 from tests.differential.spread.writes import Writes
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import USER
@@ -144,6 +144,10 @@ class World:
         """Where it is reached sharded."""
         return self._port
 
+    async def another(self) -> Wire:
+        """Another client of the sharded database."""
+        return await _logged_in(self._port, self.name)
+
     async def close(self) -> None:
         await self._sharded.close()
         await self._plain.close()
@@ -217,6 +221,9 @@ class World:
     async def tables_differ(self) -> str:
         """All rows of the shards are those of the one database."""
         tables = self.schema.tables
+        for number, name in enumerate(self.databases):
+            if astray := await self._astray(number, name):
+                return astray
         wanted = await self._rows(self.plain_name, [table.name for table in tables])
         got: Counter[tuple[str, str]] = Counter()
         for number, name in enumerate(self.databases):
@@ -233,6 +240,15 @@ class World:
         if got == wanted:
             return ""
         return f"tables: {list((got - wanted).elements())[:5]} instead of {list((wanted - got).elements())[:5]}"
+
+    async def _astray(self, number: int, database: str) -> str:
+        """A row that is not on the shard of its key."""
+        tables = {table.name: table for table in self.schema.named(SHARDED)}
+        sql = " UNION ALL ".join(f"SELECT DISTINCT '{name}', k::text FROM {name}" for name in tables)
+        for name, key in await self.postgres.fetch(sql, database=database):
+            if shard_of(tables[name].key, key, self.shards) != number:
+                return f"tables: the key {key} of {name} on shard {number}"
+        return ""
 
     async def _rows(self, database: str, tables: Sequence[str]) -> Counter[tuple[str, str]]:
         sql = " UNION ALL ".join(f"SELECT '{table}', t::text FROM {table} t" for table in tables)

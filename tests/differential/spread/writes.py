@@ -68,7 +68,7 @@ class Writes:
             return self._copy(table)
         kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
             self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
-            self._merge,
+            self._merge, self._insert_elsewhere,
         )  # fmt: skip
         sql, order = rng.choice(kinds)(table)
         return replace(finished(sql, self.expressions.parameters, order), is_write=True)
@@ -123,6 +123,26 @@ class Writes:
         said = f"INSERT INTO {table.name} (k, id, n, t) {distinct if conflict else plain}{conflict}"
         return said.format(source.name, where) + self._returning(table), None
 
+    def _insert_elsewhere(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        """Rows whose keys are computed, or that come from anywhere."""
+        rng = self.rng
+        source = rng.choice(self.schema.tables)
+        same = [one for one in self.schema.tables if one.key == table.key]
+        key = self.expressions.constant(table.key)
+        kind = rng.random()
+        if kind < 0.3:
+            keys = [self.expressions.constant(table.key) for _ in range(rng.choice([1, 4]))]
+            arrays = f"unnest(ARRAY[{', '.join(keys)}]), generate_series(50, {49 + len(keys)}), 1, 'x'"
+            return f"INSERT INTO {table.name} (k, id, n, t) SELECT {arrays}{self._returning(table)}", None
+        if kind < 0.6:
+            chosen = f"SELECT min(s.k::text)::{table.key.sql}, s.id + 60, max(s.n), 'one'"
+            source = rng.choice(same)
+            said = f"{chosen} FROM {source.name} AS s WHERE s.k IS NOT NULL GROUP BY s.id"
+            return f"INSERT INTO {table.name} (k, id, n, t) {said}{self._returning(table)}", None
+        chosen = f"SELECT {key}, s.id + 70, max(s.n), max(s.t) FROM {source.name} AS s GROUP BY s.id"
+        conflict = rng.choice(["", " ON CONFLICT DO NOTHING"]) if table.is_unique else ""
+        return f"INSERT INTO {table.name} (k, id, n, t) {chosen}{conflict}{self._returning(table)}", None
+
     def _update(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         rng = self.rng
         name, kind = rng.choice(table.columns[2:])
@@ -133,6 +153,11 @@ class Writes:
         if rng.random() < 0.2 and unique:
             joined = f"(SELECT n, max(id) AS id FROM {unique[0].name} GROUP BY n) AS r"
             return f"UPDATE {table.name} AS x SET n = r.id % 6 FROM {joined} WHERE r.n = x.n", None
+        if rng.random() < 0.15:
+            other = rng.choice(self.schema.tables)
+            joined = f"(SELECT id, max(n) AS n, count(*) AS c FROM {other.name} GROUP BY id) AS y"
+            returning = " RETURNING x.id, x.n, y.c" if rng.random() < 0.5 else ""
+            return f"UPDATE {table.name} AS x SET n = y.n FROM {joined} WHERE y.id = x.id AND y.c > 1{returning}", None
         where = self.queries.condition([Relation("x", table.columns, table.group)], 1)
         return f"UPDATE {table.name} AS x SET {name} = {value}{where}{self._returning(table, prefix='x.')}", None
 
@@ -156,6 +181,11 @@ class Writes:
     def _move(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         """The key itself is changed."""
         key, other = self.expressions.constant(table.key), self.expressions.constant(table.key)
+        if self.rng.random() < 0.25:
+            where = self.queries.condition([Relation("x", table.columns, table.group)], 0)
+            value = key if table.is_unique else f"CASE WHEN x.n > 2 THEN {key} ELSE {other} END"
+            value = value if table.is_unique or self.rng.random() < 0.8 else "NULL"
+            return f"UPDATE {table.name} AS x SET k = {value}{where}{self._returning(table, prefix='x.')}", None
         also = f" AND x.id = {self.expressions.constant(INT4)}" if self.rng.random() < 0.5 else ""
         return (
             f"UPDATE {table.name} AS x SET k = {key} WHERE x.k = {other}{also}{self._returning(table, prefix='x.')}",

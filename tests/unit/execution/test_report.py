@@ -50,7 +50,8 @@ def judge(sql: str, *parameters: bytes | None, unknown: bool = False, calls: int
         ("SELEKT 1", Share.UNPARSED, ["s0"]),
         ("SELECT * FROM nowhere", Share.FREE, ["s0"]),
         ("UPDATE countries SET region = 'x'", Share.SEVERAL, ["s0", "s1"]),
-        ("UPDATE orders SET id = 5 WHERE id = 3", Share.REFUSED, None),
+        ("UPDATE orders SET id = 5 WHERE id = 3", Share.ONE, ["s1"]),
+        ("WITH w AS (UPDATE orders SET id = 5 WHERE id = 3) SELECT 1", Share.REFUSED, None),
         ("/* trunkline: shard=s1 */ SELECT count(*) FROM orders", Share.ONE, ["s1"]),
         ("/* trunkline: key=4 table=orders */ SELECT count(*) FROM orders", Share.ONE, ["s0"]),
         ("/* trunkline: shard=s0 */ SELECT * FROM orders WHERE id = 3", Share.REFUSED, ["s1"]),
@@ -104,7 +105,7 @@ def test_the_summary_counts_calls() -> None:
         ("SELECT * FROM orders WHERE id = 3", 6),
         ("SELECT count(*) FROM orders WHERE region = 'a'", 1),
         ("SELECT count(*) FROM orders WHERE region = 'b'", 2),
-        ("UPDATE orders SET id = 5 WHERE id = 3", 1),
+        ("WITH w AS (UPDATE orders SET id = 5 WHERE id = 3) SELECT 1", 1),
         ("SELECT 1", 2),
     ):
         summary.add(judge(sql, calls=calls))

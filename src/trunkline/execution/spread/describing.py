@@ -28,4 +28,4 @@ async def described(one: Participant, sql: bytes, types: Sequence[int]) -> Descr
             break
     if error is not None:
         raise error
-    return Description(parameters, fields)
+    return Description(parameters, fields, one.shard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from trunkline.protocol.messages import NO_DATA, format_of, message
@@ -31,6 +31,7 @@ class Description:
 
     parameters: tuple[int, ...]
     fields: tuple[Field, ...] | None
+    shard: int = field(default=-1, compare=False)  # whose words these are: its numbers for types of users
 
     def row_description(self, formats: Sequence[int] = ()) -> bytes:
         """RowDescription of a portal with these result formats, or NoData."""

@@ -24,7 +24,7 @@ _DONE = message(b"c", b"")
 UNSENT_BYTES = 1 << 20  # that the target has not taken, above which no more is read
 
 # Types whose binary form is the same on every shard; arrays of them are too. Of others the text is.
-_SAME = [
+SAME = [
     *("bool", "bytea", "char", "name", "int2", "int4", "int8", "text", "oid", "float4", "float8", "money", "bpchar"),
     *("varchar", "date", "time", "timestamp", "timestamptz", "interval", "timetz", "bit", "varbit", "numeric", "uuid"),
     *("json", "jsonb", "jsonpath", "xml", "inet", "cidr", "macaddr", "macaddr8", "point", "lseg", "path", "box"),
@@ -32,7 +32,7 @@ _SAME = [
     *("tsrange", "tstzrange", "int4multirange", "int8multirange", "nummultirange", "datemultirange"),
     *("tsmultirange", "tstzmultirange"),
 ]
-_BINARY = frozenset(_SAME) | {f"_{name}" for name in _SAME}
+_BINARY = frozenset(SAME) | {f"_{name}" for name in SAME}
 
 PLAIN = (  # forms of text that are read as the same value whatever the settings are
     ("datestyle", "ISO"),

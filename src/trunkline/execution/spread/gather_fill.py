@@ -53,7 +53,7 @@ async def fill(
     """The rows of other shards; how many they are."""
     binary = is_binary(table.columns) and not target.translates  # the client's encoding may lack what is copied
     what = Copied(f"{table.copy} ({table.column_list})", ".".join(table.name), binary)
-    back = [] if binary else [(one, await _plainly(one)) for one in sources]
+    back = [] if binary else [(one, await plainly(one)) for one in sources]
     count = await copy(what, dict.fromkeys(sources, _rows(table, condition)), target, budget, snapshot)
     for one, settings in back:
         await one.ask(settings)
@@ -75,7 +75,7 @@ async def fill_together(
         for source, part in tables.items()
     }
     names = ", ".join(".".join(table.name) for table in every)
-    back = [(source, await _plainly(source)) for source in tables]
+    back = [(source, await plainly(source)) for source in tables]
     await copy(Copied(f"pg_temp.{TOGETHER}", names, False), rows, target, budget, snapshot)
     for source, settings in back:
         await source.ask(settings)
@@ -99,7 +99,7 @@ def _where(condition: str | None) -> str:
     return f" WHERE {condition}" if condition else ""
 
 
-async def _plainly(one: Participant) -> bytes:
+async def plainly(one: Participant) -> bytes:
     """Have values written in forms that mean the same everywhere; what sets it back."""
     names = ", ".join(f"pg_catalog.current_setting('{name}')" for name, _ in PLAIN)
     before = (await one.ask(f"SELECT {names}".encode()))[0]

@@ -9,6 +9,7 @@ from trunkline.errors import StatementRefused
 from trunkline.execution.refusals import refused
 from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
+from trunkline.execution.spread.carried import carried
 from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.copy_query import copy_query
@@ -19,9 +20,12 @@ from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.explain import explain
 from trunkline.execution.spread.gather import FIRST_USER_OID, gather
 from trunkline.execution.spread.merged import merged
+from trunkline.execution.spread.moved import moved
+from trunkline.execution.spread.own_types import agree_by_name
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter, agree
+from trunkline.execution.spread.selected import selected
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
@@ -32,10 +36,13 @@ from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_carried import Carried
 from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
+from trunkline.routing.spreading.writing_moved import Moved
+from trunkline.routing.spreading.writing_selected import Selected
 
 Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
@@ -91,8 +98,13 @@ def _of_one_clock(program: Program) -> Gather:
     raise StatementRefused("a parameter says 'now', which each of several shards would read for itself", hint=hint)
 
 
+async def _select(program: Selected, asked: Asked, participants: Participants) -> Answer | CopyIn:
+    return await selected(run, program, asked, participants)
+
+
 RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
+    Carried: carried,
     Concatenation: _concatenate,
     CopyAll: copy_out,
     CopyQuery: _copy_query,
@@ -104,7 +116,9 @@ RUNNERS: dict[type, Runner] = {
     Everywhere: write.everywhere,
     Gather: gather,
     Merging: _merge,
+    Moved: moved,
     Rows: write.insert,
+    Selected: _select,
 }
 
 
@@ -135,4 +149,7 @@ async def run(program: Program, asked: Asked, participants: Participants) -> Ans
         program = _of_one_clock(program)
     if participants.doing is not None:
         participants.doing.state = STATES.get(type(program), "write")
-    return await RUNNERS[type(program)](program, asked, participants)
+    answer = await RUNNERS[type(program)](program, asked, participants)
+    if isinstance(answer, write.Done) and answer.others:
+        await agree_by_name(answer.others, asked, participants)
+    return answer

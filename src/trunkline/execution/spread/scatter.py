@@ -7,13 +7,15 @@ what they still say is taken to its end, or ends with the lease.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.description import Field, fields_of
 from trunkline.execution.spread.participant import Participant, as_error
+
+Agrees = Callable[[Sequence[Field], Sequence[Field]], bool]
 
 
 class Scatter:
@@ -60,8 +62,10 @@ async def until_bound(one: Participant) -> None:
             raise error
 
 
-async def to_rows(one: Participant, expected: Sequence[Field] | None, *, bound: bool = False) -> None:
-    """Up to the first row; StatementFailed if an error comes instead, StatementRefused if its columns are others."""
+async def to_rows(
+    one: Participant, expected: Sequence[Field] | None, *, bound: bool = False, agrees: Agrees | None = None
+) -> tuple[Field, ...]:
+    """Up to the first row: its columns. StatementFailed if there is an error, StatementRefused if they are others."""
     while True:
         kind, body = await one.message()
         bound |= kind == ord("2")
@@ -71,13 +75,14 @@ async def to_rows(one: Participant, expected: Sequence[Field] | None, *, bound: 
             error.at_bind = not bound
             raise error
         if kind == ord("n") and expected is None:
-            return
+            return ()
         if kind == ord("T"):
-            if expected is None or not agree(fields_of(body), expected):
+            found = fields_of(body)
+            if expected is None or not (agrees or agree)(found, expected):
                 await one.until_ready()
                 detail = f"Shard {one.pool.database} has other columns for it than another shard."
                 raise StatementRefused("the shards do not agree on the columns of the answer", detail=detail)
-            return
+            return found
         if kind == ord("n"):
             await one.until_ready()
             raise StatementRefused("the shards do not agree on the columns of the answer")

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.description import Field
+from trunkline.execution.spread.own_types import anywhere, differ, may_agree
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import to_end, to_rows, united
@@ -41,6 +43,7 @@ class Done:
 
     def __init__(self) -> None:
         self.tags: list[bytes] = []
+        self.others: list[tuple[Participant, Sequence[Field]]] = []  # who has other numbers for types of users
         self._file = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - closed with the answer
         weakref.finalize(self, self._file.close)
         self._sizes: list[int] = []
@@ -67,6 +70,7 @@ class Part:
     one: Participant
     text: bytes
     places: Sequence[int] = ()
+    bound: bool = False  # it has said so already
 
 
 async def alone(program: Alone, asked: Asked, participants: Participants) -> Done:
@@ -78,7 +82,7 @@ async def alone(program: Alone, asked: Asked, participants: Participants) -> Don
     done = Done()
     for part in parts:
         _ask(asked, part)
-    await _all_of(asked, parts, done)
+    await all_of(asked, parts, done)
     return done
 
 
@@ -90,19 +94,25 @@ async def everywhere(program: Everywhere, asked: Asked, participants: Participan
     text = filled(program.text, time)
     done = Done()
     _ask(asked, Part(home, text))
-    await _all_of(asked, [Part(home, text)], done)
+    await all_of(asked, [Part(home, text)], done)
     home.pool.code.looked_at = 0.0  # it may be code
     others = [one for one in await participants.at_all(asked.mask) if one is not home]
     for one in others:
         copy = Done()
         _ask(asked, Part(one, text))
-        await _all_of(asked, [Part(one, text)], copy)
+        await all_of(asked, [Part(one, text)], copy)
+        if program.copies:
+            compare_copies(one, copy, done)
         one.notices.clear()  # the home shard has said so
-        if program.copies and copy.tags != done.tags:
-            raise CopiesDiffer(
-                f"shard {one.pool.database} answers {copy.tag().decode()}, and the home shard {done.tag().decode()}"
-            )
     return done
+
+
+def compare_copies(one: Participant, copy: Done, done: Done) -> None:
+    """CopiesDiffer if a shard has done something else to its copy of a reference table than the home shard."""
+    if copy.tags != done.tags:
+        raise CopiesDiffer(
+            f"shard {one.pool.database} answers {copy.tag().decode()}, and the home shard {done.tag().decode()}"
+        )
 
 
 async def insert(program: Rows, asked: Asked, participants: Participants) -> Done:
@@ -116,14 +126,14 @@ async def insert(program: Rows, asked: Asked, participants: Participants) -> Don
         for places in _neighbours(shards):
             part = Part(people[shards[places[0]]], _text_of(program, places, time), places)
             _ask(asked, part)
-            await _all_of(asked, [part], done)
+            await all_of(asked, [part], done)
         return done
     parts = []
     for shard, one in people.items():
         places = [place for place, found in enumerate(shards) if found == shard]
         parts.append(Part(one, _text_of(program, places, time), places))
         _ask(asked, parts[-1])
-    await (_in_order(asked, parts, shards, done) if program.returns else _all_of(asked, parts, done))
+    await (in_order(asked, parts, shards, done) if program.returns else all_of(asked, parts, done))
     return done
 
 
@@ -175,7 +185,7 @@ def _text_of(program: Rows, places: Sequence[int], time: bytes) -> bytes:
 
 
 def _ask(asked: Asked, part: Part) -> None:
-    types = asked.described.parameters or asked.types
+    types = anywhere(asked.described.parameters or asked.types)
     mentioned = parameters_in(part.text) if asked.values else None
     frames = asked_of(part.text, types, asked.formats, asked.values, asked.result_formats, mentioned)
     part.one.request(frames, REQUESTS)
@@ -186,12 +196,15 @@ def parameters_in(sql: bytes) -> Collection[int]:
     return {int(sql[start + 1 : end]) for kind, start, end in tokens_of(sql) if kind == "parameter"}
 
 
-async def _all_of(asked: Asked, parts: Sequence[Part], done: Done) -> None:
+async def all_of(asked: Asked, parts: Sequence[Part], done: Done) -> None:
     """The rows of one shard behind those of another."""
     errors: list[tuple[int, TrunklineError]] = []
     for part in parts:
         try:
-            await to_rows(part.one, asked.described.fields)
+            expected = asked.described.fields
+            fields = await to_rows(part.one, expected, bound=part.bound, agrees=may_agree)
+            if differ(fields, expected or ()):
+                done.others.append((part.one, fields))
             while run := await part.one.run_of_rows():
                 if not errors:
                     done.keep(run)
@@ -202,7 +215,7 @@ async def _all_of(asked: Asked, parts: Sequence[Part], done: Done) -> None:
         raise min(errors, key=lambda found: found[0])[1]
 
 
-async def _in_order(asked: Asked, parts: Sequence[Part], shards: Sequence[int], done: Done) -> None:
+async def in_order(asked: Asked, parts: Sequence[Part], shards: Sequence[int], done: Done) -> None:
     """The rows of all shards in the order in which they were written in VALUES."""
     taken: dict[int, Done] = {}
     own: dict[int, AsyncIterator[bytes]] = {}
@@ -211,8 +224,9 @@ async def _in_order(asked: Asked, parts: Sequence[Part], shards: Sequence[int], 
     errors: list[tuple[int, TrunklineError]] = []
     for part in parts:
         try:
-            await _all_of(asked, [part], taken[part.one.shard])
+            await all_of(asked, [part], taken[part.one.shard])
             done.tags += taken[part.one.shard].tags
+            done.others += taken[part.one.shard].others
         except TrunklineError as error:
             errors.append((part.places[0], error))
     if errors:
@@ -230,8 +244,14 @@ async def _in_order(asked: Asked, parts: Sequence[Part], shards: Sequence[int], 
 
 async def _one_by_one(done: Done) -> AsyncIterator[bytes]:
     async for run in done.rows():
-        at = 0
-        while at < len(run):
-            end = at + 1 + int.from_bytes(run[at + 1 : at + 5], "big")
-            yield run[at:end]
-            at = end
+        for row in rows_in(run):
+            yield row
+
+
+def rows_in(run: bytes) -> Iterator[bytes]:
+    """The messages of a run, one by one."""
+    at = 0
+    while at < len(run):
+        end = at + 1 + int.from_bytes(run[at + 1 : at + 5], "big")
+        yield run[at:end]
+        at = end

@@ -28,8 +28,13 @@ class Use:
     kind: str = "sharded"
     environments: list[Environment] = field(default_factory=list)
     fixed: Where | None = None  # if it does not depend on conditions
+    besides: Where | None = None  # where its rows come to be, beside where they are
 
     def where(self, doubtful: frozenset[int]) -> Where:
+        here = self._where(doubtful)
+        return here if self.besides is None else any_of([here, self.besides])
+
+    def _where(self, doubtful: frozenset[int]) -> Where:
         function = self.rule.function
         if self.fixed is not None or function is None:
             return self.fixed if self.fixed is not None else Fixed(0)
@@ -54,6 +59,8 @@ class Facts:
     unseen: str = ""  # a function that touches sharded tables in a way that is not known
     refusal: Refusal | None = None  # the first
     single: Refusal | None = None  # the first reason why it must not be spread
+    moving: Refusal | None = None  # why each shard cannot do its part alone: rows come from one and belong to another
+    own_write: bool = False  # the client's own statement writes, not only what it calls or has in WITH
     fixed: set[int] = field(default_factory=set)
     limits: set[int] = field(default_factory=set)  # literals of LIMIT and OFFSET
     every: dict[str, None] = field(default_factory=dict)  # what has to be done on every shard besides
@@ -83,6 +90,10 @@ class Facts:
     def demand_single(self, reason: str, hint: str = "") -> None:
         if self.single is None:
             self.single = Refusal(reason, hint)
+
+    def move(self, reason: str, hint: str = "") -> None:
+        if self.moving is None:
+            self.moving = Refusal(reason, hint)
 
     def demand_primary(self, reason: str, *, always: bool = True) -> None:
         """`always`: in a READ ONLY transaction too, in which a replica itself refuses whatever writes."""

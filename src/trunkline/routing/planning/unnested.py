@@ -36,7 +36,7 @@ def where_of_arrays(
     source = analysis.constant(arrays[place])
     if source is None or not fits(found.columns.get(name), source):
         return None
-    analysis.facts.demand_single(
+    analysis.facts.move(
         f"The rows for {found.full_name} are given as arrays, and belong to more than one shard.",
         "Insert the rows of each shard by themselves.",
     )

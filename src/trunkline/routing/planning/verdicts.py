@@ -66,6 +66,7 @@ def _plan(
         tuple(occurrences),
         facts.primary,
         facts.always_primary,
+        facts.moving is not None,
     )
 
 
@@ -100,14 +101,15 @@ def _forbid(facts: Facts) -> None:
     broadcast = reference or next(iter(facts.every), "")
     if not broadcast:
         return
+    forbid = facts.move if reference and facts.own_write and not facts.every else facts.refuse
     if facts.uses:
-        facts.refuse(
+        forbid(
             f"It has to run on every shard for {broadcast}, and concerns rows of {facts.uses[0].table} besides.",
             "Write it as two statements.",
         )
     elif facts.home or (facts.at_home and not facts.draws):
         other = next(iter(facts.home), "") or facts.at_home
-        facts.refuse(
+        forbid(
             f"It has to run on every shard for {broadcast}, and {other} is on the home shard only.",
             "Write it as two statements.",
         )
@@ -132,7 +134,7 @@ def _routed(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | No
         facts.demand_single(f"It reads {next(iter(facts.system))}, of which each shard has its own.", _ONE_KEY)
     if home:
         parts.append(Fixed(1 << sharding.home))
-    if not facts.uses:
+    if not facts.uses or any(facts.reference.values()):
         parts.append(Fixed(sharding.every))
     where = any_of(parts)
     single = None if is_single(where) else _why_single(analysis, occurrences, home)
@@ -159,8 +161,8 @@ def _has_alias(one: Occurrence) -> bool:
 
 def _why_single(analysis: Analysis, occurrences: list[Occurrence], home: str) -> Refusal:
     facts, sharding = analysis.facts, analysis.sharding
-    if facts.single is not None:
-        return facts.single
+    if facts.single is not None or facts.moving is not None:
+        return facts.single or facts.moving or Refusal("")
     if facts.unseen and not facts.uses:
         return Refusal(
             f"{facts.unseen} may touch sharded tables, and nothing says which rows.",
@@ -187,7 +189,9 @@ def _every(analysis: Analysis, occurrences: list[Occurrence]) -> RoutePlan | Non
     subject = written or next(iter(facts.every), "")
     if not subject:
         return None
-    if written and (facts.volatile or facts.differs):
+    if facts.moving is not None:
+        single = facts.moving
+    elif written and (facts.volatile or facts.differs):
         single = Refusal(
             f"It writes the reference table {written}, and what it computes may differ from shard to shard.",
             "Compute the values first and give them as literals or parameters.",

@@ -7,13 +7,14 @@ from typing import Any
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found, Outputs, Query
-from trunkline.routing.planning.conditions import Condition, Member
+from trunkline.routing.planning.conditions import Condition
 from trunkline.routing.planning.constants import ANY_FAMILY, alike, fits
-from trunkline.routing.planning.deduction import Environment, any_of, of_rows, place_of_null
+from trunkline.routing.planning.deduction import any_of, of_rows, place_of_null
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_write
 from trunkline.routing.planning.ids import is_drawn, note_defaults_of, note_missing, with_values
+from trunkline.routing.planning.new_keys import check_keys, refuse_key
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.programs import constant_of
 from trunkline.routing.planning.queries import bind_select, bind_with, outputs_of
@@ -21,14 +22,15 @@ from trunkline.routing.planning.scopes import Item, Scope
 from trunkline.routing.planning.sources import bind_from, bind_source, bind_table, note_table
 from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
 from trunkline.routing.planning.unnested import where_of_arrays
-from trunkline.routing.plans.plan import Constant, Fixed, Literal, Source, Where
-from trunkline.routing.sql import Node, token_at
+from trunkline.routing.plans.plan import Constant, Fixed, Source, Where
+from trunkline.routing.sql import Node
 
 
 def bind_write(analysis: Analysis, kind: str, node: Node, scope: Scope) -> tuple[Query, Outputs]:
     """A statement that changes rows, with its RETURNING as outputs."""
     analysis.facts.count()
     analysis.facts.writes = True
+    analysis.facts.own_write |= scope.parent is None and analysis.is_own
     extra = bind_with(analysis, node, scope)
     block, outputs = _WRITERS[kind](analysis, node, scope)
     note_defaults_of(analysis, node)
@@ -130,7 +132,7 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
         return Block([derived])
     sharded.fixed = where_of_arrays(analysis, found, sharded.rule, columns or [], select)
     given = sharded.fixed is not None
-    return Block([derived], [] if given else _carried(analysis, found, sharded, columns or [], derived))
+    return Block([derived], [] if given else _carried(analysis, found, sharded, columns or [], derived, scope))
 
 
 def _is_plain_values(select: Node) -> bool:
@@ -205,7 +207,9 @@ def key_value(analysis: Analysis, found: Found, name: str, columns: list[str], r
     return constant_of(column.default)
 
 
-def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], derived: Derived) -> list[Condition]:
+def _carried(
+    analysis: Analysis, found: Found, use: Use, columns: list[str], derived: Derived, scope: Scope
+) -> list[Condition]:
     """INSERT ... SELECT: the key of a new row is the output in its place, in the column's own type."""
     families = analysis.facts.variables.families
     where: list[Condition] = []
@@ -215,16 +219,14 @@ def _carried(analysis: Analysis, found: Found, use: Use, columns: list[str], der
         if output is not None and (alike(families[output], families[variable]) or families[output] == ANY_FAMILY):
             where += linked(variable, output)
     if len(where) < len(use.key):
-        analysis.facts.refuse(
+        is_top = scope.parent is None and analysis.is_own
+        (analysis.facts.move if is_top else analysis.facts.refuse)(
             f"The key of the rows that are inserted into {found.full_name} is not a key column of what is selected,"
             " so a row could belong to another shard.",
             "Select the key column itself, or a constant.",
         )
-    if not where:
-        analysis.facts.demand_single(
-            f"Rows are selected from one place and inserted into {found.full_name} in another.",
-            "Name the key of every sharded table.",
-        )
+        use.fixed = Fixed(analysis.sharding.every)
+        return []
     return where
 
 
@@ -241,15 +243,8 @@ def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, sco
         same = target["val"].get("ColumnRef", {}).get("fields", [])
         is_excluded = [one["String"].get("sval") for one in same if "String" in one] == ["excluded", name]
         if not (is_excluded and set(found.rule.columns) <= inferred):
-            _refuse_key(analysis, found, name)
+            refuse_key(analysis, found, name)
     return list(inside(bound))
-
-
-def _refuse_key(analysis: Analysis, found: Found, column: str) -> None:
-    analysis.facts.refuse(
-        f"It sets {column}, by which {found.full_name} is sharded: the row would belong to another shard.",
-        "Insert the row anew and delete the old one, in a transaction each.",
-    )
 
 
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
@@ -261,7 +256,8 @@ def _update(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Output
     others = bind_from(analysis, node.get("fromClause", ()), scope)
     on_write(analysis, found, "UPDATE", [_name(one) for one in node["targetList"]], scope)
     block, outputs = _changing(analysis, node, scope, [*([part] if part else []), *others])
-    _check_set(analysis, found, item, part, node["targetList"], block.up, scope)
+    may_move = scope.parent is None and analysis.is_own
+    check_keys(analysis, found, item, node["targetList"], block.up, scope, may_move=may_move)
     return block, outputs
 
 
@@ -283,51 +279,6 @@ def _changing(analysis: Analysis, node: Node, scope: Scope, sources: Sequence[Pa
 
 def _name(wrapped: Node) -> str:
     return str(wrapped["ResTarget"].get("name", ""))
-
-
-def _check_set(
-    analysis: Analysis,
-    found: Found,
-    item: Item,
-    part: Part | None,
-    targets: Sequence[Node],
-    known: Sequence[Condition],
-    scope: Scope,
-) -> None:
-    """A key may be set to nothing but what it is."""
-    keys = {variable for use in analysis.facts.uses if use.writes for variable in use.key}
-    if not keys:
-        return
-    knowledge = Environment(known).knowledge()
-    roots = {knowledge.root(variable) for variable in keys}
-    reader = Reader(analysis, scope, {})
-    for wrapped in targets:
-        name, value = _name(wrapped), wrapped["ResTarget"]["val"]
-        variable = item.variable(name) if name in item.families else None
-        if variable is None or knowledge.root(variable) not in roots:
-            if name in found.rule.columns:
-                _refuse_key(analysis, found, name)
-            continue
-        assigned = reader.column(value)
-        if assigned is not None and knowledge.root(assigned) == knowledge.root(variable):
-            continue
-        if not _is_what_it_is(analysis, reader.value_for(variable, value), variable, known):
-            _refuse_key(analysis, found, name)
-
-
-def _is_what_it_is(analysis: Analysis, source: Source | None, variable: int, known: Sequence[Condition]) -> bool:
-    """Whether a column is known to have just this value; of literals, that depends on both."""
-    for condition in known:
-        if not isinstance(condition, Member) or condition.variables != (variable,) or len(condition.rows) != 1:
-            continue
-        other = condition.rows[0][0]
-        if isinstance(source, Literal) and isinstance(other, Literal):
-            analysis.facts.fixed.update((source.location, other.location))
-            if token_at(analysis.text, source) == token_at(analysis.text, other) and source.type == other.type:
-                return True
-        elif source is not None and source == other:
-            return True
-    return False
 
 
 # --- MERGE ----------------------------------------------------------------------------------------------------------
@@ -356,7 +307,7 @@ def _merge(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Outputs
         if command in ("INSERT", "UPDATE", "DELETE"):
             on_write(analysis, found, command, [_name(one) for one in clause.get("targetList", ())], scope)
         if command == "UPDATE":
-            _check_set(analysis, found, item, part, clause["targetList"], join.up, scope)
+            check_keys(analysis, found, item, clause["targetList"], join.up, scope, may_move=False)
         if command == "INSERT":
             inserted += _merge_insert(analysis, found, clause, scope, source)
     queries, outputs = _returning(analysis, node, scope)

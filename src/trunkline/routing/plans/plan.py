@@ -178,6 +178,7 @@ class RoutePlan:
     occurrences: tuple[Occurrence, ...] = ()
     primary: str = field(default="", metadata=SHARED)  # why only the primary can answer it; empty: a replica may
     always_primary: str = field(default="", metadata=SHARED)  # the same in a READ ONLY transaction
+    moves: bool = False  # rows may belong to another shard than they come from: nobody's word makes it one shard's
     draws: Refusal | None = field(
         default=None, metadata=SHARED
     )  # ids in it have to be drawn first: why it is not relayed

@@ -100,17 +100,17 @@ def plan(request: Request) -> Gather | Refusal:
     texts = texts_of(analysis, request.sql, request.node)
     if isinstance(texts, str):
         return Refusal(texts)
-    found = _why_not(analysis, request, texts)
+    found = why_not_gathered(analysis, request, texts)
     if found is not None:
         return found
     asks = next((asks for text in texts if (asks := of_transaction(text.tree))), "")
-    return Gather(tuple(_tables(request, texts)), tuple(texts), asks)
+    return Gather(tuple(tables_of(request, texts)), tuple(texts), asks)
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
-def _why_not(analysis: Analysis, request: Request, texts: list[Text]) -> Refusal | None:
+def why_not_gathered(analysis: Analysis, request: Request, texts: list[Text]) -> Refusal | None:
     hidden = next((one for one in request.plan.occurrences if one.kind == "function"), None)
     if hidden is not None:
         return Refusal(f"The function {hidden.table} touches sharded tables.", "Name the key in its arguments.")
@@ -159,7 +159,7 @@ def _is_only(one: Named) -> bool:
 # --- what is needed --------------------------------------------------------------------------------------------------
 
 
-def _tables(request: Request, texts: list[Text]) -> list[Gathered]:
+def tables_of(request: Request, texts: list[Text]) -> list[Gathered]:
     uses: dict[Name, list[tuple[Named, Text, frozenset[str] | None]]] = {}
     for text in texts:
         for one, columns in columns_of(text):

@@ -67,13 +67,15 @@ def _needed(one: Named, said: _Said, star: bool) -> frozenset[str] | None:
 
 
 def _blocks_with_a_star(tree: Node) -> set[int]:
-    """The SELECTs (by identity) whose target list has a bare star."""
+    """The SELECTs (by identity) whose target list has a bare star, and the writes whose RETURNING has one."""
     found = set()
     todo: list[object] = [tree]
     while todo:
         current = todo.pop()
         if isinstance(current, dict):
-            if is_select(current) and any(_is_star(target) for target in current.get("targetList", ())):
+            given = current.get("targetList", ()) if is_select(current) else ()
+            given = given or current.get("returningClause", {}).get("exprs", ())
+            if any(_is_star(target) for target in given):
                 found.add(id(current))
             todo.extend(current.values())
         elif isinstance(current, list):

@@ -222,9 +222,9 @@ _KINDS: Mapping[str, Callable[[_Reader, Node], Filter | None]] = {
 
 
 def _joins(block: Node) -> list[tuple[str, Node]]:
-    """The joins in FROM of a SELECT, not those of the queries in it."""
+    """The joins in FROM of a SELECT or UPDATE, and in USING of a DELETE; not those of the queries in it."""
     found: list[tuple[str, Node]] = []
-    todo: list[Any] = list(block.get("fromClause", ()))
+    todo: list[Any] = [*block.get("fromClause", ()), *block.get("usingClause", ())]
     while todo:
         name, node = only(todo.pop())
         if name == "JoinExpr":

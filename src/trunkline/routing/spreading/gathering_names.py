@@ -100,7 +100,7 @@ def _range_vars(tree: Node) -> Iterator[tuple[Node, Node, Mapping[str, bool]]]:
             continue
         if not isinstance(current, dict):
             continue
-        if is_select(current):
+        if is_select(current) or current is tree:
             block = current
             ctes = _behind_with(current, ctes, todo)
         for name, value in current.items():

@@ -6,7 +6,17 @@ Law: a program gives exactly what one PostgreSQL with all rows would give, or th
 from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.spreading import copied, cursors, declaring, drawing, explained, gathering, merging, writing
+from trunkline.routing.spreading import (
+    copied,
+    cursors,
+    declaring,
+    drawing,
+    explained,
+    gathering,
+    merging,
+    writing,
+    writing_selected,
+)
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.drawing_slots import Drawing
@@ -15,7 +25,17 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
 
-Program = Concatenation | CopyQuery | Declared | Explained | Gather | Merging | declaring.Placing | writing.Write
+Program = (
+    Concatenation
+    | CopyQuery
+    | Declared
+    | Explained
+    | Gather
+    | Merging
+    | declaring.Placing
+    | writing.Write
+    | writing_selected.Selected
+)
 
 _DRAWS = Refusal("Its ids would have to be drawn before it.", "Give them as values.")
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
@@ -52,5 +72,7 @@ def _without_merge(request: Request) -> Program | Refusal:
     if request.kind == "SelectStmt":
         return gathering.plan(request)
     if writing.concerns(request):
-        return writing.plan(request)
+        found = writing.plan(request)
+        selected = writing_selected.plan(request, _within) if isinstance(found, Refusal) else None
+        return found if selected is None else selected
     return request.plan.unless_single or request.plan.refusal or _SEVERAL

@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
-from trunkline.routing.spreading import writing_alone, writing_copies, writing_copy, writing_everywhere, writing_insert
+from trunkline.routing.spreading import (
+    writing_alone,
+    writing_carried,
+    writing_copies,
+    writing_copy,
+    writing_everywhere,
+    writing_insert,
+    writing_moved,
+)
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_alone import Alone
+from trunkline.routing.spreading.writing_carried import Carried
 from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
+from trunkline.routing.spreading.writing_moved import Moved
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Alone | CopyAll | CopyRows | CopyToAll | Everywhere | Rows
+Write = Alone | Carried | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows
 
 _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
+
+_NOT_ALONE = Refusal("Its rows belong to other shards than they come from.")
 
 
 def plan(request: Request) -> Write | Refusal:
     """The program of a statement that writes, over several shards."""
+    found = _by_shards(request)
+    if not isinstance(found, Refusal) or request.plan.refusal is not None:
+        return found
+    ways = (way(request) for way in (writing_moved.plan, writing_carried.plan))
+    tried = [way for way in ways if way is not None]
+    return next((way for way in tried if not isinstance(way, Refusal)), tried[0] if tried else found)
+
+
+def _by_shards(request: Request) -> Write | Refusal:
+    """Where each shard does its part by itself, each row is given, or all do the same."""
     refusal = request.plan.refusal or request.plan.unless_single
     if request.plan.refusal is None and request.kind == "CopyStmt" and request.plan.verdict is Verdict.EVERY:
         return writing_copies.plan(request)
@@ -32,8 +54,8 @@ def plan(request: Request) -> Write | Refusal:
     if not known or request.plan.verdict is not Verdict.ROUTED:
         return refusal or Refusal("It is not done on several shards.", "Name the key of every sharded table.")
     written = read(request)
-    if isinstance(written, Refusal):
-        return written
+    if isinstance(written, Refusal) or request.plan.moves:
+        return written if isinstance(written, Refusal) else refusal or _NOT_ALONE
     relation = written.found.relation
     columns = (column.type for column in relation.columns) if relation is not None else iter(())
     hidden = hidden_time(written.analysis, written.node, columns, trigger_functions(written.analysis, written.found))

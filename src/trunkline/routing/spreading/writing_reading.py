@@ -36,20 +36,25 @@ class Written:
         return [use for use in self.analysis.facts.uses if use is not self.use]
 
 
-def analysed(request: Request) -> Written | Refusal:
-    """The statement as the planner reads it; places in it are those of `request.sql`."""
+def bound(request: Request) -> Written | Refusal:
+    """The statement as the planner reads it, whatever it concerns; places in it are those of `request.sql`."""
     (kind, node), *rest = parse_any(request.sql)
     analysis = request.analysis()
     part = bind_statement(analysis, kind, node)
     if part is not None:
         part.descend(Environment())
-    refusal = _forbidden(analysis.facts, kind)
-    if refusal is not None or rest:
-        return refusal or Refusal("It is more than one statement.", "Send them one by one.")
+    if rest:
+        return Refusal("It is more than one statement.", "Send them one by one.")
     relation = node["relation"]
     found = analysis.find(relation.get("schemaname"), relation["relname"])
     writes = [use for use in analysis.facts.uses if use.writes]
     return Written(request, analysis, kind, node, found, writes[0] if writes else Use(found.full_name, "", found.rule))
+
+
+def analysed(request: Request) -> Written | Refusal:
+    """One that concerns nothing of which each shard has its own."""
+    written = bound(request)
+    return written if isinstance(written, Refusal) else _forbidden(written.analysis.facts, written.kind) or written
 
 
 def read(request: Request) -> Written | Refusal:
@@ -67,7 +72,7 @@ def read(request: Request) -> Written | Refusal:
         )
     if found.relation is None:
         return Refusal(f"Nothing is known of {found.full_name}.", "Create it on every shard.")
-    return _hidden(found) or written
+    return per_statement(found) or written
 
 
 def _forbidden(facts: Facts, kind: str) -> Refusal | None:
@@ -88,7 +93,7 @@ def _forbidden(facts: Facts, kind: str) -> Refusal | None:
     return facts.single if kind != "CopyStmt" else None
 
 
-def _hidden(found: Found) -> Refusal | None:
+def per_statement(found: Found) -> Refusal | None:
     """What runs once for a statement would run once on each shard."""
     relation = found.relation
     trigger = next((one.name for one in relation.triggers if one.per_statement), "") if relation is not None else ""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.routing.golden_shop import CATALOG, SHARDING
 from trunkline.routing.planning.planner import plan
-from trunkline.routing.plans.plan import InArray, Literal, Parameter, RoutePlan, Verdict
+from trunkline.routing.plans.plan import Fixed, InArray, Literal, Parameter, RoutePlan, Verdict
 from trunkline.routing.schema.catalog import Catalog, Function
 
 RELATIONS = {
@@ -71,22 +71,23 @@ def test_the_keys_are_the_elements_of_the_array_in_their_place(sql: str, array: 
         "INSERT INTO metrics (org, project) SELECT * FROM unnest($1::text[], $2::int4[])",
     ],
 )
-def test_whatever_is_not_certain_is_refused(sql: str) -> None:
-    assert planned(sql).verdict is Verdict.REFUSED
+def test_rows_whose_keys_are_not_certain_are_read_before_they_are_inserted(sql: str) -> None:
+    found = planned(sql)
+    assert (found.verdict, found.where, found.moves) == (Verdict.ROUTED, Fixed(SHARDING.every), True)
 
 
-def test_a_key_that_may_be_null_is_refused_since_short_arrays_are_filled_up_with_null() -> None:
+def test_a_key_that_may_be_null_is_not_certain_since_short_arrays_are_filled_up_with_null() -> None:
     sql = "INSERT INTO orders (customer_id, id) SELECT * FROM unnest($1::int8[], $2::int8[])"
-    assert planned(sql, CATALOG).verdict is Verdict.REFUSED
+    assert planned(sql, CATALOG).moves
 
 
-def test_a_function_of_that_name_or_a_type_before_postgresqls_own_is_refused() -> None:
+def test_a_function_of_that_name_or_a_type_before_postgresqls_own_is_not_certain() -> None:
     sql = "INSERT INTO orders (customer_id) SELECT * FROM unnest($1::int8[])"
     functions = {**CATALOG.functions, ("pg_catalog", "unnest"): (Function("pg_catalog", "unnest", ("anyarray",)),)}
-    assert planned(sql, Catalog(RELATIONS, functions)).verdict is Verdict.ROUTED
+    assert isinstance(planned(sql, Catalog(RELATIONS, functions)).where, InArray)
     functions["public", "unnest"] = (Function("public", "unnest", ("int8[]",), language="sql", body="SELECT 1"),)
-    assert planned(sql, Catalog(RELATIONS, functions)).verdict is Verdict.REFUSED
-    assert planned(sql, path=("public", "pg_catalog")).verdict is Verdict.REFUSED
+    for found in (planned(sql, Catalog(RELATIONS, functions)), planned(sql, path=("public", "pg_catalog"))):
+        assert (found.where, found.moves) == (Fixed(SHARDING.every), True)
 
 
 def test_other_tables_are_planned_as_before() -> None:
