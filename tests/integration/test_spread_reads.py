@@ -254,6 +254,10 @@ async def test_a_cursor_with_hold_outlives_its_transaction(pair: Pair) -> None:
     await pair.both(f"SELECT name FROM customers WHERE id = {KEYS[1]}")
     await pair.both("FETCH NEXT FROM c")
     await pair.both("ROLLBACK")
+    for given in (None, []):
+        await pair.both("BEGIN")
+        await pair.both(f"DECLARE c CURSOR FOR SELECT name FROM customers WHERE id = {B[0]}", given)
+        await pair.both("ROLLBACK")
     await pair.both("FETCH PRIOR FROM c")
     await pair.both("FETCH ALL FROM c", [])
     await pair.both("CLOSE c")

@@ -21,6 +21,7 @@ from trunkline.proxy.steps cimport WAIT
 
 cdef object HOME = Verdict.HOME
 OF_CURSORS = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:fetch|move|close)\b", re.IGNORECASE | re.DOTALL)
+DECLARES = re.compile(rb"\s*(?:/\*.*?\*/\s*)*declare\b", re.IGNORECASE | re.DOTALL)
 DISCARDS = re.compile(rb"\s*discard\s+all\b", re.IGNORECASE)
 
 
@@ -66,7 +67,12 @@ cdef bint is_of_cursors(Route own, Frame *frame, int decision) except -1:
             return False
         name = read_name(frame, HEADER_BYTES + 1)
         return name.end and to_bytes(name).decode(errors="replace") in own.cursors
-    return decision == SESSION and OF_CURSORS.match(own.router.text) is not None
+    if decision == SESSION:
+        return OF_CURSORS.match(own.router.text) is not None
+    if frame.type == c'Q' or frame.type == c'P':  # another cursor of that name would be at one shard
+        name.end = HEADER_BYTES if frame.type == c'Q' else read_name(frame, HEADER_BYTES).end
+        return name.end and DECLARES.match(bytes(frame.data[name.end:frame.have])) is not None
+    return False
 
 
 cdef bint comes_again(ClientLink client, Route own) except -1:
