@@ -7,18 +7,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.conftest import unharmed
+from tests.faults.sharded import FIRST, one_row_each
 from tests.faults.test_shard_down import AWAY, away
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
-from tests.integration.sharded import create, keys_of
 from tests.integration.transcript import errors, session, shape
 from tests.integration.waiting import wait_until
 from tests.integration.wire import Wire, error_fields, query, rows
 
 DATABASE = "down"  # as `away` has it
-FIRST, OTHER = keys_of(0, 1)[0], keys_of(1, 1)[0]
 ALL = "SELECT id FROM customers"
 SLOW = "SELECT count(*) FROM customers WHERE pg_sleep(60) IS NULL"
 MANY = "SELECT repeat('x', 20000) FROM loose"
@@ -26,13 +24,7 @@ MANY = "SELECT repeat('x', 20000) FROM loose"
 
 @pytest.fixture
 async def proxy(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Proxy]:
-    settings = await create(postgres, DATABASE)
-    config = {"pool_mode": "transaction", "default_pool_size": 2, "server_login_retry": 0.1}
-    started: Proxy = await start_proxy(config, databases={DATABASE: settings})
-    async with session(started, database=DATABASE) as wire:
-        for key in (FIRST, OTHER):
-            assert shape(await wire.query(f"INSERT INTO customers VALUES ({key}, '{key}')")) == "CZ"
-    async with unharmed(started):
+    async with one_row_each(postgres, start_proxy, DATABASE, server_login_retry=0.1) as started:
         yield started
 
 

@@ -8,30 +8,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.conftest import unharmed
+from tests.faults.sharded import FIRST, OTHER, one_row_each
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
-from tests.integration.sharded import create, keys_of
 from tests.integration.transcript import errors, messages, session, shape
 from tests.integration.waiting import wait_until
 from tests.integration.wire import SYNC, Frame, Wire, bind, execute, parse, query, rows
 
 DATABASE = "shop"
-FIRST, OTHER = keys_of(0, 1)[0], keys_of(1, 1)[0]
 MEGABYTES_10 = 10_000_000
 SLOW_TO_PLAN = f"SELECT name FROM customers WHERE id = {OTHER} AND id IN ({OTHER}" + f", {OTHER}" * 60_000 + ")"
 
 
 @pytest.fixture
 async def proxy(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Proxy]:
-    settings = await create(postgres, DATABASE)
-    config = {"pool_mode": "transaction", "default_pool_size": 2}
-    started: Proxy = await start_proxy(config, databases={DATABASE: settings})
-    async with session(started, database=DATABASE) as wire:
-        for key in (FIRST, OTHER):
-            assert shape(await wire.query(f"INSERT INTO customers VALUES ({key}, '{key}')")) == "CZ"
-    async with unharmed(started):
+    async with one_row_each(postgres, start_proxy, DATABASE) as started:
         yield started
 
 

@@ -21,7 +21,7 @@ from tests.integration.postgres import PASSWORD, Farm, Postgres
 from tests.integration.proxy import USER, Proxy
 from tests.integration.sharded import SHARDS, create, create_database
 from tests.integration.transcript import errors, shape
-from tests.integration.wire import FLUSH, SYNC, Frame, Wire, close, describe, error_fields, execute, frame, parse, text
+from tests.integration.wire import FLUSH, SYNC, Frame, Wire, bind, close, describe, error_fields, execute, parse
 from trunkline.demo.cluster import Workspace
 
 PLAIN = "equality_plain"
@@ -87,14 +87,9 @@ async def ask(wire: Wire, statement: Statement, way: int) -> list[Frame]:
     if parameters is None:
         return await wire.query(statement.sql)
     name = "named" if way % 2 else ""
-    said = parse(statement.sql, name, [parameter.oid for parameter in parameters])
-    values = b"".join(
-        struct.pack("!i", -1) if one.value is None else struct.pack("!i", len(one.value)) + one.value
-        for one in parameters
-    )
-    formats = struct.pack(f"!H{len(parameters)}H", len(parameters), *(one.format for one in parameters))
-    results = struct.pack("!HH", 1, way // 2 % 2)
-    bound = frame("B", text("", name) + formats + struct.pack("!H", len(parameters)) + values + results)
+    said = parse(statement.sql, name, [one.oid for one in parameters])
+    values, formats = [one.value for one in parameters], [one.format for one in parameters]
+    bound = bind(name, values, result_formats=[way // 2 % 2], formats=formats)
     run = bound + describe("P") + execute()
     forget = close("S", name) + SYNC if name else b""
     if way < 4:

@@ -65,10 +65,15 @@ def parse(sql: str | bytes, name: str = "", types: Sequence[int] = ()) -> bytes:
 
 
 def bind(
-    statement: str = "", values: Sequence[bytes | None] = (), portal: str = "", result_formats: Sequence[int] = ()
+    statement: str = "",
+    values: Sequence[bytes | None] = (),
+    portal: str = "",
+    result_formats: Sequence[int] = (),
+    formats: Sequence[int] = (),
 ) -> bytes:
-    """Bind with parameters in text format, and results too unless it says otherwise."""
-    body = text(portal, statement) + struct.pack("!HH", 0, len(values))
+    """Bind with parameters in text format, and results too, unless it says otherwise."""
+    body = text(portal, statement) + struct.pack(f"!H{len(formats)}h", len(formats), *formats)
+    body += struct.pack("!H", len(values))
     for value in values:
         body += struct.pack("!i", -1) if value is None else struct.pack("!i", len(value)) + value
     return frame("B", body + struct.pack(f"!H{len(result_formats)}h", len(result_formats), *result_formats))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass, replace
 
-from tests.integration.wire import FLUSH, SYNC, Frame, Wire, close, describe, execute, frame, parse, text
+from tests.integration.wire import FLUSH, SYNC, Frame, Wire, bind, close, describe, execute, frame, parse
 
 WAYS = 12  # of the extended protocol
 PORTION = 3
@@ -66,14 +65,9 @@ async def ask(wire: Wire, statement: Statement, way: int) -> list[Frame]:
     if parameters is None:
         return await _simple(wire, statement)
     name = "named" if way % 2 else ""
-    parsed = parse(statement.sql, name, [parameter.oid for parameter in parameters])
-    values = b"".join(
-        struct.pack("!i", -1) if one.value is None else struct.pack("!i", len(one.value)) + one.value
-        for one in parameters
-    )
-    formats = struct.pack(f"!H{len(parameters)}H", len(parameters), *(one.format for one in parameters))
-    results = struct.pack("!HH", 1, way // 2 % 2)
-    bound = frame("B", text("", name) + formats + struct.pack("!H", len(parameters)) + values + results)
+    parsed = parse(statement.sql, name, [one.oid for one in parameters])
+    values, formats = [one.value for one in parameters], [one.format for one in parameters]
+    bound = bind(name, values, result_formats=[way // 2 % 2], formats=formats)
     forget = close("S", name) + SYNC if name else b""
     units = 2 if forget else 1
     if way < 4:

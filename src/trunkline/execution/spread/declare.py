@@ -26,6 +26,7 @@ from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.one_copy import CopyIntoOne, begin_copy
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.scatter import to_end
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.protocol.messages import message, query
 from trunkline.routing.keys.sharding_builder import build
@@ -272,15 +273,7 @@ class _Rows:
             self._file.write(run)
             self._sizes.append(len(run))
             self.count += 1
-        error = None
-        while True:
-            kind, body = await one.message()
-            if kind == ord("E"):
-                error = as_error(body)
-            elif kind == ord("Z"):
-                break
-        if error is not None:
-            raise error
+        await to_end(one)
 
     async def into(self, one: Participant) -> CopyIntoOne:
         """Begin to give them to a shard."""

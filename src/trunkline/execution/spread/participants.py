@@ -24,7 +24,8 @@ from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.ids import Ids
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
-from trunkline.execution.spread.participant import Participant, as_error
+from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.scatter import to_end
 from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
 from trunkline.pool.pool import Pool
@@ -187,15 +188,7 @@ class Participants:
             one.request(SYNC, ("sync",))
         else:
             one.request(parse(BEGIN) + bind((), (), ()) + EXECUTE + SYNC, ("parse_unnamed", "bind", "execute", "sync"))
-        error = None
-        while True:
-            kind, body = await one.message()
-            if kind == ord("E"):
-                error = as_error(body)
-            elif kind == ord("Z"):
-                break
-        if error is not None:
-            raise error
+        await to_end(one)
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
