@@ -202,19 +202,19 @@ class OutOfRange(TrunklineError):
 class NotYetDefined(TrunklineError):
     """currval() or lastval() before nextval() in the client's session; in PostgreSQL's words."""
 
-    code = "TL0750"
+    code = "TL0760"
     sqlstate = "55000"
 
 
 class SequenceBehind(TrunklineError):
     """The shards have counted for themselves, and the home shard's sequence would give ids that there are."""
 
-    code = "TL0751"
+    code = "TL0761"
     sqlstate = "55000"
 
 
 class IdsMissing(TrunklineError):
     """The home shard has no sequence for ids of ours, and the client's role may not make it."""
 
-    code = "TL0752"
+    code = "TL0762"
     sqlstate = "42501"

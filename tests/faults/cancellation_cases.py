@@ -445,6 +445,8 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "proxy/switching.py": "and so is who carries them out",
     "pool/switchover.py": "and who asks the servers",
     "pool/control.py": "by these connections",
+    "pool/catalog_watch.py CatalogWatch.read_now": "who declares tables is in tests/integration/execution/spread there",
+    "pool/catalog_watch.py CatalogWatch._read_home: await self._ask": "and so is what has been declared",
     "pool/patroni.py": "Patroni, with its faults, is played in tests/integration/test_patroni.py",
     "pool/rest.py": "and so is who asks it",
     "pool/auth_": "auth_query, its faults too, is played in tests/integration/test_auth_query.py",
@@ -454,6 +456,8 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "proxy/authentication.py Authentication.run: await self._ask_elsewhere": "and so is who waits for them",
     "net/ldap.py": "and so is who asks them",
     "net/pam.py": "and so is who asks them",
+    "proxy/authentication.py Authentication._rule": "members of roles are looked up in tests/integration/test_hba.py",
+    "proxy/authentication.py Authentication.run: await self._rule": "and so is who waits for them",
     "admin/select.py": "a SELECT changes nothing, and is played in tests/integration/test_console_select.py",
     "admin/operate.py": "WAIT_CLOSE is left while it waits in tests/integration/test_console_commands.py",
     "proxy/operation.py": "and so is who waits there",
@@ -471,6 +475,7 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "proxy/replication.py Replication._target": "and so is who waits for the next",
     "proxy/several.py": "what concerns several shards is harmed in tests/faults/test_several_shards.py",
     "proxy/portals.py": "and so are its portals",
+    "proxy/copy_data.py": "and so is the data of its COPY",
     "execution/spread/": "and its commits are killed at every point in tests/faults/test_transfers.py",
     "pool/errands.py": "and so is who asks for them",
     "workers/": "workers are killed, and upgrades given up, in tests/integration/test_workers.py and test_upgrade.py",
@@ -495,6 +500,8 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "proxy/login.py _Login.run: await self.door.clients.admit": "and so is who waits for them",
     "proxy/cancels.py": "and so are cancel requests that come to another worker",
     "proxy/instance.py Instance.cancel_here": "and so is who has them",
+    "proxy/peering.py": "cancel requests for peers, alive and dead, are passed on in tests/integration/test_peers.py",
+    "proxy/instance.py Instance._drained: await asyncio.sleep(LINGER_S)": "shared ports are drained there, too",
 }
 AT_START = (
     "app.py _metrics: await Endpoint.open",  # before the first client: who harms it ends the process, and no more

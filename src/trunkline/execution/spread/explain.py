@@ -81,7 +81,9 @@ async def _explain(work: Work, inner: Asked) -> Plans:
     if isinstance(program, Gather):
         gathering = await gather(program, work.asked, work.participants, work.explained.head)
         place = gathering.place
-        runs = [run async for run in gathering.rows()]
+        runs = []
+        async for run in gathering.rows():
+            runs.append(run)
         return _said(work, {place: _texts(b"".join(runs))})
     if work.explained.runs and isinstance(program, Alone):
         await work.participants.begin()
