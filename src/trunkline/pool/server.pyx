@@ -153,6 +153,7 @@ cdef class ServerLink(Link):
         self.lessee = lessee
         lessee.server = self
         self.begun_at = self.engine.now
+        self.begun = False  # what came unasked, behind the last answer, was another lessee's
         self.owner.assignment_count += 1
         return 0
 

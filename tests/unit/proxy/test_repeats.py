@@ -52,6 +52,19 @@ async def test_so_has_one_that_is_gone_without_a_word_or_with_a_warning(words: b
         assert on.client.kinds() == "12DCZ"
 
 
+async def test_a_warning_behind_the_last_answer_is_nothing_of_the_next() -> None:
+    async with stage() as on:
+        on.say(query(READ))
+        await fail(on, rows(b"1"), READY, message(b"N", b"SWARNING\0VWARNING\0C57P01\0Mbye\0\0"))
+        on.client.frames()
+        on.say(query(READ))
+        assert on.replica.kinds() == "Q"
+        await fail(on, b"", lost=True)
+        assert on.primary.frames() == [("Q", READ + b"\0")]
+        on.answer(on.primary, rows(b"1"), READY)
+        assert on.client.kinds() == "TDCZ"
+
+
 async def test_a_conflict_with_recovery_is_not_seen_and_the_server_goes_on() -> None:
     async with stage() as on:
         on.say(query(READ))
