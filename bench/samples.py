@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
 from bench.contenders import Running
+from bench.report import number, ratio
 
 T = TypeVar("T")
 Ratios = list[float]
@@ -54,6 +55,20 @@ def ratios(ours: Sequence[Sample], theirs: Sequence[Sample], value: Value) -> Ra
     """One ratio a round; a round in which either side has no figure is left out."""
     pairs = ((value(a), value(b)) for a, b in zip(ours, theirs, strict=False))
     return [a / b for a, b in pairs if a is not None and b]
+
+
+def beside_pgbouncer(name: str, samples: Mapping[str, Sequence[Sample]]) -> list[str]:
+    """A row: the name, tps, p99, CPU each; CPU and tps over those of PgBouncer in the same round; errors."""
+    ours, theirs = samples[name], samples.get("pgbouncer", [])
+    return [
+        name,
+        number(middle(ours, tps)),
+        number(middle(ours, p99_ms), 3),
+        number(middle(ours, cpu_us), 1),
+        ratio(ratios(ours, theirs, cpu_us)),
+        ratio(ratios(ours, theirs, tps)),
+        str(sum(one.errors for one in ours)),
+    ]
 
 
 def rotated(runners: Sequence[Running], turn: int) -> list[Running]:

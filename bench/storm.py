@@ -8,8 +8,8 @@ from bench import pgbench
 from bench.contenders import Stage, lineup
 from bench.options import Options
 from bench.pgbench import Load
-from bench.report import Section, number, ratio, table
-from bench.samples import Sample, by_turns, cpu_us, middle, p99_ms, ratios, tps
+from bench.report import Section, number, table
+from bench.samples import Sample, beside_pgbouncer, by_turns
 
 CLIENTS = 16
 ABOUT = f"`pgbench -n -C -S`, {CLIENTS} clients: connect, log in (trust), one query, disconnect. Each counts as one."
@@ -27,19 +27,6 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
             progress(f"storm: {contender.name} {sample.tps:.0f}/s {number(sample.cpu_us, 1)} us each {sample.note}")
             section.notes += [f"{contender.name}: {sample.note}"] if sample.note else []
         section.note_absent(present.absent)
-        rows = [_row(one.name, samples) for one in present.running]
+        rows = [beside_pgbouncer(one.name, samples) for one in present.running]
     section.tables.append(table(HEADER, rows))
     return section
-
-
-def _row(name: str, samples: dict[str, list[Sample]]) -> list[str]:
-    ours, theirs = samples[name], samples.get("pgbouncer", [])
-    return [
-        name,
-        number(middle(ours, tps)),
-        number(middle(ours, p99_ms), 3),
-        number(middle(ours, cpu_us), 1),
-        ratio(ratios(ours, theirs, cpu_us)),
-        ratio(ratios(ours, theirs, tps)),
-        str(sum(one.errors for one in ours)),
-    ]

@@ -11,8 +11,8 @@ from bench.contenders import Certificate, Setup, Stage, lineup
 from bench.options import Options
 from bench.pgbench import Load
 from bench.process import DidNotStart
-from bench.report import Section, number, ratio, table
-from bench.samples import Sample, by_turns, cpu_us, middle, p99_ms, ratios, tps
+from bench.report import Section, number, table
+from bench.samples import Sample, beside_pgbouncer, by_turns, cpu_us, ratios
 
 CLIENTS = 16
 CPU = "TLS, proxy CPU per query / PgBouncer"
@@ -51,19 +51,6 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
             progress(f"tls: {contender.name} {sample.tps:.0f} tps {number(sample.cpu_us, 1)} us/query {sample.note}")
             section.notes += [f"{contender.name}: {sample.note}"] if sample.note else []
         section.note_absent(present.absent)
-    section.tables.append(table(HEADER, [_row(name, samples) for name in samples]))
+    section.tables.append(table(HEADER, [beside_pgbouncer(name, samples) for name in samples]))
     section.figures = {CPU: ratios(samples.get("trunkline", []), samples.get("pgbouncer", []), cpu_us)}
     return section
-
-
-def _row(name: str, samples: dict[str, list[Sample]]) -> list[str]:
-    ours, theirs = samples[name], samples.get("pgbouncer", [])
-    return [
-        name,
-        number(middle(ours, tps)),
-        number(middle(ours, p99_ms), 3),
-        number(middle(ours, cpu_us), 1),
-        ratio(ratios(ours, theirs, cpu_us)),
-        ratio(ratios(ours, theirs, tps)),
-        str(sum(one.errors for one in ours)),
-    ]

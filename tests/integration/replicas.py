@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.integration.postgres import Farm, Postgres
 from tests.integration.proxy import HOST, Proxy
 from tests.integration.waiting import wait_until
+from trunkline.demo.ensemble import Ensemble
 
 SETTINGS = {"health_check_interval": 0.1}
 UP = "up"
 
 
-class Replicated:
+class Replicated(Ensemble):
     """``primary`` and ``replicas`` as they began; roles are the test's to change."""
 
     def __init__(self, farm: Farm, count: int = 1, *, flavour: str = "embedded", **options: Any) -> None:
@@ -22,21 +22,11 @@ class Replicated:
         self.replicas: list[Postgres] = []
         self._count = count
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.primary.__aenter__()
-            for number in range(1, self._count + 1):
-                await self.add(number)
-            await self.primary.wait_for_replicas(self._count)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+    async def start(self) -> None:
+        await self.primary.__aenter__()
+        for number in range(1, self._count + 1):
+            await self.add(number)
+        await self.primary.wait_for_replicas(self._count)
 
     async def add(self, number: int) -> Postgres:
         """One more replica, running."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
+from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
-from tests.integration.sharded import SHARDS
+from tests.integration.sharded import SHARDS, create, create_database
+from tests.integration.transcript import session
 from tests.integration.wire import SYNC, Frame, Wire, bind, describe, error_fields, execute, parse
 
 
@@ -40,6 +43,18 @@ class Pair(NamedTuple):
         else:
             assert sorted([row for part in parts for row in part], key=repr) == wanted
         return wanted
+
+
+@asynccontextmanager
+async def two_shards_and_one_whole(
+    postgres: Postgres, start_proxy: ProxyFactory, database: str, schema: str, tables: Mapping[str, Any]
+) -> AsyncIterator[Pair]:
+    """Both databases new, with this schema; the shards' settings name these tables."""
+    settings = await create(postgres, database, schema, tables)
+    await create_database(postgres, f"{database}_whole", schema)
+    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={database: settings})
+    async with session(proxy, database=database) as sharded, session(postgres, database=f"{database}_whole") as whole:
+        yield Pair(proxy, postgres, database, sharded, whole)
 
 
 async def asked(wire: Wire, sql: str, values: Sequence[bytes | None] | None = None) -> list[Frame]:

@@ -8,21 +8,18 @@ import pytest
 
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
-from tests.integration.sharded import SHARDS, create, create_database
-from tests.integration.spread_pair import Pair
+from tests.integration.sharded import SHARDS
+from tests.integration.spread_pair import Pair, two_shards_and_one_whole
 from tests.integration.test_spread_writes import MIXED, SCHEMA, TABLES, values
-from tests.integration.transcript import errors, session
+from tests.integration.transcript import errors
 
 DATABASE = "spread_everywhere"
 
 
 @pytest.fixture
 async def pair(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Pair]:
-    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
-    await create_database(postgres, f"{DATABASE}_whole", SCHEMA)
-    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={DATABASE: settings})
-    async with session(proxy, database=DATABASE) as sharded, session(postgres, database=f"{DATABASE}_whole") as whole:
-        yield Pair(proxy, postgres, DATABASE, sharded, whole)
+    async with two_shards_and_one_whole(postgres, start_proxy, DATABASE, SCHEMA, TABLES) as made:
+        yield made
 
 
 async def test_reference_tables_are_written_on_every_shard(pair: Pair) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.integration.conftest import ProxyFactory
 from tests.integration.postgres import Postgres
-from tests.integration.sharded import create, create_database, keys_of
-from tests.integration.spread_pair import Pair
-from tests.integration.transcript import errors, session
+from tests.integration.sharded import keys_of
+from tests.integration.spread_pair import Pair, two_shards_and_one_whole
+from tests.integration.transcript import errors
 from tests.integration.wire import SYNC, bind, error_fields, execute, parse, rows
 
 DATABASE = "spread_writes"
@@ -34,11 +34,8 @@ MIXED = [key for pair in zip(A, B, strict=True) for key in pair]
 
 @pytest.fixture
 async def pair(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Pair]:
-    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
-    await create_database(postgres, f"{DATABASE}_whole", SCHEMA)
-    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={DATABASE: settings})
-    async with session(proxy, database=DATABASE) as sharded, session(postgres, database=f"{DATABASE}_whole") as whole:
-        yield Pair(proxy, postgres, DATABASE, sharded, whole)
+    async with two_shards_and_one_whole(postgres, start_proxy, DATABASE, SCHEMA, TABLES) as made:
+        yield made
 
 
 def values(keys: list[int], text: str = "'customer {key}'") -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from trunkline.demo.ensemble import Ensemble
 from trunkline.demo.postgres_binaries import Binaries
 from trunkline.demo.postgres_server import PostgresServer
 from trunkline.demo.privileges import Launcher, choose_launcher
@@ -55,7 +56,7 @@ class Workspace:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-class Cluster:
+class Cluster(Ensemble):
     """``primary`` and ``replicas``, running while the context is open."""
 
     def __init__(
@@ -79,20 +80,10 @@ class Cluster:
         )
         self.replicas: list[PostgresServer] = []
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.primary.__aenter__()
-            for number in range(1, self._replica_count + 1):
-                await self._start_replica(self.directory / f"replica{number}")
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+    async def start(self) -> None:
+        await self.primary.__aenter__()
+        for number in range(1, self._replica_count + 1):
+            await self._start_replica(self.directory / f"replica{number}")
 
     async def _start_replica(self, directory: Path) -> None:
         replica = self.primary.replica_in(directory)
@@ -125,24 +116,14 @@ class Cluster:
                 server.remove()
 
 
-class Clusters:
+class Clusters(Ensemble):
     """Several clusters that start and end at the same time."""
 
     def __init__(self, clusters: Sequence[Cluster]) -> None:
         self.clusters = tuple(clusters)
 
-    async def __aenter__(self) -> Self:
-        try:
-            await together(cluster.__aenter__() for cluster in self.clusters)
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+    async def start(self) -> None:
+        await together(cluster.__aenter__() for cluster in self.clusters)
 
     async def stop(self) -> None:
         await together(cluster.stop() for cluster in self.clusters)

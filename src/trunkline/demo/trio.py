@@ -7,9 +7,9 @@ Until the primary that was lost is back as a replica, the new one commits alone.
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
+from trunkline.demo.ensemble import Ensemble
 from trunkline.demo.postgres_server import PostgresServer
 from trunkline.errors import ServerUnavailable
 
@@ -19,7 +19,7 @@ FOLLOW_S = 5.0  # for a replica to turn to a new primary; who cannot has rows th
 Server = TypeVar("Server", bound=PostgresServer)
 
 
-class Trio(Generic[Server]):
+class Trio(Ensemble, Generic[Server]):
     """``async with`` it; the first of ``servers`` is the first primary. Roles move, addresses stay."""
 
     def __init__(self, primary: Server) -> None:
@@ -27,21 +27,11 @@ class Trio(Generic[Server]):
         self.replicas: list[Server] = []
         self._old: Server | None = None  # a primary that was replaced and has not been taken back
 
-    async def __aenter__(self) -> Self:
-        try:
-            await self.primary.__aenter__()
-            for number in (1, 2):
-                await self._add(number)
-            await self.synchronise()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
+    async def start(self) -> None:
+        await self.primary.__aenter__()
+        for number in (1, 2):
+            await self._add(number)
+        await self.synchronise()
 
     async def _add(self, number: int) -> None:
         directory = self.primary.directory
