@@ -19,17 +19,11 @@ import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.errors import (
-    IdleTransactionTimeout,
-    InternalError,
-    ProtocolViolation,
-    QueryTimeout,
-    StatementRefused,
-    TrunklineError,
-)
+from trunkline.errors import InternalError, ProtocolViolation, StatementRefused, TrunklineError
 from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import Bound
 from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.clock import Clock
 from trunkline.execution.spread.conductor import Conductor
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.cursors import Cursors
@@ -49,6 +43,7 @@ from trunkline.proxy.handing import hand_back
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
 from trunkline.proxy.telling import QUERY, told, violation
+from trunkline.proxy.timers import left_of_silence, left_of_work
 from trunkline.routing.sql import pieces
 from trunkline.shard_errors import DistributedDeadlock, PortalSpent, StatementFailed
 
@@ -141,37 +136,40 @@ class Several:
         pool = self._route.pools[0]
         settings = pool.pools.config.settings
         while True:
-            limit = pool.settings.idle_transaction_timeout if self.conductor.participants.in_block else 0
+            participants = self.conductor.participants
+            limit = left_of_silence(pool.settings, participants.lasts_s) if self._is_open else ()
             try:
-                async with asyncio.timeout(limit or None):
+                async with Clock(*limit):
                     kind, body = await self._inbox.message(settings.max_packet_size)
             except MessageTooLong:
                 raise ProtocolViolation("invalid message length") from None
-            except TimeoutError:
-                raise IdleTransactionTimeout("idle_transaction_timeout") from None
             handle = MESSAGES.get(chr(kind))
             if handle is None or (kind == QUERY and settings.disable_pqexec):
                 raise violation(kind)
             if self._skipping and chr(kind) not in "SX":
                 continue
             await self._take(handle, body, is_simple=chr(kind) in "QF")
-            if not self._in_batch and self.conductor.status == "I":
+            if not self._is_open:
                 return
+
+    @property
+    def _is_open(self) -> bool:
+        """In a transaction, or in a batch whose Sync has not come."""
+        return self._in_batch or self.conductor.status != "I"
 
     async def _take(self, handle: Callable[[Several, bytes], Awaitable[None]], body: bytes, *, is_simple: bool) -> None:
         """One message; an error that it ends in is told, and what it means for the unit is done."""
-        timeout = self._route.pools[0].settings.query_timeout
+        participants = self.conductor.participants
+        participants.clock = Clock(*left_of_work(self._route.pools[0].settings, participants.lasts_s))
         try:
-            async with asyncio.timeout(timeout or None) as limit:
+            async with participants.clock:
                 await handle(self, body)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise QueryTimeout("query_timeout") from None
         except TrunklineError as error:
+            if error is participants.clock.error or participants.committing:
+                raise
             await self._fail(error, is_simple=is_simple)
         finally:
-            self.conductor.participants.doing = None
+            participants.doing = None
 
     async def _fail(self, error: TrunklineError, *, is_simple: bool) -> None:
         await self._portals.clear()

@@ -37,6 +37,28 @@ def overdue(settings: PoolSettings, server: ServerLink, now: float) -> Trunkline
     return None
 
 
+def left_of_work(settings: PoolSettings, lasts_s: float) -> tuple[float | None, TrunklineError | None]:
+    """How much longer a statement over several shards may run, whose transaction has lasted so long, and its end."""
+    return _soonest(
+        (settings.query_timeout, 0.0, QueryTimeout("query_timeout")),
+        (settings.transaction_timeout, lasts_s, TransactionTimeout("transaction_timeout")),
+    )
+
+
+def left_of_silence(settings: PoolSettings, lasts_s: float) -> tuple[float | None, TrunklineError | None]:
+    """The same for a client that says nothing in its transaction over several shards."""
+    return _soonest(
+        (settings.transaction_timeout, lasts_s, TransactionTimeout("transaction_timeout")),
+        (settings.idle_transaction_timeout, 0.0, IdleTransactionTimeout("idle_transaction_timeout")),
+    )
+
+
+def _soonest(*limits: tuple[float, float, TrunklineError]) -> tuple[float | None, TrunklineError | None]:
+    """Of limits in seconds, of which so many are over; zero is no limit."""
+    left = [(max(0.0, limit_s - over_s), error) for limit_s, over_s, error in limits if limit_s]
+    return min(left, key=lambda one: one[0], default=(None, None))
+
+
 def overdue_in_lost_block(settings: PoolSettings, link: ClientLink, now: float) -> TrunklineError | None:
     """The same for a client whose transaction has lost its server."""
     if link.lost is None or not link.lost.in_block:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.unit.relay import IN_TRANSACTION, READY, SYNC, FarEnd, Relay, bind, e
 from trunkline.config.choices import PoolMode
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, message, parse_fields
 from trunkline.protocol.params import Params
+from trunkline.proxy.timers import left_of_silence, left_of_work
 
 LIMIT_S = 5.0
 FLUSH = message(b"H", b"")
@@ -220,3 +223,28 @@ async def test_a_lost_block_that_has_ended_is_no_longer_watched() -> None:
         made.clients.tick(made.pools.now + 2 * LIMIT_S)
         assert made.clients.bereft == set()
         assert link.opened
+
+
+@pytest.mark.parametrize(
+    ("limits", "lasts_s", "works", "is_silent"),
+    [
+        ({}, 9.0, None, None),
+        ({"query_timeout": 5}, 9.0, (5.0, "57014"), None),
+        ({"idle_transaction_timeout": 5}, 9.0, None, (5.0, "25P03")),
+        ({"transaction_timeout": 10}, 9.0, (1.0, "25P04"), (1.0, "25P04")),
+        ({"transaction_timeout": 5, "query_timeout": 5, "idle_transaction_timeout": 5}, 9.0, *[(0.0, "25P04")] * 2),
+        ({"transaction_timeout": 20, "query_timeout": 5, "idle_transaction_timeout": 4}, 9.0, (5.0, "57014"),
+         (4.0, "25P03")),
+    ],
+)  # fmt: skip
+async def test_over_several_shards_the_soonest_limit_counts(
+    limits: dict[str, Any],
+    lasts_s: float,
+    works: tuple[float, str] | None,
+    is_silent: tuple[float, str] | None,
+) -> None:
+    async with relay() as made:
+        settings = replace(made.pool.settings, **limits)
+    for found, wanted in ((left_of_work, works), (left_of_silence, is_silent)):
+        left_s, error = found(settings, lasts_s)
+        assert ((left_s, error.sqlstate) if error is not None else None) == wanted

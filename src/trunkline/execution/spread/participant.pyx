@@ -68,12 +68,13 @@ cdef class Participant(Lessee):
                 await self._more()
 
     def take_over(self, Lessee client):
-        """The server that a client has leased is this participant's from now on, in whatever transaction it is."""
+        """The server that a client has leased is this participant's from now on; when its transaction began."""
         cdef ServerLink server = client.server
         cdef double begun_at = server.begun_at
         server.unlease()
         server.lease_to(self)
         server.begun_at = begun_at
+        return begun_at
 
     def keeps_tables_to_itself(self):
         """From now on what it creates is temporary, so that no catalog has to be read for it."""

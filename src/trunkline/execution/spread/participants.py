@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from trunkline.errors import CommitOutcomeUnknown, InternalError, ServerLost, StatementRefused, TrunklineError
+from trunkline.errors import CommitOutcomeUnknown, QueryCanceled, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
+from trunkline.execution.spread.clock import Clock, outcome_of
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.gate import Side, Ticket
@@ -67,6 +68,7 @@ class Participants:
         self.began_at = engine.time()
         self.condemned = False  # it is the victim of a deadlock
         self.params = params
+        self.clock = Clock()  # of what is under way
         self.cursors: Cursors  # of the client: its conductor's
         self.doing: Doing | None = None
         self.here: dict[int, Participant] = {}
@@ -95,6 +97,11 @@ class Participants:
     def now(self) -> float:
         """In seconds of the engine."""
         return self._engine.time()
+
+    @property
+    def lasts_s(self) -> float:
+        """How long all this has lasted."""
+        return self._engine.time() - self.began_at
 
     @property
     def modes(self) -> Modes:
@@ -171,7 +178,7 @@ class Participants:
         Without a beginning it is in a batch, which is `unsynced`, and in the implicit transaction of that: `go_on`.
         """
         found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
-        found.take_over(client)
+        self.began_at = found.take_over(client)
         self.beginning, self.in_block = list(beginning) or [BEGIN], bool(beginning)
         self._unsynced = found if unsynced else None
         self._taken_over = 1 << shard
@@ -294,13 +301,7 @@ class Participants:
         await asyncio.gather(*[one.discard() for one in parties if one.owes], return_exceptions=True)
         self._commit = Commit(parties, self.coordination, self, self.modes.transaction)
         work = self.coordination.tasks.spawn(self._commit_apart(self._commit), "commit over several shards")
-        try:
-            outcome = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if not work.cancelled():
-                raise
-            raise InternalError.incident() from None
-        if outcome is not None:
+        if (outcome := await outcome_of(work, self.clock, self.stop)) is not None:
             raise outcome
 
     async def _commit_apart(self, commit: Commit) -> TrunklineError | None:
@@ -366,6 +367,7 @@ class Participants:
         """Cancel what runs for the client, unless it is decided that it commits."""
         if self._commit is not None and self._commit.decided:
             return
+        self.coordination.gate.refuse(self, QueryCanceled("canceling statement due to user request"))
         for one in (*self.here.values(), *self.apart):
             if one.running and one.server is not None:
                 one.pool.pools.cancel(one.pool, one.server)
