@@ -140,6 +140,20 @@ async def test_and_chain_ends_a_transaction_at_all_shards_and_begins_another(
     await world.start_again()
 
 
+# --- types of users, whose numbers are each shard's own ---------------------------------------------------------------
+
+
+async def test_a_statement_for_one_shard_within_a_transaction_returns_types_of_users(world: World) -> None:
+    """It was described at one shard and run at another, whose number for the enum is not the same."""
+    for key in range(1, 7):
+        mood = f"INSERT INTO orders (k, id, mood) VALUES ({key}, 90, 'ok'), ({key}, 91, 'sad') RETURNING *"
+        write = Statement(mood, (), is_write=True)
+        read = Statement(f"SELECT mood, id FROM orders WHERE k = {key} ORDER BY id", (), ())
+        for _ in range(WAYS // 3):
+            await done(world, Statement("BEGIN"), Statement(ALL), write, read, Statement("ROLLBACK"))
+            await done(world, Statement("BEGIN"), Statement(ALL), write.with_literals(), Statement("ROLLBACK"))
+
+
 # --- a client whose encoding has another order than the servers' ------------------------------------------------------
 
 CYRILLIC = "UPDATE orders SET t = chr(1072 + id % 16)"

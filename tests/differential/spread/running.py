@@ -13,6 +13,7 @@ from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 
 CONFIG = {"pool_mode": "transaction", "default_pool_size": 4, "server_round_robin": True}
+BATCH = 16  # worlds that one Trunkline knows: their servers' connections are all kept until it ends
 
 
 async def run(
@@ -33,30 +34,35 @@ async def run(
         for number in range(worlds)
         for place, many in enumerate(shards)
     ]
-    for world in made:
-        await world.create()
     total = Tally()
-    settings = {world.name: world.settings() for world in made}
-    limit = asyncio.Semaphore(at_once)
+    for batch in (made[place : place + BATCH] for place in range(0, len(made), BATCH)):
+        for world in batch:
+            await world.create()
+        limit = asyncio.Semaphore(at_once)
 
-    async def one(world: World) -> None:
-        async with limit:
-            await world.connect(proxy.port)
-            try:
-                tally = await world.run(-(-count // len(made)), known)
-                if shrunk:
-                    tally.findings = [await shrink(world, one) for one in tally.findings]
-                total.add(tally)
-                if tally.findings or told:
-                    print(f"{world.name}: {tally}", *tally.findings, sep="\n", file=sys.stderr, flush=True)
-            finally:
-                await world.close()
+        async def one(world: World, limit: asyncio.Semaphore = limit) -> None:
+            async with limit:
+                tally = await _run_one(world, proxy.port, -(-count // len(made)), known, shrunk=shrunk)
+            total.add(tally)
+            if tally.findings or told:
+                print(f"{world.name}: {tally}", *tally.findings, sep="\n", file=sys.stderr, flush=True)
 
-    async with Proxy(CONFIG, databases=settings) as proxy:
-        await asyncio.gather(*map(one, made))
-    for world in made:
-        await world.drop()
+        async with Proxy(CONFIG, databases={world.name: world.settings() for world in batch}) as proxy:
+            await asyncio.gather(*map(one, batch))
+        for world in batch:
+            await world.drop()
     return total
+
+
+async def _run_one(world: World, port: int, count: int, known: int, *, shrunk: bool) -> Tally:
+    await world.connect(port)
+    try:
+        tally = await world.run(count, known)
+        if shrunk:
+            tally.findings = [await shrink(world, one) for one in tally.findings]
+        return tally
+    finally:
+        await world.close()
 
 
 async def single(servers: Sequence[Postgres], sql: str, seed: str, shards: Sequence[int]) -> int:

@@ -17,8 +17,9 @@ import psycopg
 
 from tests.differential.spread.columns import Type, by_icu
 from tests.differential.spread.comparing import Answer, Names, difference, taken_apart
+from tests.differential.spread.databases import Databases
 from tests.differential.spread.saying import WAYS, Statement, ask
-from tests.differential.spread.schema import HOME, REFERENCE, SHARDED, Schema, make, shard_of
+from tests.differential.spread.schema import Schema, make
 from tests.differential.spread.writes import Writes
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import USER
@@ -83,7 +84,7 @@ class World:
         self.log: Callable[[], str] = str  # of the proxy before it, if a test looks at that
         self.tally = Tally()
         self.name = f"spread_{re.sub('[^a-z0-9]', '_', seed)}_{shards}"
-        self.plain_name = f"{self.name}_plain"
+        self._databases = Databases(postgres, self.name, shards)
         self.schema: Schema
         self._plain_names: Names = {}
         self._shard_names: Names = {}
@@ -93,37 +94,26 @@ class World:
     @property
     def databases(self) -> list[str]:
         """The shards' databases."""
-        return [f"{self.name}_s{number}" for number in range(self.shards)]
+        return self._databases.shards
+
+    @property
+    def plain_name(self) -> str:
+        """The database with all rows."""
+        return self._databases.plain
 
     async def create(self) -> None:
         self.schema = self._given or make(self.seed, await text_by_icu(self.postgres))
-        for number, name in enumerate([self.plain_name, *self.databases]):
-            await self.postgres.fetch(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            await self.postgres.fetch(f"CREATE DATABASE {name}")
-            connection = await self.postgres.connect(name)
-            async with connection:
-                await connection.execute(self.schema.definition(number).encode())
-        await self.refill()
-        self._plain_names = await self._own_types(self.plain_name)
+        await self._databases.create(self.schema)
+        self._plain_names = await self._databases.own_types(self.plain_name)
         for name in self.databases:
-            self._shard_names = {**await self._own_types(name), **self._shard_names}
-
-    async def _own_types(self, database: str) -> dict[int, str]:
-        rows = await self.postgres.fetch(
-            "SELECT oid::int8, typname::text FROM pg_type WHERE oid >= 16384", database=database
-        )
-        return dict(rows)
+            self._shard_names = {**await self._databases.own_types(name), **self._shard_names}
 
     async def drop(self) -> None:
-        for name in [self.plain_name, *self.databases]:
-            await self.postgres.fetch(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await self._databases.drop()
 
     async def refill(self) -> None:
         """The rows of the beginning, on both sides, said to the servers themselves."""
-        for shard, name in [(None, self.plain_name), *enumerate(self.databases)]:
-            connection = await self.postgres.connect(name)
-            async with connection:
-                await connection.execute(self.schema.rows_sql(shard, self.shards).encode())
+        await self._databases.refill()
 
     def settings(self) -> dict[str, object]:
         """This database in Trunkline's configuration."""
@@ -149,6 +139,10 @@ class World:
         return await _logged_in(self._port, self.name)
 
     async def close(self) -> None:
+        await self._disconnect()
+        await self._databases.close()
+
+    async def _disconnect(self) -> None:
         await self._sharded.close()
         await self._plain.close()
 
@@ -179,7 +173,7 @@ class World:
 
     async def start_again(self) -> None:
         """New connections and the first rows, for what may have been left behind."""
-        await self.close()
+        await self._disconnect()
         await self.refill()
         await self.connect(self._port)
 
@@ -219,40 +213,8 @@ class World:
         return taken_apart(frames, names)
 
     async def tables_differ(self) -> str:
-        """All rows of the shards are those of the one database."""
-        tables = self.schema.tables
-        for number, name in enumerate(self.databases):
-            if astray := await self._astray(number, name):
-                return astray
-        wanted = await self._rows(self.plain_name, [table.name for table in tables])
-        got: Counter[tuple[str, str]] = Counter()
-        for number, name in enumerate(self.databases):
-            here = await self._rows(name, [table.name for table in tables])
-            for row, count in here.items():
-                placement = next(table.placement for table in tables if table.name == row[0])
-                if placement == REFERENCE and number:
-                    if wanted[row] != count:
-                        return f"tables: {row} of a reference table {count} times on shard {number}"
-                elif placement == HOME and number:
-                    return f"tables: {row} on shard {number}"
-                else:
-                    got[row] += count
-        if got == wanted:
-            return ""
-        return f"tables: {list((got - wanted).elements())[:5]} instead of {list((wanted - got).elements())[:5]}"
-
-    async def _astray(self, number: int, database: str) -> str:
-        """A row that is not on the shard of its key."""
-        tables = {table.name: table for table in self.schema.named(SHARDED)}
-        sql = " UNION ALL ".join(f"SELECT DISTINCT '{name}', k::text FROM {name}" for name in tables)
-        for name, key in await self.postgres.fetch(sql, database=database):
-            if shard_of(tables[name].key, key, self.shards) != number:
-                return f"tables: the key {key} of {name} on shard {number}"
-        return ""
-
-    async def _rows(self, database: str, tables: Sequence[str]) -> Counter[tuple[str, str]]:
-        sql = " UNION ALL ".join(f"SELECT '{table}', t::text FROM {table} t" for table in tables)
-        return Counter(await self.postgres.fetch(sql, database=database))
+        """What is wrong if not all rows of the shards are those of the one database."""
+        return await self._databases.differ()
 
 
 async def text_by_icu(postgres: Postgres) -> Type | None:

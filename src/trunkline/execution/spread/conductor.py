@@ -38,6 +38,7 @@ from trunkline.execution.spread.judging import (
     count,
 )
 from trunkline.execution.spread.one_copy import begin_copy
+from trunkline.execution.spread.own_types import meant_at, with_names
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import BEGIN, Participants
 from trunkline.execution.spread.running import locks, run
@@ -106,7 +107,8 @@ class Conductor:
         if known is None:
             await self.before_asking()
             alone = not any(self.participants) and not self.participants.in_transaction
-            known = study.descriptions[types] = await described_before(await self._anyone(), study, types)
+            one = await self._anyone()
+            known = study.descriptions[types] = await with_names(one, await described_before(one, study, types))
             if alone:  # what it needs now is leased in the order of the shards
                 self.participants.release()
         return known
@@ -218,7 +220,7 @@ class Conductor:
         asked = Asked(
             None, described, statement.types, statement.formats, statement.values, statement.result_formats
         )  # fmt: skip
-        return Begun(described, Scatter(asked, sql, [one]))
+        return Begun(described, Scatter(await meant_at(one, sql, asked), sql, [one]))
 
     async def _over_several(self, statement: Statement, judgement: Judgement) -> Begun:
         if not judgement.several:

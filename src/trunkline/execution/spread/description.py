@@ -11,6 +11,9 @@ from trunkline.protocol.messages import NO_DATA, format_of, message
 
 _FIELD = struct.Struct("!IhIhih")
 _TEXT, _VOID = 25, 2278
+FIRST_USER_OID = 16384  # FirstNormalObjectId: from here on they differ from shard to shard
+
+TypeName = tuple[bytes | None, ...]  # schema, name and kind of a type, or its number where it has no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,12 @@ class Description:
     parameters: tuple[int, ...]
     fields: tuple[Field, ...] | None
     shard: int = field(default=-1, compare=False)  # whose words these are: its numbers for types of users
+    names: tuple[TypeName, ...] = field(default=(), compare=False)  # of the columns' types, if some are of users
+
+    @property
+    def has_own_types(self) -> bool:
+        """Whether some of its columns are of types of users."""
+        return any(one.type >= FIRST_USER_OID for one in self.fields or ())
 
     def row_description(self, formats: Sequence[int] = ()) -> bytes:
         """RowDescription of a portal with these result formats, or NoData."""

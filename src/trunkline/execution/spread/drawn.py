@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused
@@ -65,4 +66,4 @@ async def described_before(one: Participant, study: Study, types: tuple[int, ...
         return await described(one, study.sql, types)
     taken = max(len(types), study.program.parameters)
     found = await described(one, study.program.text(taken), with_slots(study.program, types))
-    return Description(found.parameters[:taken], found.fields)
+    return replace(found, parameters=found.parameters[:taken])

@@ -23,7 +23,7 @@ from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
-from trunkline.execution.spread.description import Field, fields_of
+from trunkline.execution.spread.description import FIRST_USER_OID, Field, fields_of
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.gather_copy import Snapshot
 from trunkline.execution.spread.gather_fill import ANALYZED_BYTES, arrange, fill, fill_here, fill_together, make
@@ -40,7 +40,6 @@ from trunkline.routing.spreading.quoting import full, literal
 
 BEGIN = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 MAY_WRITE = b"SET TRANSACTION READ WRITE"  # at the shard where the temporary tables are made
-FIRST_USER_OID = 16384
 
 
 async def gather(program: Gather, asked: Asked, participants: Participants, head: bytes = b"") -> Gathering:

@@ -18,7 +18,7 @@ from trunkline.execution.spread.cursors import declare
 from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.explain import explain
-from trunkline.execution.spread.gather import FIRST_USER_OID, gather
+from trunkline.execution.spread.gather import gather
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.moved import moved
 from trunkline.execution.spread.own_types import agree_by_name
@@ -60,7 +60,7 @@ async def _concatenate(program: Concatenation, asked: Asked, participants: Parti
 async def _have_other_types(asked: Asked, everyone: Sequence[Participant]) -> bool:
     """Whether types of users, in the answer, have other numbers at some of these shards."""
     fields = asked.described.fields or ()
-    if asked.request is None or all(field.type < FIRST_USER_OID for field in fields):
+    if asked.request is None or not asked.described.has_own_types:
         return False
     for one in everyone:
         if not agree((await described(one, asked.request.sql, asked.types)).fields or (), fields):
@@ -151,5 +151,5 @@ async def run(program: Program, asked: Asked, participants: Participants) -> Ans
         participants.doing.state = STATES.get(type(program), "write")
     answer = await RUNNERS[type(program)](program, asked, participants)
     if isinstance(answer, write.Done) and answer.others:
-        await agree_by_name(answer.others, asked, participants)
+        await agree_by_name(answer.others, asked)
     return answer

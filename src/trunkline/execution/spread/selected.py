@@ -16,8 +16,7 @@ from trunkline.execution.spread.asked import Answer, Asked, Run
 from trunkline.execution.spread.binding import REQUESTS, asked_of, bind
 from trunkline.execution.spread.bringing import HEADER_BYTES, array_of, binary_array_of, in_their_encoding, shard_of
 from trunkline.execution.spread.describing import described
-from trunkline.execution.spread.description import Field
-from trunkline.execution.spread.gather import FIRST_USER_OID
+from trunkline.execution.spread.description import FIRST_USER_OID, Field
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.gather_copy import SAME
 from trunkline.execution.spread.own_types import anywhere
