@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -115,7 +116,7 @@ async def serve(load: Callable[[], Config], config: Config, what: spawning.Succe
             listener = Listener(settings, take, sockets.listening, lent=sockets.lent)
             return listener
 
-        port = instance.start(enter)
+        port = instance.start(enter, _elders_before(what))
         handover = Handover(instance, port, sockets, lambda: _abandon(instance.tasks, listener, endpoint))
         stack.push_async_callback(handover.close)
         instance.may_end = handover.elders_gone
@@ -135,7 +136,7 @@ async def supervise(load: Callable[[], Config], config: Config, what: spawning.S
     from trunkline.workers.supervisor import Supervisor
 
     sockets = listening_at(config.settings, what)
-    supervisor = Supervisor(load, config, sockets)
+    supervisor = Supervisor(load, config, sockets, _elders_before(what))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(supervisor.close)
         _install_signals(supervisor)
@@ -153,6 +154,11 @@ async def supervise(load: Callable[[], Config], config: Config, what: spawning.S
         _stopping(handover)
     log.info("stopped")
     return 0
+
+
+def _elders_before(what: spawning.Successor | None) -> int:
+    """Of a successor: everybody before it may serve on for a while."""
+    return time.time_ns() if what is not None else 0
 
 
 def _own(instance: Instance) -> Subject:

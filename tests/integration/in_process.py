@@ -69,7 +69,7 @@ class Stage:
         self._stack = AsyncExitStack()
 
     @asynccontextmanager
-    async def instance(self) -> AsyncIterator[Instance]:
+    async def instance(self, elders_before: int = 0) -> AsyncIterator[Instance]:
         """One life of a proxy; two of them at the same time are two instances."""
         table = {
             **DEFAULTS,
@@ -82,7 +82,7 @@ class Stage:
         self.file.write_text(toml(table))
         config = load(self.file)
         made = Instance(lambda: config, config, _no_console)
-        made.start()
+        made.start(elders_before=elders_before)
         try:
             yield made
         finally:

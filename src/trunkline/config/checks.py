@@ -85,18 +85,6 @@ def _shards_are_pooled(config: Config, report: Report) -> None:
             report.add(key, f"database `{database.name}` has shards, and pool_mode is session", hint, part="key")
 
 
-def _snapshots_are_of_one_process(config: Config, report: Report) -> None:
-    """What keeps readers from half of a commit over several shards is known to the worker that commits."""
-    for database in config.databases.values():
-        spread = len(database.shards) > 1 and not database.shard_by
-        if config.settings.workers > 1 and spread and database.cross_shard_snapshot == "consistent":
-            said = (
-                f"database `{database.name}` has shards, and snapshots over them are consistent within one worker only"
-            )
-            hint = 'set workers = 1, or cross_shard_snapshot = "shard" for this database'
-            report.add(("workers",), said, hint)
-
-
 def _minimum_fits_pool(config: Config, report: Report) -> None:
     settings = config.settings
     if 0 < settings.default_pool_size < settings.min_pool_size:
@@ -194,7 +182,6 @@ _RULES: tuple[tuple[Callable[[Config, Report], None], tuple[str, ...]], ...] = (
     (_something_is_listened_on, ("listen_addr", "unix_socket_dir")),
     (_databases_have_a_server, ("user",)),
     (_shards_are_pooled, ("pool_mode", "shards")),
-    (_snapshots_are_of_one_process, ("workers", "shards", "cross_shard_snapshot")),
     (_minimum_fits_pool, ("min_pool_size", "pool_size", "default_pool_size")),
     (_logins_can_succeed, ("auth_type", "auth_file", "password", "users", "client_tls_sslmode")),
     (_users_can_be_asked_for, ("databases",)),

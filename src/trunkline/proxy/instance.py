@@ -9,6 +9,7 @@ import asyncio
 import enum
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, Protocol
@@ -135,8 +136,11 @@ class Instance:
 
     # --- start and stop -----------------------------------------------------------------------------------------
 
-    def start(self, enter: Callable[[Settings, Take], Entrance] = Listener) -> int:
-        """Begin to let clients in, from sockets of our own unless `enter` is something else; returns the TCP port."""
+    def start(self, enter: Callable[[Settings, Take], Entrance] = Listener, elders_before: int = 0) -> int:
+        """Begin to let clients in, from sockets of our own unless `enter` is something else; returns the TCP port.
+
+        Programs at these sockets that have begun before this time, in nanoseconds since 1970, may serve still.
+        """
         fill_table(self.config.settings.disable_pqexec)
         self.listener = enter(self.config.settings, self.reception.take)
         self.started_at = self.engine.time()
@@ -146,7 +150,7 @@ class Instance:
         settings = self.config.settings
         worker = self.siblings.number if self.siblings is not None else 0
         place = f"{settings.listen_addr}:{self.listener.port}:{settings.unix_socket_dir}:{worker}"
-        self.routers.coordinations.begin(place)
+        self.routers.coordinations.begin(place, time.time_ns() if settings.so_reuseport else elders_before)
         return self.listener.port
 
     def _welcome(self, link: ClientLink, peer: Peer) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Self
 
 from trunkline.workers import spawning
@@ -32,16 +33,16 @@ class Member:
         self._process = process
 
     @classmethod
-    async def start(cls, number: int, count: int, port: int, serve: Serve, on_end: Callable[[Member], None]) -> Self:
-        """Start the process; it says `ready` when it serves. `on_end` is called when it is gone."""
+    async def start(cls, what: spawning.Worker, serve: Serve, on_end: Callable[[Member], None]) -> Self:
+        """Start the process, with sockets to it; it says `ready` when it serves. `on_end` is called when it is gone."""
         channel, its_channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         connections, its_connections = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connections.setblocking(False)
         theirs = (its_channel.fileno(), its_connections.fileno())
-        process = spawning.start(spawning.Worker(number, count, *theirs, port), theirs)
+        process = spawning.start(replace(what, channel=theirs[0], connections=theirs[1]), theirs)
         its_channel.close()
         its_connections.close()
-        member = cls(number, process, connections)
+        member = cls(what.number, process, connections)
 
         async def asked(verb: str, arguments: Arguments) -> Any:
             return await serve(member, verb, arguments)

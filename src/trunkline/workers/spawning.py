@@ -24,9 +24,10 @@ class Worker:
 
     number: int
     count: int
-    channel: int
-    connections: int
     port: int
+    channel: int = -1
+    connections: int = -1
+    elders_before: int = 0  # as `Instance.start` has it
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,9 @@ from trunkline.metrics.merging import Gathered
 from trunkline.net.tasks import Tasks
 from trunkline.proxy.instance import Drain
 from trunkline.proxy.listener import Listener
+from trunkline.workers import spawning
 from trunkline.workers.channel import Arguments, ChannelEnded
+from trunkline.workers.gatekeeper import Gatekeeper
 from trunkline.workers.handed import hand
 from trunkline.workers.handover import Sockets
 from trunkline.workers.limits import Limits
@@ -47,8 +49,11 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 class Supervisor:
     """One instance of several processes, as signals and its workers see it."""
 
-    def __init__(self, load: Callable[[], Config], config: Config, sockets: Sockets | None = None) -> None:
+    def __init__(
+        self, load: Callable[[], Config], config: Config, sockets: Sockets | None = None, elders_before: int = 0
+    ) -> None:
         self._load = load
+        self._elders_before = elders_before
         self.config = config
         self.stopped = asyncio.Event()
         self.tasks = Tasks()
@@ -62,6 +67,7 @@ class Supervisor:
         self._pause_s = FIRST_PAUSE_S
         self.standing = Standing()
         self.limits = Limits(self)
+        self.gates = Gatekeeper()
         self.listener = Listener(
             config.settings,
             self._offer,
@@ -84,9 +90,9 @@ class Supervisor:
         return self.listener.port
 
     async def _start_member(self, number: int) -> None:
-        self.members[number] = await Member.start(
-            number, self.config.settings.workers, self.listener.port, self._serve, self._on_end
-        )
+        count, port = self.config.settings.workers, self.listener.port
+        what = spawning.Worker(number, count, port, elders_before=self._elders_before)
+        self.members[number] = await Member.start(what, self._serve, self._on_end)
 
     @property
     def serving(self) -> dict[int, Member]:
@@ -195,6 +201,7 @@ class Supervisor:
             return
         self.members.pop(member.number, None)
         self.limits.forget(member)
+        self.gates.forget(member)
         if self.ending:
             await self._stop_if_alone()
             return
@@ -251,8 +258,8 @@ class Supervisor:
     # --- what workers ask ---------------------------------------------------------------------------------------
 
     async def _serve(self, member: Member, verb: str, arguments: Arguments) -> Any:
-        of_limits = self.limits.verbs.get(verb)
-        return await (of_limits or partial(_VERBS[verb], self))(member, **arguments)
+        of_parts = self.limits.verbs.get(verb) or self.gates.verbs.get(verb)
+        return await (of_parts or partial(_VERBS[verb], self))(member, **arguments)
 
     async def _on_load(self, member: Member, clients: int, taken: int) -> None:
         member.load.told(clients, taken)

@@ -27,6 +27,7 @@ from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Drain, Instance
 from trunkline.workers import spawning
 from trunkline.workers.channel import Arguments, Channel, ChannelEnded
+from trunkline.workers.common_gate import InCommon
 from trunkline.workers.handed import Handed
 from trunkline.workers.shares import Shares
 
@@ -48,7 +49,7 @@ async def serve(load: Callable[[], Config], config: Config, what: spawning.Worke
     try:
         await worker.open(spawning.adopt(what.channel))
         worker.entrance = Handed(handed, what.port, instance.reception.take)
-        instance.start(lambda settings, take: worker.entrance)
+        instance.start(lambda settings, take: worker.entrance, what.elders_before)
         gc.freeze()
         log.info("serves")
         worker.channel.tell("ready")
@@ -72,13 +73,15 @@ class Worker:
         self._told = (0, 0)
         self._lag = LoopLag(time.monotonic())
         self._shares = instance.pools.budget = instance.clients.shares = Shares(instance, count)
+        self._in_common = InCommon(instance.routers.coordinations, number, self.ask)
+        self._verbs = {**self._shares.verbs, **self._in_common.verbs}
         instance.siblings = self
         instance.clients.cancels.elsewhere = self.cancel
 
     async def open(self, sock: socket.socket) -> None:
         """Begin to talk."""
         self.channel = await Channel.open(sock, self._serve, self._on_orphaned)
-        self._shares.channel = self.channel
+        self._shares.channel = self._in_common.channel = self.channel
         self._tasks.spawn(self._report(), "report")
         self._tasks.spawn(self._keep_lag(), "lag")
 
@@ -101,6 +104,7 @@ class Worker:
             self._lag.on_timer(time.monotonic())
 
     def _on_orphaned(self) -> None:
+        self._in_common.lost()
         if not self._instance.stopped.is_set() and not self._instance.door.draining:
             log.error("the supervisor is gone: clients may finish what they have begun")
             self._instance.drain(Drain.CLIENTS)
@@ -129,8 +133,8 @@ class Worker:
     # --- what others ask of this one --------------------------------------------------------------------------------
 
     async def _serve(self, verb: str, arguments: Arguments) -> Any:
-        of_shares = self._shares.verbs.get(verb)
-        return await (of_shares(**arguments) if of_shares is not None else _VERBS[verb](self, **arguments))
+        of_parts = self._verbs.get(verb)
+        return await (of_parts(**arguments) if of_parts is not None else _VERBS[verb](self, **arguments))
 
     async def _on_cancel(self, pid: int, key: str) -> bool:
         return await self._instance.clients.cancels.from_elsewhere(pid, bytes.fromhex(key))

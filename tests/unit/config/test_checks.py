@@ -43,10 +43,6 @@ def test_a_small_config_is_good() -> None:
         ),
         ({"auth_type": "scram-sha-256"}, "auth_type scram-sha-256 needs passwords, and there are none"),
         (
-            {"workers": 2, "databases": {"a": {"shards": [SHARD, SHARD | {"name": "t"}]}}},
-            "database `a` has shards, and snapshots over them are consistent within one worker only",
-        ),
-        (
             {"databases": {"a": {"pool_mode": "session", "shards": [{"name": "s", "primary": "postgres://h/a"}]}}},
             "database `a` has shards, and pool_mode is session",
         ),

@@ -42,7 +42,7 @@ async def test_a_member_talks_and_tells_of_its_end(program: None) -> None:
         assert (member.number, verb) == (3, "ready")
         said.set()
 
-    member = await Member.start(3, 4, 6432, serve, lambda member: ended.set())
+    member = await Member.start(spawning.Worker(3, 4, 6432), serve, lambda member: ended.set())
     await said.wait()
     assert await member.channel.ask("hello") == "hello"
     member.ready = True
@@ -58,5 +58,5 @@ async def test_a_member_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPa
     async def serve(member: Member, verb: str, arguments: Arguments) -> Any:
         raise AssertionError
 
-    member = await Member.start(1, 1, 6432, serve, lambda member: None)
+    member = await Member.start(spawning.Worker(1, 1, 6432), serve, lambda member: None)
     assert await member.ended(0.0) == -9

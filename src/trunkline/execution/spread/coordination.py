@@ -7,13 +7,13 @@ of each for each database with shards, made at the start or with the settings th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from trunkline.config.settings import Config
 from trunkline.errors import TrunklineError
-from trunkline.execution.spread.deadlocks import Deadlocks
+from trunkline.execution.spread.deadlocks import Deadlocks, Elsewhere
 from trunkline.execution.spread.decisions import Decisions
 from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.execution.spread.id_blocks import Blocks
@@ -34,16 +34,17 @@ _AGAIN_S = 0.2
 class Coordination:
     """Of one database."""
 
-    def __init__(self, pools: Pools, errands: Errands, tasks: Tasks, life: Life, database: str) -> None:
-        self.pools = pools
+    def __init__(self, everything: Coordinations, database: str) -> None:
+        errands = everything.errands
+        self.pools = everything.pools
         self.database = database
-        self.life = life
-        self.tasks = tasks
-        self.gate = Gate()
+        self.life = everything.life
+        self.tasks = everything.tasks
+        self.gate = everything.make_gate(database)
         self.decisions = Decisions(errands)
-        self.deadlocks = Deadlocks(errands, self.gate, tasks)
+        self.deadlocks = Deadlocks(errands, self.gate, self.tasks, database, everything.elsewhere)
         self.recovery = Recovery(self, errands)
-        self.placement = Placement(pools, database)
+        self.placement = Placement(self.pools, database)
         self.ids = Blocks(errands)
         self.active: dict[str, Commit] = {}  # by the names of their decisions
 
@@ -102,6 +103,8 @@ class Coordinations:
         self.tasks = Tasks()
         self.errands = Errands(pools)
         self.life = Life.begin("")
+        self.make_gate: Callable[[str], Gate] = lambda database: Gate()
+        self.elsewhere: Elsewhere | None = None
         self._all: dict[str, Coordination] = {}
 
     def __iter__(self) -> Iterator[Coordination]:
@@ -111,13 +114,18 @@ class Coordinations:
         """The one of a database with shards."""
         found = self._all.get(database)
         if found is None:
-            found = Coordination(self.pools, self.errands, self.tasks, self.life, database)
+            found = Coordination(self, database)
             self._all[database] = found
         return found
 
-    def begin(self, listens_at: str) -> None:
-        """The process begins to serve: what an earlier one has left is looked for."""
-        self.life = Life.begin(listens_at)
+    def share(self, make_gate: Callable[[str], Gate], elsewhere: Elsewhere) -> None:
+        """There are other processes of this instance, which have gates in common with it. Before anything begins."""
+        self.make_gate, self.elsewhere = make_gate, elsewhere
+
+    def begin(self, listens_at: str, elders_before: int = 0) -> None:
+        """The process begins to serve: what an earlier one has left is looked for. Those that have begun before this
+        time, in nanoseconds since 1970, may serve still."""
+        self.life = Life.begin(listens_at, elders_before)
         self.reconfigure(self.pools.config)
 
     def reconfigure(self, config: Config) -> None:

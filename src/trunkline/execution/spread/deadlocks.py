@@ -1,5 +1,5 @@
 """Deadlocks over several shards: clients that wait for each other, each at another shard, where none of the shards sees
-more than its own half.
+more than its own half. The clients may be of several workers, each of which looks, and ends its own clients only.
 
 While transactions over several shards wait, the shards are asked every second who waits for whom there. What is known
 of a client at all shards is one node; so is each session that is nobody's. A cycle that is there twice in a row, and
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from trunkline.errors import TrunklineError
 from trunkline.execution.spread.gate import Gate
@@ -37,7 +37,9 @@ Edge = tuple[int, Hashable, Hashable]  # the shard where the first waits for the
 class Member(Protocol):
     """A transaction over several shards."""
 
+    number: int  # within its process
     began_at: float
+    pools: Sequence[Pool]  # of all shards
 
     def __hash__(self) -> int: ...
 
@@ -55,62 +57,107 @@ class Member(Protocol):
         ...
 
 
-class Deadlocks:
-    """Of one database."""
+class Other(NamedTuple):
+    """A transaction over several shards that another worker has; `places` are shards and process ids there."""
 
-    def __init__(self, errands: Errands, gate: Gate, tasks: Tasks) -> None:
+    worker: int
+    number: int
+    began_at: float
+    places: tuple[tuple[int, int], ...]
+
+
+class Elsewhere(Protocol):
+    """The other workers of the instance; `worker` is the own number."""
+
+    @property
+    def worker(self) -> int: ...
+
+    async def others(self, database: str) -> Sequence[Other]:
+        """The transactions over several shards that they have."""
+        ...
+
+    async def gate_waits(self, database: str) -> Sequence[tuple[tuple[int, int], tuple[int, int]]]:
+        """Of all workers, who waits at the gate for whom: each a worker, and a number there."""
+        ...
+
+
+class Deadlocks:
+    """Of one database; `elsewhere` is None where the process is alone."""
+
+    def __init__(
+        self, errands: Errands, gate: Gate, tasks: Tasks, database: str = "", elsewhere: Elsewhere | None = None
+    ) -> None:
         self.members: set[Member] = set()
         self.found = 0
         self._errands = errands
         self._gate = gate
         self._tasks = tasks
+        self._database = database
+        self._elsewhere = elsewhere
+        self._enough = 2 if elsewhere is None else 1  # of these a cycle can be made
         self._looking: asyncio.Task[None] | None = None
 
     def enter(self, member: Member) -> None:
         """It is at several shards from now on."""
         self.members.add(member)
-        if len(self.members) > 1 and (self._looking is None or self._looking.done()):
+        if len(self.members) >= self._enough and (self._looking is None or self._looking.done()):
             self._looking = self._tasks.spawn(self._look(), "deadlocks")
 
     def leave(self, member: Member) -> None:
         self.members.discard(member)
 
     async def _look(self) -> None:
-        """While two of them are there."""
-        while len(self.members) > 1:
+        """While there are enough of them."""
+        while len(self.members) >= self._enough:
             await asyncio.sleep(LOOK_S)
-            if sum(one.waits for one in self.members) < 2:
+            if sum(one.waits for one in self.members) < self._enough:
                 continue
-            first = victims(await self._edges(), self._ages())
-            if not first:
+            first = await self._victims()
+            if not first & self.members:
                 continue
             await asyncio.sleep(SURE_S)
-            again = victims(await self._edges(), self._ages())
-            for member in first & again & self.members:
+            again = first & await self._victims()
+            for member in [one for one in self.members if one in again]:
                 log.warning("a deadlock over several shards: %r is cancelled", member)
                 self.found += 1
                 member.condemn()
 
-    def _ages(self) -> Mapping[Member, float]:
-        return {member: member.began_at for member in self.members}
+    async def _victims(self) -> set[Hashable]:
+        """Who has to give way, of all workers."""
+        others = await self._elsewhere.others(self._database) if self._elsewhere is not None else ()
+        ages: dict[Hashable, float] = {member: member.began_at for member in self.members}
+        ages |= {other: other.began_at for other in others}
+        return victims([*await self._lock_waits(others), *await self._gate_waits(others)], ages)
 
-    async def _edges(self) -> list[Edge]:
+    async def _lock_waits(self, others: Sequence[Other]) -> list[Edge]:
+        """Who waits for whom at the shards."""
         shards: dict[int, Pool] = {}
-        owners: dict[tuple[int, int], Member] = {}
+        owners: dict[tuple[int, int], Hashable] = {}
         for member in self.members:
             for pool, shard, pid in member.places():
                 shards[shard] = pool
                 owners[shard, pid] = member
+        for other in others:
+            for shard, pid in other.places:
+                owners[shard, pid] = other
+                if shard not in shards and self.members:
+                    shards[shard] = next(iter(self.members)).pools[shard]
         found = await asyncio.gather(*(self._at(shard, pool) for shard, pool in shards.items()))
-        nodes: Mapping[Hashable, Hashable] = dict(owners)
-        edges: list[Edge] = [
-            (shard, nodes.get((shard, one), (shard, one)), nodes.get((shard, other), (shard, other)))
+        return [
+            (shard, owners.get((shard, one), (shard, one)), owners.get((shard, other), (shard, other)))
             for shard, waits in zip(shards, found, strict=True)
             for one, other in waits
         ]
-        return edges + [
-            (_GATE, one, other) for one, other in self._gate.waits() if one is not None and other is not None
-        ]
+
+    async def _gate_waits(self, others: Sequence[Other]) -> list[Edge]:
+        """Who waits for whom at the gate."""
+        if self._elsewhere is None:
+            waits: Iterable[tuple[Hashable, Hashable]] = self._gate.waits()
+            return [(_GATE, one, other) for one, other in waits if one is not None and other is not None]
+        nodes: dict[tuple[int, int], Hashable] = {(other.worker, other.number): other for other in others}
+        nodes |= {(self._elsewhere.worker, member.number): member for member in self.members}
+        found = await self._elsewhere.gate_waits(self._database)
+        return [(_GATE, nodes.get(one, one), nodes.get(other, other)) for one, other in found]
 
     async def _at(self, shard: int, pool: Pool) -> list[tuple[int, int]]:
         try:
@@ -121,17 +168,16 @@ class Deadlocks:
         return [(int(pid or 0), int(other)) for pid, others in rows for other in (others or "").split(",") if other]
 
 
-def victims(edges: Iterable[Edge], ages: Mapping[Member, float]) -> set[Member]:
-    """The youngest member of each cycle that is over several shards."""
+def victims(edges: Iterable[Edge], ages: Mapping[Hashable, float]) -> set[Hashable]:
+    """The youngest member of each cycle that is over several shards; who has an age is a member."""
     graph: dict[Hashable, dict[Hashable, int]] = {}
     for shard, one, other in edges:
         if one != other:
             graph.setdefault(one, {})[other] = shard
-    members: Mapping[Hashable, Member] = {member: member for member in ages}
-    found: set[Member] = set()
+    found: set[Hashable] = set()
     while (cycle := _cycle(graph)) is not None:
         shards = {graph[one][other] for one, other in _pairs(cycle)}
-        known = [members[one] for one in cycle if one in members]
+        known = [one for one in cycle if one in ages]
         if len(shards) > 1 and known:
             victim = max(known, key=ages.__getitem__)
             found.add(victim)

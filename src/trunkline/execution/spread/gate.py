@@ -5,7 +5,8 @@ shards take their snapshots. So of every such commit a reader sees all or nothin
 together; a commit and a reader keep each other out when they have two shards in common, for with one there is nothing
 to be seen half. Who comes first goes first: nobody who would be in the way of an older one overtakes it.
 
-It is of one process: what other instances commit does not wait for it.
+It is of one instance, whose workers have one in common (`workers.common_gate`): what other instances commit does not
+wait for it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from trunkline.errors import TrunklineError
 from trunkline.shard_errors import TransactionInDoubt
@@ -32,7 +34,7 @@ class Ticket:
 
     side: Side
     mask: int
-    owner: object = None
+    owner: Any = None
     least: int = 2  # shards in common that keep others out
     since: float = 0.0
     turn: asyncio.Future[None] | None = None
@@ -109,7 +111,7 @@ class Gate:
             if one.turn is not None and not one.turn.done():
                 one.turn.set_exception(error)
 
-    def waits(self) -> Iterator[tuple[object, object]]:
+    def waits(self) -> Iterator[tuple[Any, Any]]:
         """Who in line waits for whom."""
         for number, one in enumerate(self._line):
             for other in (*self._inside, *self._line[:number]):

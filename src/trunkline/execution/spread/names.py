@@ -57,25 +57,26 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One life of an instance, and the numbers that it gives."""
+    """One life of an instance, and the numbers that it gives; lives of an epoch before `elders_before` may go on."""
 
     instance: str
     epoch: int
     numbers: Iterator[int]
+    elders_before: int = 0
 
     @classmethod
-    def begin(cls, listens_at: str) -> Self:
-        """Two that listen at one place at the same time (so_reuseport) may have one name, but never one epoch."""
+    def begin(cls, listens_at: str, elders_before: int = 0) -> Self:
+        """Two that listen at one place at the same time have one name, but never one epoch."""
         place = f"{socket.gethostname()}:{listens_at}".encode()
         instance = hashlib.blake2s(place, digest_size=4).hexdigest()
-        return cls(instance, time.time_ns(), itertools.count(1))
+        return cls(instance, time.time_ns(), itertools.count(1), elders_before)
 
     def name(self, cluster: str, participants: int, coordinator: int) -> Name:
         return Name(cluster, self.instance, self.epoch, next(self.numbers), participants, coordinator)
 
     def is_over(self, name: Name) -> bool:
-        """Whether that was an earlier life of this instance."""
-        return name.instance == self.instance and name.epoch < self.epoch
+        """Whether that was an earlier life of this instance, which has ended for certain."""
+        return name.instance == self.instance and self.elders_before <= name.epoch < self.epoch
 
     def is_own(self, name: Name) -> bool:
         return (name.instance, name.epoch) == (self.instance, self.epoch)

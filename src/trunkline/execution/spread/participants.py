@@ -11,6 +11,7 @@ for each other's servers.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -55,6 +56,7 @@ _SHUT = (
     b" OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = relation)) LIMIT 1"
 )
 _WROTE = b"SELECT pg_catalog.txid_current_if_assigned()"
+_numbers = itertools.count(1)
 
 
 class Participants:
@@ -65,6 +67,7 @@ class Participants:
     ) -> None:
         self.pools = pools
         self.coordination = coordination
+        self.number = next(_numbers)
         self.began_at = engine.time()
         self.condemned = False  # it is the victim of a deadlock
         self.params = params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -57,6 +58,21 @@ async def test_the_next_life_of_an_instance_ends_what_the_last_one_has_left(shop
     assert await shop.names() == (["new", "new"] if decided else [])
     said = await shop.fetch(0, f"SELECT decision FROM trunkline.decisions WHERE gid = '{name}'")
     assert said == [("commit" if decided else "rollback",)]
+
+
+async def test_after_an_upgrade_the_old_program_may_still_commit(shop: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.listens_at = free_port()
+    async with shop.instance() as instance:
+        name, parties = await half(shop, instance, decided=False)
+    async with shop.instance(elders_before=time.time_ns()) as successor:
+        looking = coordination_of(successor, shop).recovery
+        await looking.round()
+        assert [(one.gid, one.case) for one in looking.doubts] == [(name.at(1), Case.YOUNG)]
+        await parties[0].ask(b"COMMIT")
+        monkeypatch.setattr(recovery, "YOUNG_S", 0.0)
+        looking.hurry()
+        await nothing_left(shop)
+    assert await shop.names() == ["new", "new"]
 
 
 async def test_another_instance_leaves_the_young_alone_and_ends_the_old(

@@ -46,6 +46,11 @@ def test_an_earlier_life_is_over_and_anothers_may_not_be() -> None:
     assert not life(6).is_own(name)
 
 
+def test_who_has_begun_before_an_upgrade_may_still_commit() -> None:
+    successor = Life("cafecafe", 9, itertools.count(1), elders_before=7)
+    assert [successor.is_over(life(epoch).name(CLUSTER, 3, 0)) for epoch in (6, 7, 8, 9)] == [False, True, True, False]
+
+
 def test_two_places_are_two_instances_and_each_start_is_another_epoch() -> None:
     assert Life.begin("a").instance != Life.begin("b").instance
     first, second = Life.begin("a"), Life.begin("a")
