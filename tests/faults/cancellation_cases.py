@@ -214,6 +214,11 @@ async def watch_replicas(stage: Stage) -> None:
 async def read_what_was_written(stage: Stage) -> None:
     """There is no replica that has it: after a while the primary answers."""
     await stage.reload(health_check_interval=0.2)
+    replicas = stage.instance.replicas
+    (watch,) = replicas
+    tasks = len(replicas.tasks)
+    # A login waits for the primary, or does not, by chance: it is waited for here.
+    await wait_until(lambda: watch.topology.primary is not None or len(replicas.tasks) < tasks)
     async with stage.client("watched") as wire:
         for value in (1, 2):
             await stage.ask(wire, query(f"SELECT set_config('app.value', '{value}', true)"))
