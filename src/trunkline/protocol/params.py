@@ -23,6 +23,8 @@ FIXED = frozenset(
     )
 )
 
+_OF_SERVERS = FIXED - {b"is_superuser"}
+
 # Who the session acts for: a change of the first ends the second, and either changes is_superuser.
 IDENTITY = (b"session_authorization", b"role")
 
@@ -96,6 +98,11 @@ class Params:
             else:
                 reported[known] = value
         return Params.of(reported, extra)
+
+    def news_for(self, other: Params) -> list[tuple[bytes, bytes]]:
+        """What these have otherwise of all that a session decides, and who it acts for."""
+        mine, told = self.reported.items(), other.reported
+        return [(name, value) for name, value in mine if name not in _OF_SERVERS and told.get(name) != value]
 
     def with_extra(self, extra: Mapping[bytes, bytes]) -> Params:
         """With other settings that no server reports."""

@@ -44,7 +44,7 @@ cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except 
     if server is None or begins_anew(client, own):
         return True
     if server.session.count or server.doubt or server.setup is not None or server.session.skipping \
-            or client.before_block is not None or own.on_replica or own.in_reads:
+            or own.on_replica or own.in_reads:
         return False
     if server.session.status == c'T':
         return own.beginning is not None

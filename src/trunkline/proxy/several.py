@@ -6,8 +6,8 @@ means is in `MESSAGES` (protocol documentation, section 55.2), and what is asked
 is over, or the transaction it is part of, all servers go back to their pools and the client to the relay.
 
 Rules:
-1. Answers are in the order of the requests, and gathered: they go out at the end of a unit, at a Flush, or when there
-   is much of them. Nothing more is asked of the shards while the client does not read.
+1. Answers are in the order of the requests, and gathered (`Outbox`). Nothing more is asked of the shards while the
+   client does not read.
 2. A client that leaves stops what runs for it, unless that commits.
 """
 
@@ -36,10 +36,12 @@ from trunkline.protocol.messages import (
     EMPTY_QUERY_RESPONSE,
     PARSE_COMPLETE,
     command_complete,
+    parameter_status,
     ready_for_query,
 )
 from trunkline.proxy.copy_data import fed
 from trunkline.proxy.handing import hand_back
+from trunkline.proxy.outbox import Outbox
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
 from trunkline.proxy.telling import QUERY, told, violation
@@ -52,9 +54,6 @@ if TYPE_CHECKING:
     from trunkline.proxy.routed import Route
 
 log = logging.getLogger("trunkline.proxy")
-
-GATHERED_BYTES = 32768  # of answers, before they go out
-UNREAD_BYTES = 131072  # that the client has not taken, before it has to
 
 
 class Several:
@@ -71,7 +70,8 @@ class Several:
     ) -> None:
         self.link = link
         pools = route.pools
-        participants = Participants(pools, pools[0].pools.engine, link.params, coordination)
+        outside, link.before_block = link.before_block or link.params, None
+        participants = Participants(pools, pools[0].pools.engine, outside, coordination)
         if link.server is not None:
             participants.take_over(link, route.shard, beginning, unsynced=unsynced)
         elif beginning:
@@ -82,9 +82,7 @@ class Several:
         self._portals = Portals()
         self.conductor.before_asking = self._portals.keep
         self._route = route
-        self._out = bytearray()
-        self._sent = 0  # how often some of it went out
-        self._drained = asyncio.Event()
+        self._out = Outbox(link)
         self._skipping = False  # to the next Sync, behind an error
         self._in_batch = unsynced
         self._placement = coordination.placement.with_session(participants)
@@ -129,7 +127,7 @@ class Several:
 
     def drained(self) -> None:
         """The client has taken all that was sent."""
-        self._drained.set()
+        self._out.drained()
 
     async def _serve(self) -> None:
         """Messages, until nothing is open any more."""
@@ -176,44 +174,36 @@ class Several:
         self._tell_notices()
         error = self._meant(error)
         await self.conductor.fail()
-        self._write(told(error))
+        self._out.write(told(error))
         if is_simple:
             await self._ready()
         else:
             self._in_batch = self._skipping = True
-            self._send()  # an error does not wait for a Flush (elog.c, send_message_to_frontend)
+            self._out.send()  # an error does not wait for a Flush (elog.c, send_message_to_frontend)
 
     # --- answers --------------------------------------------------------------------------------------------------
 
-    def _write(self, data: bytes) -> None:
-        self._out += data
-
-    async def _give(self, data: bytes) -> None:
-        """Rows: they go out while they come, as fast as the client reads."""
-        self._out += data
-        if len(self._out) >= GATHERED_BYTES:
-            self._send()
-            while self.link.unsent_count > UNREAD_BYTES:
-                self._drained.clear()
-                await self._drained.wait()
-
-    def _send(self) -> None:
-        if self._out:
-            self._sent += 1
-            self.link.write(bytes(self._out))
-            self._out.clear()
-
     async def _ready(self) -> None:
         self._tell_notices()
+        self._tell_settings()
         self._in_batch = self._skipping = False
-        self._write(ready_for_query(self.conductor.status.encode()))
-        self._send()
+        self._out.write(ready_for_query(self.conductor.status.encode()))
+        self._out.send()
 
     def _tell_notices(self) -> None:
         for one in self.conductor.participants:
             for notice in one.notices:
-                self._write(notice)
+                self._out.write(notice)
             one.notices.clear()
+
+    def _tell_settings(self) -> None:
+        """Those that are not as the client has last heard (guc.c, ReportChangedGUCOptions)."""
+        settings = self.conductor.participants.settings
+        if settings is None or settings is self.link.params or self.link.params is None:
+            return
+        for name, value in settings.news_for(self.link.params):
+            self._out.write(parameter_status(name, value))
+            self.link.params = self.link.params.with_reported(name, value)
 
     # --- the simple protocol --------------------------------------------------------------------------------------
 
@@ -233,19 +223,25 @@ class Several:
         begun = await self.conductor.start(Statement(sql, result_formats=(0,)))
         answer = begun.answer
         if isinstance(answer, CopyIn):
-            self._write(command_complete((await self._copy_in(answer)).decode()))
+            self._out.write(command_complete((await self._copy_in(answer)).decode()))
             return
+        place = self._out.place()
         if begun.described is not None and begun.described.fields is not None:
-            self._write(begun.described.row_description())
-        async for rows in answer.rows():
-            await self._give(rows)
+            self._out.write(begun.described.row_description())
+        try:
+            async for rows in answer.rows():
+                await self._out.give(rows)
+        except StatementFailed as error:
+            if error.at_bind:
+                self._out.unsay(place)  # it has not been planned
+            raise
         self._tell_notices()
         tag = answer.tag()
-        self._write(command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE)
+        self._out.write(command_complete(tag.decode()) if tag else EMPTY_QUERY_RESPONSE)
 
     async def _copy_in(self, copy: CopyIn) -> bytes:
-        self._write(await copy.response())
-        self._send()
+        self._out.write(await copy.response())
+        self._out.send()
         return await fed(copy, self._inbox)
 
     # --- the extended protocol ------------------------------------------------------------------------------------
@@ -255,7 +251,7 @@ class Several:
         prepared = Prepared(body)
         await self.conductor.describe(prepared.sql, prepared.types)  # which says what is wrong with it
         name_it(self.link, prepared, body, self._route.pools[0].family)
-        self._write(PARSE_COMPLETE)
+        self._out.write(PARSE_COMPLETE)
 
     async def _bind(self, body: bytes) -> None:
         self._in_batch = True
@@ -268,8 +264,8 @@ class Several:
         statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
         portal = Portal(statement)
         await self._portals.add(bound.portal, portal)
-        portal.place = (self._sent, len(self._out))
-        self._write(BIND_COMPLETE)
+        portal.place = self._out.place()
+        self._out.write(BIND_COMPLETE)
 
     async def _describe(self, body: bytes) -> None:
         self._in_batch = True
@@ -277,14 +273,14 @@ class Several:
         if body[:1] == b"S":
             sql, types = body_of(self.link, name)
             described = await self.conductor.describe(sql, types)
-            self._write(described.parameter_description() + described.row_description())
+            self._out.write(described.parameter_description() + described.row_description())
             return
         if name and not self._portals.has(name):
-            self._write((await self.conductor.describe_cursor(name)).row_description())
+            self._out.write((await self.conductor.describe_cursor(name)).row_description())
             return
         statement = self._portals.find(name).statement
         described = await self.conductor.describe(statement.sql, statement.types)
-        self._write(described.row_description(statement.result_formats))
+        self._out.write(described.row_description(statement.result_formats))
 
     async def _execute(self, body: bytes) -> None:
         self._in_batch = True
@@ -296,7 +292,7 @@ class Several:
             await self._run_portal(portal, rest)
         except StatementFailed as error:
             if error.at_bind:
-                self._unsay(portal)
+                self._out.unsay(portal.place)
             raise
 
     async def _run_portal(self, portal: Portal, rest: bytes) -> None:
@@ -304,14 +300,14 @@ class Several:
             begun = await self.conductor.start(portal.statement)
             answer = begun.answer
             if isinstance(answer, CopyIn):
-                self._write(command_complete((await self._copy_in(answer)).decode()))
+                self._out.write(command_complete((await self._copy_in(answer)).decode()))
                 return
             portal.begin(answer, runs_once=begun.described is None or begun.described.fields is None)
         (limit,) = struct.unpack("!i", rest)
         async for rows in portal.take(limit):
-            await self._give(rows)
+            await self._out.give(rows)
         self._tell_notices()
-        self._write(portal.end())
+        self._out.write(portal.end())
 
     async def _close(self, body: bytes) -> None:
         self._in_batch = True
@@ -323,7 +319,7 @@ class Several:
             self.link.unnamed = None
         else:
             self.link.name(name, None)
-        self._write(CLOSE_COMPLETE)
+        self._out.write(CLOSE_COMPLETE)
 
     async def _sync(self, body: bytes) -> None:
         if not self._skipping:
@@ -333,7 +329,7 @@ class Several:
             except TrunklineError as error:
                 error = self._meant(error)
                 await self.conductor.fail()
-                self._write(told(error))
+                self._out.write(told(error))
         await self._ready()
 
     def _meant(self, error: TrunklineError) -> TrunklineError:
@@ -357,16 +353,10 @@ class Several:
             try:
                 await self.conductor.look_at(portal.statement)
             except StatementFailed:
-                self._unsay(portal)
+                self._out.unsay(portal.place)
                 raise
             portal.seen = True
-        self._send()
-
-    def _unsay(self, portal: Portal) -> None:
-        """What was said of it before its values had been looked at, if that has not gone out."""
-        sent, size = portal.place
-        if sent == self._sent:
-            del self._out[size:]
+        self._out.send()
 
     async def _terminate(self, body: bytes) -> None:
         self._inbox.on_end = None

@@ -262,6 +262,11 @@ cdef class Participant(Lessee):
         return chr(self.server.session.status) if self.server is not None else "I"
 
     @property
+    def is_idle(self):
+        """Its last transaction is over, and it has said so."""
+        return self.server is not None and self.server.session.status == c'I' and self.server.session.count == 0
+
+    @property
     def running(self):
         """Its server owes something that it will say without hearing more."""
         return self.server is not None and self.server.session.running

@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from trunkline.errors import CommitOutcomeUnknown, QueryCanceled, ServerLost, StatementRefused, TrunklineError
+from trunkline.execution.spread.agreeing import must_agree
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.clock import Clock, outcome_of
 from trunkline.execution.spread.coordination import Coordination
@@ -27,6 +28,7 @@ from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.ids import Ids
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.questions import ISOLATION, SHUT, WROTE
 from trunkline.execution.spread.scatter import to_end
 from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
@@ -47,15 +49,6 @@ SETTLE_S = 10.0  # how long one that is stopped may take to say so
 BEGIN = b"BEGIN"
 APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
-_ISOLATION = b"SHOW transaction_isolation"
-_SHUT = (
-    b"WITH named AS (SELECT ARRAY[%b]::oid[] AS oids)"
-    b" SELECT 1 FROM pg_catalog.pg_locks, named WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'relation'"
-    b" AND mode = 'AccessExclusiveLock' AND (relation = ANY (oids)"
-    b" OR EXISTS (SELECT FROM pg_catalog.pg_index WHERE indexrelid = relation AND indrelid = ANY (oids))"
-    b" OR EXISTS (SELECT FROM pg_catalog.pg_inherits WHERE inhrelid = relation)) LIMIT 1"
-)
-_WROTE = b"SELECT pg_catalog.txid_current_if_assigned()"
 _numbers = itertools.count(1)
 
 
@@ -70,7 +63,7 @@ class Participants:
         self.number = next(_numbers)
         self.began_at = engine.time()
         self.condemned = False  # it is the victim of a deadlock
-        self.params = params
+        self.params = params  # of the session, outside of its transaction
         self.clock = Clock()  # of what is under way
         self.cursors: Cursors  # of the client: its conductor's
         self.doing: Doing | None = None
@@ -95,6 +88,11 @@ class Participants:
     def commit_state(self) -> str:
         """Of the commit that is under way; empty: none is."""
         return f"commit: {self._commit.state.name.lower()}" if self._commit is not None else ""
+
+    @property
+    def settings(self) -> Params | None:
+        """What is in force: as the first of them has announced, or else those of the session."""
+        return next((one.params for one in self.here.values() if one.lost is None), self.params)
 
     @property
     def now(self) -> float:
@@ -134,8 +132,9 @@ class Participants:
         try:
             await found.lease()
             if self.beginning:
-                said = await found.ask(b"; ".join([*self.beginning, _ISOLATION]))
+                said = await found.ask(b"; ".join([*self.beginning, ISOLATION]))
                 self._level = (said[-1][0] or b"").decode()
+                must_agree(found.params, self.settings)
         except BaseException:
             self.here.pop(shard, None)
             found.release("it could not be made ready")
@@ -154,7 +153,7 @@ class Participants:
         StatementRefused if it would wait for what the client's own transaction has locked of these, for ever.
         """
         names = ", ".join(f"{literal(full(*name))}::regclass" for name in relations)
-        if shard in self.here and names and await self.here[shard].ask(_SHUT % names.encode()):
+        if shard in self.here and names and await self.here[shard].ask(SHUT % names.encode()):
             raise StatementRefused(
                 "its transaction has changed or locked a table, and rows are gathered on another connection",
                 hint="Commit before, or name the key of every sharded table.",
@@ -165,6 +164,7 @@ class Participants:
             await found.lease_apart()
             said = [one for one in self.beginning[1:] if not _OF_TRANSACTION.match(one)]
             await found.ask(b"; ".join([APART, *said]))
+            must_agree(found.params, self.settings)
         except BaseException:
             self.close_apart(found)
             raise
@@ -181,7 +181,7 @@ class Participants:
         Without a beginning it is in a batch, which is `unsynced`, and in the implicit transaction of that: `go_on`.
         """
         found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
-        self.began_at = found.take_over(client)
+        self.began_at, found.params = found.take_over(client), client.params
         self.beginning, self.in_block = list(beginning) or [BEGIN], bool(beginning)
         self._unsynced = found if unsynced else None
         self._taken_over = 1 << shard
@@ -258,7 +258,7 @@ class Participants:
             return
         if self._taken_over & ~mask:
             [taken] = [one for one in self.here.values() if 1 << one.shard == self._taken_over]
-            self._writing |= self._taken_over if (await taken.ask(_WROTE))[0][0] is not None else 0
+            self._writing |= self._taken_over if (await taken.ask(WROTE))[0][0] is not None else 0
             self._taken_over = 0
         writing = self._writing | mask
         mode = self.modes.transaction
@@ -354,6 +354,8 @@ class Participants:
         self.coordination.deadlocks.leave(self)
         self.ids.released()
         here, self.here = list(self.here.values()), {}
+        if here and here[0].is_idle:
+            self.params = here[0].params  # what its transaction has changed is kept, or taken back
         self.beginning, self.in_block = [], False
         self._level, self._writing, self._taken_over = "", 0, 0
         for one in here:
