@@ -230,7 +230,7 @@ async def test_a_parameter_that_says_now_is_read_by_one_server(world: World) -> 
 
 # --- writes that need rows of other shards ----------------------------------------------------------------------------
 
-INT8, TEXT, INT4S, INT8S = 20, 25, 1007, 1016
+INT8, INT4, TEXT, INT4S, INT8S = 20, 23, 25, 1007, 1016
 
 
 def said(sql: str, *values: tuple[int, str]) -> list[Statement]:
@@ -255,6 +255,38 @@ WRITES = [
     *said("MERGE INTO orders o USING leads l ON l.id = o.id WHEN MATCHED AND l.n = 1 THEN DELETE"
           " WHEN MATCHED THEN UPDATE SET n = l.n"),
     *said("UPDATE items SET weight = weight / (SELECT min(n) FROM leads)"),
+    # what a source has and its table has not
+    *said("MERGE INTO orders AS x USING rates AS s ON x.k = s.k AND x.id = s.id WHEN MATCHED AND s.n = $1::int4"
+          " THEN DELETE WHEN MATCHED THEN UPDATE SET n = s.n"
+          " WHEN NOT MATCHED THEN INSERT (k, id, n, t) VALUES (s.k, s.id, s.n, s.t)", (INT4, "1")),
+    *said("MERGE INTO orders USING notes ON notes.id = orders.id AND notes.k = orders.k WHEN MATCHED THEN UPDATE"
+          " SET t = $1 WHEN NOT MATCHED AND notes.n > 0 THEN INSERT VALUES (notes.k, notes.id) RETURNING orders.*",
+          (TEXT, "x")),
+    *said("MERGE INTO leads x USING public.orders s ON x.k = s.t AND x.id = s.id"
+          " WHEN NOT MATCHED AND s.t IS NOT NULL THEN INSERT (k, id, n) VALUES (s.t, s.id, s.n)"),
+    *said("MERGE INTO items x USING (VALUES (1, $1, 77), (2, 'b', 2), (99, '', 79), (NULL, 'd', 80)) s(k, t, id)"
+          " ON x.k = s.k AND x.id = s.id WHEN NOT MATCHED THEN INSERT (k, id, t) VALUES (s.k, s.id, s.t)"
+          " WHEN MATCHED THEN DELETE RETURNING merge_action(), x.id, s.t", (TEXT, "x")),
+    *said("MERGE INTO leads x USING (VALUES ('', 100), ('B', 1), ('zz', 101)) s(k, id) ON s.k = x.k AND x.id = s.id"
+          " WHEN MATCHED THEN UPDATE SET n = 7 WHEN NOT MATCHED THEN INSERT (k, id) VALUES (s.k, s.id)"),
+    *said("MERGE INTO orders x USING (SELECT g AS k, now() AS at FROM generate_series(1, 20) g) s"
+          " ON s.k = x.k AND x.id = s.k WHEN NOT MATCHED THEN INSERT (k, id, placed) VALUES (s.k, s.k, s.at)"
+          " WHEN MATCHED THEN UPDATE SET t = 'met'"),
+    *said("WITH w AS (SELECT l.id + $1::int4 AS k, max(l.n) AS n FROM leads l GROUP BY l.id) MERGE INTO orders USING w"
+          " ON orders.k = w.k AND orders.id = w.k WHEN MATCHED THEN DO NOTHING"
+          " WHEN NOT MATCHED THEN INSERT (k, id, n) VALUES (w.k, w.k, w.n)", (INT4, "1")),
+    *said("MERGE INTO orders x USING (SELECT k + 1 AS k, id, mood FROM orders) s ON s.k = x.k AND s.id = x.id"
+          " WHEN NOT MATCHED BY TARGET AND s.id < 10 THEN INSERT (k, id, mood) VALUES (s.k, s.id + 1000, s.mood)"
+          " WHEN NOT MATCHED BY SOURCE AND x.id > 15 THEN DELETE"),
+    *said("MERGE INTO orders x USING leads s ON x.k = 5 AND x.id = s.id WHEN MATCHED THEN DELETE"
+          " WHEN NOT MATCHED THEN INSERT (k, id) VALUES (5, s.id)"),
+    *said("MERGE INTO rates x USING orders s ON x.k = s.k AND x.id = s.id WHEN MATCHED THEN DELETE"
+          " WHEN NOT MATCHED THEN INSERT (k, id, n, t) VALUES (s.k, s.id, s.n, s.t)"),
+    *said("MERGE INTO notes x USING orders s ON x.id = s.id WHEN MATCHED THEN DELETE"
+          " WHEN NOT MATCHED THEN INSERT (k, id, n, t) VALUES (s.k, s.id, s.n, s.t)"),
+    *said("MERGE INTO orders x USING notes s ON x.k = s.k AND x.id = s.id"
+          " WHEN NOT MATCHED THEN INSERT (k, id, n) VALUES (s.k, s.id, 1 / (s.n - s.n))"
+          " WHEN MATCHED THEN UPDATE SET n = 1 / 0"),
     # keys that are changed
     *said("UPDATE items SET k = $1 WHERE id < 20 RETURNING k, id, weight", (INT8, "5")),
     *said("UPDATE items SET k = k + 1, t = 'moved' WHERE k IS NOT NULL RETURNING *"),
@@ -293,6 +325,24 @@ async def test_rows_of_other_shards_are_there_where_a_write_needs_them(world: Wo
     await done(world, Statement("BEGIN"), before, statement, *count, Statement("ROLLBACK"))
     await done(world, statement, *count)
     await world.refill()
+
+
+INSERT = "WHEN NOT MATCHED THEN INSERT (k, id) VALUES"
+UNMATCHED = {
+    "the key is not compared": f"USING leads s ON x.id = s.id {INSERT} (s.n, s.id)",
+    "another key is inserted": f"USING leads s ON x.k = s.n AND x.id = s.id {INSERT} (s.id, s.id)",
+    "a computed key is inserted": f"USING leads s ON x.k = s.n AND x.id = s.id {INSERT} (s.n + 1, s.id)",
+    "it is compared in a part of ON": f"USING leads s ON x.k = s.n OR x.id = s.id {INSERT} (s.n, s.id)",
+    "its source picks rows": f"USING (SELECT n FROM leads LIMIT 3) s ON x.k = s.n AND x.id = 7 {INSERT} (s.n, 7)",
+    "its source is a join": f"USING leads s JOIN notes n ON n.id = s.id ON x.k = s.n {INSERT} (s.n, 7)",
+}
+
+
+@pytest.mark.parametrize("said", UNMATCHED.values(), ids=UNMATCHED)
+async def test_a_row_that_another_shard_may_match_is_not_inserted(world: World, said: str) -> None:
+    before = world.tally.refused.total()
+    await same(world, Statement(f"MERGE INTO orders x {said}", is_write=True))
+    assert world.tally.refused.total() == before + 1
 
 
 async def waits(world: World, sql: str) -> None:

@@ -193,13 +193,26 @@ class Writes:
         )
 
     def _merge(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
-        sources = [one for one in self.schema.tables if one.key == table.key and one.is_unique]
-        if not sources:
-            return self._update(table)
-        source = self.rng.choice(sources)
         return (
-            f"MERGE INTO {table.name} AS x USING {source.name} AS s ON x.k = s.k AND x.id = s.id"
+            f"MERGE INTO {table.name} AS x USING {self._merged(table)} ON x.k = s.k AND x.id = s.id"
             f" WHEN MATCHED AND s.n = {self.expressions.constant(_SMALL)} THEN DELETE"
             " WHEN MATCHED THEN UPDATE SET n = s.n"
             " WHEN NOT MATCHED THEN INSERT (k, id, n, t) VALUES (s.k, s.id, s.n, s.t)"
         ), None
+
+    def _merged(self, table: Table) -> str:
+        """A source called s, of which at most one row matches each."""
+        rng = self.rng
+        kind = rng.random()
+        if kind < 0.2:
+            rows = (
+                f"({self.expressions.constant(table.key)}, {number}, {number % 3}, 'v')"
+                for number in rng.sample(range(30), rng.choice([1, 2, 5]))
+            )
+            return f"(VALUES {', '.join(rows)}) AS s (k, id, n, t)"
+        if kind < 0.5:
+            same = rng.choice([one for one in self.schema.tables if one.key == table.key])
+            grouped = f"SELECT min(y.k::text)::{table.key.sql} AS k, y.id, max(y.n) AS n, 'm' AS t"
+            return f"({grouped} FROM {same.name} AS y WHERE y.k IS NOT NULL GROUP BY y.id) AS s"
+        sources = [one for one in self.schema.tables if one.key == table.key and one.is_unique]
+        return f"{rng.choice(sources or [table]).name} AS s"

@@ -17,24 +17,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trunkline.errors import StatementRefused, TrunklineError
+from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
-from trunkline.execution.spread.bringing import array_of, in_their_encoding
+from trunkline.execution.spread.bringing import HEADER_BYTES, array_of, in_their_encoding, shard_of
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.gather_copy import is_binary
 from trunkline.execution.spread.gather_fill import plainly
 from trunkline.execution.spread.gather_values import value_writer
 from trunkline.execution.spread.own_types import anywhere
-from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.participant import Participant, values_of
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.scatter import until_bound
-from trunkline.execution.spread.write import Done, Part, all_of, compare_copies, parameters_in, time_of
+from trunkline.execution.spread.scatter import to_end, to_rows, until_bound
+from trunkline.execution.spread.write import Done, Part, all_of, compare_copies, parameters_in, rows_in, time_of
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.spreading.gathering import Gathered
 from trunkline.routing.spreading.gathering_filters import written
 from trunkline.routing.spreading.moments import Moment, filled
 from trunkline.routing.spreading.quoting import full, identifier
-from trunkline.routing.spreading.writing_carried import Carried, Slot
+from trunkline.routing.spreading.writing_carried import Carried, Own, Piece, Slot, Split
 from trunkline.shard_errors import RowsChanged, StatementFailed
 
 TRIES = 5
@@ -47,6 +48,7 @@ class Read:
 
     rows: list[list[bytes]]
     sums: dict[tuple[int, int], int]  # by shard and place
+    own: Mapping[int, Sequence[bytes | None]] | None = None  # of a split: by shard the keys, as texts
 
 
 async def carried(program: Carried, asked: Asked, participants: Participants) -> Done:
@@ -72,6 +74,7 @@ class _Carrying:
         self._participants = participants
         self._budget = Budget(settings.gather_max_bytes, settings.gather_max_total_bytes)
         write = value_writer(asked, asked.described.parameters)
+        self._arrays: Sequence[bytes] = ()
         self._conditions = [written(table.filter, write) for table in program.tables]
 
     async def run(self) -> Done:
@@ -82,6 +85,9 @@ class _Carrying:
             raise StatementRefused(f"{names} has columns of a type that is not carried from shard to shard")
         await participants.begin()
         writers = self._mask_of_writers()
+        if program.alone is not None and writers & (writers - 1):
+            raise refused(program.alone)
+        await participants.will_write(writers)
         sources = [self._mask(table) for table in program.tables]
         mask = writers
         for source in sources:
@@ -97,6 +103,9 @@ class _Carrying:
                 return await self._at_copies(parts, people, sources, time)
             async with participants.one_snapshot(mask):
                 read = await self._read(people, sources)
+                if program.split is not None:
+                    read.own = await self._own(program.split, parts[0].one, read, time)
+                    parts = _concerned(program.split, parts, read.own)
                 self._ask(parts, read, time)
                 errors = await _bound(parts)
             done = Done()
@@ -132,6 +141,8 @@ class _Carrying:
         return mask or 1 << self._asked.home
 
     def _mask(self, table: Gathered) -> int:
+        if table.kind is Kind.REFERENCE:
+            return 1 << self._asked.home
         if table.kind is Kind.HOME or not table.places:
             return table.every
         mask = 0
@@ -185,31 +196,68 @@ class _Carrying:
             read.rows[place].append(row)
             read.sums[shard, place] += int(part)
 
+    async def _own(self, split: Split, one: Participant, read: Read, time: bytes) -> dict[int, list[bytes | None]]:
+        """The keys that the source of a MERGE has, by the shards where they belong."""
+        text = self._text(split.keys, -1, read, time)
+        one.request(self._call(text, read, (), (1, 0)), REQUESTS)
+        fields = await to_rows(one, (), agrees=lambda found, expected: True)
+        found: dict[int, list[bytes | None]] = {}
+        while run := await one.run_of_rows():
+            for row in rows_in(run):
+                key, said = values_of(row[HEADER_BYTES:])
+                shard = shard_of(split.unmatched.function, split.unmatched.nowhere, [key], [fields[0].type])
+                found.setdefault(shard, []).append(said)
+        await to_end(one)
+        return found
+
     # --- writing --------------------------------------------------------------------------------------------------
 
     def _ask(self, parts: Sequence[Part], read: Read, time: bytes) -> None:
+        for part in parts:
+            part.text = self._text(self._program.text, part.one.shard, read, time)
+            keys = [] if read.own is None else [_texts(read.own.get(part.one.shard, ()))]
+            part.one.request(self._call(part.text, read, keys, self._asked.result_formats), REQUESTS)
+
+    def _call(self, text: bytes, read: Read, more: Sequence[bytes], result_formats: Sequence[int]) -> bytes:
+        """The client's values, and behind them the rows."""
         asked = self._asked
         declared = anywhere(asked.described.parameters or asked.types)
-        first = max(len(declared), len(asked.values))
-        types = (*declared, *(0,) * (first - len(declared) + len(read.rows)))
-        arrays = [array_of(rows) for rows in read.rows]
+        arrays = [*self._arrays_of(read), *more]
+        types = (*declared, *(0,) * (self._first - len(declared) + len(arrays)))
         formats, values = (*asked.formats, *(0,) * len(arrays)), (*asked.values, *arrays)
-        for part in parts:
-            part.text = self._text(part.one.shard, first, read, time)
-            mentioned = parameters_in(part.text)
-            frames = asked_of(part.text, types, formats, values, asked.result_formats, mentioned, flushes=True)
-            part.one.request(frames, REQUESTS)
+        return asked_of(text, types, formats, values, result_formats, parameters_in(text), flushes=True)
 
-    def _text(self, shard: int, first: int, read: Read, time: bytes) -> bytes:
+    @property
+    def _first(self) -> int:
+        """How many parameters come before those with rows."""
+        return max(len(self._asked.described.parameters or self._asked.types), len(self._asked.values))
+
+    def _arrays_of(self, read: Read) -> Sequence[bytes]:
+        if not self._arrays:
+            self._arrays = [array_of(rows) for rows in read.rows]
+        return self._arrays
+
+    def _text(self, said: Sequence[Piece], shard: int, read: Read, time: bytes) -> bytes:
         pieces: list[bytes | Moment] = []
-        for piece in self._program.text:
-            pieces.append(self._slot(piece.place, shard, first, read) if isinstance(piece, Slot) else piece)
+        for piece in said:
+            if isinstance(piece, Own):
+                pieces.append(self._owned(shard, read))
+            else:
+                pieces.append(self._slot(piece.place, shard, read) if isinstance(piece, Slot) else piece)
         return filled(tuple(pieces), time)
 
-    def _slot(self, place: int, shard: int, first: int, read: Read) -> bytes:
+    def _owned(self, shard: int, read: Read) -> bytes:
+        """Which rows of the source are this shard's."""
+        assert self._program.split is not None and read.own is not None
+        column = self._program.split.unmatched.column
+        array = f"${self._first + len(read.rows) + 1}::pg_catalog.text[]"
+        said = f'{column}::pg_catalog.text COLLATE "C" OPERATOR(pg_catalog.=) ANY ({array})'
+        return f"({said} OR {column} IS NULL)".encode() if None in read.own.get(shard, ()) else said.encode()
+
+    def _slot(self, place: int, shard: int, read: Read) -> bytes:
         """The rows of a table, as what can stand in FROM."""
         table = self._program.tables[place]
-        rows = f"${first + place + 1}::{full(*table.name)}[]"
+        rows = f"${self._first + place + 1}::{full(*table.name)}[]"
         total = read.sums.get((shard, place))
         if total is not None and not self._participants.keeps_snapshot:
             counted = f"SELECT pg_catalog.sum({sum_of(table)}) AS now FROM {self._from(place, table)}"
@@ -231,6 +279,16 @@ class _Carrying:
                 raise RowsChanged("rows of other shards have changed since they were read for this statement")
         if errors:
             raise errors[min(errors)]
+
+
+def _texts(keys: Sequence[bytes | None]) -> bytes:
+    return array_of([key for key in keys if key is not None])
+
+
+def _concerned(split: Split, parts: Sequence[Part], own: Mapping[int, Sequence[bytes | None]]) -> list[Part]:
+    """Who has rows of the source, or has to look for rows that none of it matches; at least one, for the tag."""
+    found = [part for part in parts if part.one.shard in own or split.unmatched.by_source]
+    return found or [parts[0]]
 
 
 async def _bound(parts: Sequence[Part]) -> dict[int, TrunklineError]:

@@ -2,8 +2,9 @@
 
 Each table that is read, but for reference tables, stands in the text as an array of its rows: the same at every shard,
 so each shard changes its own rows as one PostgreSQL would change them. Which rows and columns are needed is found as
-for a gathered SELECT. What picks rows by an order that nobody has said picks the same ones from the same array, unless
-something else that is read beside it lies at each shard in another order: then it is refused.
+for a gathered SELECT. Of the source of a MERGE that inserts, each shard is given its own rows (writing_unmatched). What
+picks rows by an order that nobody has said picks the same ones from the same array, unless something else that is read
+beside it lies at each shard in another order: then it is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.spreading import writing_unmatched
 from trunkline.routing.spreading.gathering import Gathered, tables_of, why_not_gathered
 from trunkline.routing.spreading.gathering_limits import why_not_policies
 from trunkline.routing.spreading.gathering_names import Named, Text, is_view, texts_of
@@ -28,6 +30,7 @@ from trunkline.routing.spreading.writing_reading import (
     has_volatile_default,
     per_statement,
 )
+from trunkline.routing.spreading.writing_unmatched import Unmatched
 from trunkline.routing.sql import Node, walk
 from trunkline.routing.text.tokens import tokens_of
 
@@ -49,16 +52,34 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """Where in a text it is said which rows of its source are a shard's own."""
+
+
+Piece = bytes | Moment | Slot | Own
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The query of the keys that the source of a MERGE has, each with its text, and which rows are whose."""
+
+    keys: tuple[Piece, ...]
+    unmatched: Unmatched
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """The text at each shard that writes, with the rows of `tables` in it."""
 
     tables: tuple[Gathered, ...]
-    text: tuple[bytes | Moment | Slot, ...]
+    text: tuple[Piece, ...]
     target: str  # as SQL
     writers: tuple[int, ...]  # the occurrences in the plan that are written; none: `every`
     every: int  # the shards that may have rows of what is written
     asks_time: bool
     copies: bool  # a reference table is written: at one shard after the other, and all have to say the same
+    split: Split | None = None  # a MERGE that inserts
+    alone: Refusal | None = None  # why only one shard may write
 
 
 def plan(request: Request) -> Carried | Refusal | None:
@@ -79,19 +100,33 @@ def plan(request: Request) -> Carried | Refusal | None:
     refusal = why_not_gathered(written.analysis, request, texts) or _why_not_read(written, texts[0])
     if refusal is not None:
         return refusal
-    kept = {Kind.REFERENCE} | ({Kind.HOME} if written.found.rule.kind is Kind.HOME else set())
+    unmatched = writing_unmatched.plan(written, texts[0]) if writing_unmatched.inserts(written) else None
+    kept = {Kind.REFERENCE} if not isinstance(unmatched, Unmatched) else set()
+    kept |= {Kind.HOME} if written.found.rule.kind is Kind.HOME else set()
     tables = tuple(table for table in tables_of(request, texts) if table.kind not in kept)
-    return _planned(written, texts[0], tables)
+    return _planned(written, texts[0], tables, unmatched)
 
 
-def _planned(written: Written, text: Text, tables: tuple[Gathered, ...]) -> Carried | Refusal | None:
+def _planned(
+    written: Written, text: Text, tables: tuple[Gathered, ...], unmatched: Unmatched | Refusal | None
+) -> Carried | Refusal | None:
     relation, kind = written.found.relation, written.found.rule.kind
     assert relation is not None
-    if not tables:
+    if not tables and not isinstance(unmatched, Unmatched):
         return None
-    pieces = _cut(written, text, tables)
-    if isinstance(pieces, Refusal):
-        return pieces
+    edits = _edits(written, text, tables)
+    if isinstance(edits, Refusal):
+        return edits
+    if isinstance(unmatched, Unmatched) and _depends_on_order(written, text.tree):
+        unmatched = Refusal("What its source picks may depend on the order of rows, which no shard keeps.", _FIRST)
+    pieces = tuple(_pieces(text.sql, edits))
+    split = None
+    if isinstance(unmatched, Unmatched):
+        start, end, alias = unmatched.start, unmatched.end, unmatched.alias.encode()
+        split = Split(_keys(text.sql, edits, unmatched), unmatched)
+        opened: _Edit = (start, start, (b" (SELECT " + alias + b".* FROM",))
+        closed: _Edit = (end, end, (b" WHERE ", Own(), b") AS " + alias))
+        pieces = tuple(_pieces(text.sql, [*edits, opened, closed]))
     occurrences = written.request.plan.occurrences
     sharding = written.request.sharding
     writers = tuple(place for place, one in enumerate(occurrences) if one.writes and one.kind == "sharded")
@@ -99,10 +134,12 @@ def _planned(written: Written, text: Text, tables: tuple[Gathered, ...]) -> Carr
         tables,
         pieces,
         full(relation.schema, relation.name),
-        writers,
+        writers if split is None else (),
         1 << sharding.home if kind is Kind.HOME else sharding.every,
         any(isinstance(one, Moment) for one in pieces),
         kind is Kind.REFERENCE,
+        split,
+        unmatched if isinstance(unmatched, Refusal) else None,
     )
 
 
@@ -117,7 +154,8 @@ def _why_not_written(written: Written) -> Refusal | None:
     places = (facts.home, facts.reference, facts.system)
     tables = {table for place in places for table, writes in place.items() if writes}
     tables |= {use.table for use in facts.uses if use.writes}
-    if tables != {written.found.full_name} or sum(use.writes for use in facts.uses) > 1 or facts.every:
+    several = sum(use.writes for use in facts.uses) > 1 and written.kind != "MergeStmt"
+    if tables != {written.found.full_name} or several or facts.every:
         return Refusal("It writes more than one table, or in more than one way.", "Write it as several statements.")
     hidden = next((use.table for use in facts.uses if use.kind != "sharded"), "") or facts.unseen or facts.at_home
     if hidden:
@@ -180,14 +218,16 @@ def _depends_on_order(written: Written, tree: Node) -> bool:
 # --- the text ---------------------------------------------------------------------------------------------------------
 
 
-def _cut(written: Written, text: Text, tables: tuple[Gathered, ...]) -> tuple[bytes | Moment | Slot, ...] | Refusal:
-    """The text, with slots where these tables are named, and moments where the time is asked for."""
+_Edit = tuple[int, int, tuple[Piece, ...]]  # from where to where something else stands
+
+
+def _edits(written: Written, text: Text, tables: tuple[Gathered, ...]) -> list[_Edit] | Refusal:
+    """Slots where these tables are named, and moments where the time is asked for."""
     sql, numbers = text.sql, {table.name: place for place, table in enumerate(tables)}
     moments = places_of(written.analysis, sql, written.node)
     if isinstance(moments, Refusal):
         return moments
-    edits: list[tuple[int, int, tuple[bytes | Moment | Slot, ...]]]
-    edits = [(place.start, place.end, (place.moment,)) for place in moments]
+    edits: list[_Edit] = [(place.start, place.end, (place.moment,)) for place in moments]
     if _is_qualified(text.tree, numbers):
         return Refusal("It names a column with its schema, and its table lies on other shards.", "Use an alias.")
     tokens = tokens_of(sql)
@@ -203,18 +243,27 @@ def _cut(written: Written, text: Text, tables: tuple[Gathered, ...]) -> tuple[by
             if not one.node.get("inh") or before == b"table" or behind == b"*":
                 return Refusal(f"It names {one.found.full_name} in a way in which no array of rows can stand.", _FIRST)
             edits.append((tokens[first][1], tokens[last][2], (Slot(number), *_alias(one))))
-    return tuple(_pieces(sql, sorted(edits, key=lambda edit: edit[0])))
+    return edits
 
 
 def _alias(one: Named) -> tuple[bytes, ...]:
     return () if "alias" in one.node else (b" AS " + identifier(one.found.name).encode(),)
 
 
-def _pieces(
-    sql: bytes, edits: list[tuple[int, int, tuple[bytes | Moment | Slot, ...]]]
-) -> Iterator[bytes | Moment | Slot]:
+def _keys(sql: bytes, edits: list[_Edit], unmatched: Unmatched) -> tuple[Piece, ...]:
+    """WITH, if there is one, and the source in a query of its own."""
+    before = _pieces(sql[: unmatched.begin], [edit for edit in edits if edit[1] <= unmatched.begin])
+    inside = [
+        (start - unmatched.start, end - unmatched.start, said)
+        for start, end, said in edits
+        if unmatched.start <= start < unmatched.end
+    ]
+    return (*before, unmatched.keys(), *_pieces(sql[unmatched.start : unmatched.end], inside))
+
+
+def _pieces(sql: bytes, edits: list[_Edit]) -> Iterator[Piece]:
     at = 0
-    for start, end, said in edits:
+    for start, end, said in sorted(edits, key=lambda edit: edit[:2]):
         yield sql[at:start]
         yield from said
         at = end
