@@ -71,7 +71,7 @@ def _server(server: Any) -> str:
     return f"S-0x{server.id:x}: {where}"
 
 
-def _server_opened(server: Any, address: object) -> str:
+def _server_opened(server: Any) -> str:
     return f"{_server(server)} new connection to server"
 
 
@@ -83,8 +83,8 @@ _WORDS: Mapping[str, Callable[..., str]] = {
     "login: db=%s user=%s from=%s%s": _login,
     "left: db=%s user=%s from=%s age=%.1fs: %s": _left,
     "%s: %s %s: %s": _pooler_error,
-    "new server connection %r to %s": _server_opened,
-    "closing server connection %r: %s": _server_closed,
+    "new server connection: %s": _server_opened,
+    "closing server connection: %s: %s": _server_closed,
     "ready port=%d version=%s config=%s": lambda port, version, file: (
         f"process up: Trunkline {version}, port {port}, config {file}"
     ),

@@ -63,9 +63,9 @@ def test_a_server_is_named_as_its_pool_from_its_login_to_its_end() -> None:
         engine=SimpleNamespace(now=12.5),
         connected_at=2.0,
     )
-    said = words("closing server connection %r: %s", server, "server lifetime over")
+    said = words("closing server connection: %s: %s", server, "server lifetime over")
     assert said == "LOG S-0xff: app/bob@h:5432 closing because: server lifetime over (age=10s)"
-    said = words("new server connection %r to %s", server, server.address)
+    said = words("new server connection: %s", server)
     assert said == "LOG S-0xff: app/bob@h:5432 new connection to server"
 
 

@@ -41,7 +41,7 @@ async def _cancel(opener: Opener, owner: Leases, server: ServerLink, asked: int,
             await _deliver(opener, owner, server, asked)
         failpoint("cancel_over")
     except (TimeoutError, OSError, TrunklineError) as error:
-        log.warning("cancel request for %r was lost: %s", server, str(error) or type(error).__name__)
+        log.warning("cancel request for %s was lost: %s", server, str(error) or type(error).__name__)
         server.close_needed = True
     except BaseException:
         server.close_needed = True  # it is not known how far the request came

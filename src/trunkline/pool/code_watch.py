@@ -66,7 +66,7 @@ class CodeWatch:
 
     def _report(self, server: ServerLink, error: Fields | None) -> None:
         if error is not None and server.opened:
-            log.warning("%r: functions of the database could not be looked at: %s", server, error["M"])
+            log.warning("%s: functions of the database could not be looked at: %s", server, error["M"])
 
     def _learn(self, found: UnseenCode) -> None:
         if found == self.found:

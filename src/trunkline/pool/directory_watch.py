@@ -150,7 +150,7 @@ class DirectoryWatch:
         try:
             await link.read()
         except (ConnectionEnded, MessageTooLong):
-            log.info("%r is closed", link)
+            log.info("the connection that reads directories is closed: %s", link.server)
         finally:
             probing.cancel()
             self._link = None if self._link is link else self._link

@@ -171,7 +171,7 @@ class Listeners:
                 await self._pass_mark(server, mark)
                 succeeded = True
         except (TrunklineError, TimeoutError) as error:
-            log.warning("%r keeps its server for LISTEN: %s", lessee, error or type(error).__name__)
+            log.warning("a client keeps its server for LISTEN: %s: %s", server, error or type(error).__name__)
         finally:
             if shared is not None and mark is not None:
                 shared.marks.pop(mark.nonce, None)
@@ -232,7 +232,7 @@ class Listeners:
         try:
             await shared.read()
         except (ConnectionEnded, MessageTooLong):
-            log.info("%r is closed", shared)
+            log.info("the connection that listens for all is closed: %s", shared.link)
         finally:
             self.shared.pop(key, None)
             shared.close(error)

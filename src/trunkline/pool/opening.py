@@ -112,7 +112,7 @@ class Opener:
                 await _ask(link, inbox, target.connect_query)
             failpoint("server_logged_in")
             if self.settings.log_connections and not target.quiet:
-                log.info("new server connection %r to %s", link, target.address)
+                log.info("new server connection: %s", link)
             link.close_inbox(inbox.rest())
             if not link.opened:  # its end came with its last word, and nobody would hear of it any more
                 raise ConnectionEnded

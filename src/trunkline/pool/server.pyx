@@ -147,6 +147,11 @@ cdef class ServerLink(Link):
     def __repr__(self):
         return f"<ServerLink {self.id} {getattr(self.place, 'name', 'nowhere')} pid={self.pid} {self.session!r}>"
 
+    def __str__(self):
+        """As the log has it."""
+        database, user = getattr(self.owner, "database", ""), getattr(self.owner, "user", "")
+        return f"db={database} user={user} at={self.address} pid={self.pid}"
+
     # --- leases -------------------------------------------------------------------------------------------------
 
     cdef int lease_to(self, Lessee lessee) except -1:
@@ -374,7 +379,7 @@ cdef class ServerLink(Link):
             return
         logging_in = self.inbox is not None
         if not logging_in:
-            log.info("closing server connection %r: %s", self, reason)
+            log.info("closing server connection: %s: %s", self, reason)
         if lessee is not None:
             lessee.flush()
         self.torn = self.mid_reply

@@ -156,7 +156,7 @@ class SessionKeeper:
         except (ValueError, KeyError):  # whoever says this is no PostgreSQL
             error = {"M": "other columns came than were asked for"}
         if error is not None:
-            log.info("%r: the state of a session could not be read: %s", server, error["M"])
+            log.info("%s: the state of a session could not be read: %s", server, error["M"])
             self._settle(server, lessee, State(lessee.pins) | asked)
             return
         server.doubt = 0

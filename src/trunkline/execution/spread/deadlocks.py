@@ -118,7 +118,7 @@ class Deadlocks:
             await asyncio.sleep(SURE_S)
             again = first & await self._victims()
             for member in [one for one in self.members if one in again]:
-                log.warning("a deadlock over several shards: %r is cancelled", member)
+                log.warning("a deadlock over several shards of %s: a client is cancelled", self._database)
                 self.found += 1
                 member.condemn()
 
