@@ -107,7 +107,13 @@ async def test_row_88_with_memory_nearly_used_up_newcomers_are_refused_and_who_i
 
 
 # Dates that operators read, and now() of the console; no timer.
-ON_THE_WALL_CLOCK = {"admin/show_clients.py", "admin/show_workers.py", "admin/expressions.py", "workers/member.py"}
+ON_THE_WALL_CLOCK = {
+    "admin/show_clients.py",
+    "admin/show_workers.py",
+    "admin/expressions.py",
+    "admin/functions.py",
+    "workers/member.py",
+}
 
 
 def test_row_87_no_timer_goes_by_a_clock_that_may_jump() -> None:

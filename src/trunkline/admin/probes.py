@@ -41,8 +41,9 @@ _MORE_PARAMETERS = {
     "transaction_isolation": "read committed",
     "transaction_read_only": "off",
     "in_hot_standby": "off",
-    "search_path": "",
+    "search_path": "public",
 }
+PARAMETERS_OF_SESSION = {**PARAMETERS, **_MORE_PARAMETERS}
 
 # Words -> (tag, transaction status afterwards).
 _NO_OPS: dict[str, tuple[str, bytes]] = {
@@ -75,8 +76,6 @@ _SELECTS: dict[str, tuple[Column, Value]] = {
     "SELECT 1": (("?column?", INT4), 1),
     "SELECT version()": (("version", TEXT), VERSION),
     "SELECT pg_catalog.version()": (("version", TEXT), VERSION),
-    "SELECT current_schema()": (("current_schema", TEXT), None),
-    "SELECT current_database()": (("current_database", TEXT), "trunkline"),
     "SELECT pg_advisory_unlock_all()": (("pg_advisory_unlock_all", VOID), ""),
 }
 
@@ -105,7 +104,7 @@ def _register_value(text: str, column: Column, value: Value) -> None:
 
 for _words, (_tag, _leaves) in _NO_OPS.items():
     _register_no_op(_words, _tag, _leaves)
-for _name, _value in {**PARAMETERS, **_MORE_PARAMETERS}.items():
+for _name, _value in PARAMETERS_OF_SESSION.items():
     _register_value(f"SHOW {_name}", (_name, TEXT), _value)
 _register_value("SHOW TRANSACTION ISOLATION LEVEL", ("transaction_isolation", TEXT), "read committed")
 for _text, (_column, _answer) in _SELECTS.items():

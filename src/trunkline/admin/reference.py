@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import trunkline.admin.console  # noqa: F401 - fills the table of commands
+from trunkline.admin.catalog import shown_relations
 from trunkline.admin.commands import COMMANDS, Command
-from trunkline.admin.select import relations
 from trunkline.admin.types import NAMES
 
 _INTRODUCTION = """# The console
@@ -55,12 +55,20 @@ _SELECT = """
 Each of these is a relation, too: `SELECT database, cl_waiting FROM pools WHERE cl_waiting > 0 ORDER BY 2 DESC LIMIT 5`.
 
 - WHERE with `= <> < <= > >=`, LIKE, ILIKE, IN, BETWEEN, IS NULL, AND, OR, NOT, and parameters (`$1`)
-- `+ - * /`, casts to text, int, bigint, numeric and boolean, coalesce, lower, upper, length, now()
-- count, sum, min, max and avg, with GROUP BY (of columns) and HAVING
-- ORDER BY (columns, positions, names of the output, NULLS FIRST and LAST), LIMIT and OFFSET
+- `+ - * / || ~`, CASE, coalesce, nullif, casts, arrays (`= ANY ($1)`), lower, upper, length, now() and their like
+- count, sum, min, max, avg, string_agg and array_agg, with GROUP BY (of columns) and HAVING; row_number()
+- JOIN, LEFT JOIN, CROSS JOIN and commas, ON and USING; subqueries, in FROM and in expressions
+- DISTINCT, ORDER BY (columns, positions, names of the output, NULLS FIRST and LAST), LIMIT and OFFSET
 
 NULL, types and errors are as in PostgreSQL, except that `user` is the column of that name where there is one.
-Everything else (joins, sub-selects, DISTINCT, UNION, WITH, other functions) is refused with 0A000 or 42883, by name.
+Everything else (UNION, WITH, FULL JOIN, LATERAL, other functions) is refused with 0A000 or 42883, by name.
+A join looks at every pair of rows that the conditions before it leave, and a statement at no more than 300,000 rows
+(54000).
+
+The relations are tables of a schema `public`, owned by `pgbouncer`, in a catalog as PostgreSQL has it (`pg_class`,
+`pg_attribute`, `pg_type`, `information_schema.columns`, ...), so that psql (`\\d`, `\\dt`), JDBC and what is built on it
+(DBeaver), Npgsql and Grafana list them and their columns. What the console has none of, as indexes, constraints and
+views, is a relation without rows there.
 
 ## What is shown
 """
@@ -78,7 +86,7 @@ def _lines() -> Iterator[str]:
         yield f"| `{command.usage.replace('|', ' or ')}` | {DOES[' '.join(command.words)]} |"
     yield _SELECT
     yield "`SHOW HELP` lists all commands, as a notice.\n\n| command | columns |\n|---|---|"
-    for command in sorted(relations(), key=lambda command: command.words):
+    for command in sorted(shown_relations(), key=lambda command: command.words):
         rights = " (`admin_users`)" if command.admin else ""
         columns = ", ".join(f"{name} {NAMES[oid]}" for name, oid in command.columns or ())
         yield f"| `{command.usage}`{rights} | {columns} |"

@@ -6,13 +6,30 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from trunkline.admin.arrays import ELEMENT, OID, packed
+from trunkline.admin.arrays import shown as shown_array
 from trunkline.admin.columns import Columns
 from trunkline.errors import TrunklineError
 from trunkline.protocol.messages import BOOL, INT4, INT8, NUMERIC, TIMESTAMPTZ, data_row, format_of
 
-Value: TypeAlias = str | int | Decimal | datetime | None
+
+class Named(int):
+    """An OID that is shown as the name of what has it."""
+
+    name: str
+
+    def __new__(cls, oid: int, name: str) -> Named:
+        made = super().__new__(cls, oid)
+        made.name = name
+        return made
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Value: TypeAlias = str | int | Decimal | datetime | tuple[Any, ...] | None
 Row: TypeAlias = Sequence[Value]
 
 _INT4_MAX = 2**31 - 1
@@ -47,7 +64,16 @@ def rows_as_messages(rows: Iterable[Row], columns: Columns, formats: Sequence[in
 
 
 def _encoder(oid: int, code: int) -> Callable[[Value], bytes]:
+    element = ELEMENT.get(oid)
+    if code and element is not None:
+        encode = _BINARY.get(element, _as_text)
+        return lambda value: packed([None if one is None else encode(one) for one in _elements(value)], element)
     return _BINARY.get(oid, _as_text) if code else _as_text
+
+
+def _elements(value: Value) -> tuple[Any, ...]:
+    assert isinstance(value, tuple)
+    return value
 
 
 def _as_text(value: Value) -> bytes:
@@ -57,6 +83,9 @@ def _as_text(value: Value) -> bytes:
         return value.strftime("%Y-%m-%d %H:%M:%S.%f+00").encode()
     if isinstance(value, Decimal):
         return f"{value:f}".encode()
+    if isinstance(value, tuple):
+        texts = (None if one is None else _as_text(one).decode(errors="replace") for one in value)
+        return shown_array(list(texts)).encode()
     # A name from the network may hold bytes that are no UTF-8; the console promises UTF-8.
     return str(value).encode(errors="replace")
 
@@ -67,6 +96,10 @@ def _as_int4(value: Value) -> bytes:
 
 def _as_int8(value: Value) -> bytes:
     return struct.pack("!q", _whole(value))
+
+
+def _as_oid(value: Value) -> bytes:
+    return struct.pack("!I", _whole(value))
 
 
 def _whole(value: Value) -> int:
@@ -107,4 +140,5 @@ _BINARY: dict[int, Callable[[Value], bytes]] = {
     NUMERIC: _as_numeric,
     BOOL: _as_bool,
     TIMESTAMPTZ: _as_timestamp,
+    **dict.fromkeys((OID, 24, 2205, 2206), _as_oid),  # and regproc, regclass, regtype
 }

@@ -3,37 +3,34 @@
 The statement is parsed by PostgreSQL's grammar, and its tree evaluated here. An embedded SQL engine would run more,
 but it does not know the types of what it gives (a RowDescription has to say them before the first row), and it would
 have to be kept from files, from its own settings and from long computations. What is not understood is refused.
+Browsers and drivers ask PostgreSQL's catalog with joins and subqueries before they show a table: so there is as much of
+both as they need, carried out in the plainest way, with a limit on the rows that are looked at (scopes.MAX_WORK).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from trunkline.admin.commands import COMMANDS, Answer, Command, Request
-from trunkline.admin.expressions import Evaluate, Expression, Reader, Scope, refused
-from trunkline.admin.result import ConsoleError, Row
+from trunkline.admin import calls, expressions  # noqa: F401 - they enter themselves into the readers
+from trunkline.admin.commands import Answer, Command, Request
+from trunkline.admin.reader import Reader, Statement
+from trunkline.admin.result import ConsoleError, Row, Value
+from trunkline.admin.scopes import Evaluate, Expression, Run, Scope, refused
+from trunkline.admin.sources import Steps, keep_conjuncts, read_from
 from trunkline.admin.types import UNKNOWN, parameter_type
 from trunkline.protocol.messages import INT4, INT8, TEXT
 from trunkline.routing.sql import Node, NotUtf8, SyntaxProblem, Unparsed, only, parse_any
-
-_From = TypeVar("_From")
-_Made = TypeVar("_Made")
 
 TURN_ROWS: Final = 200  # between two turns of the event loop
 MAX_BYTES: Final = 16384
 _UNDERSTOOD = {
     "targetList", "fromClause", "whereClause", "groupClause", "havingClause", "sortClause", "limitCount",
-    "limitOffset", "limitOption", "op",
+    "limitOffset", "limitOption", "op", "distinctClause",
 }  # fmt: skip
-_NO_RELATION = Command((), lambda request: _one_row(), "SELECT", ())
-
-
-async def _one_row() -> Answer:
-    return Answer([()])
 
 
 @dataclass(slots=True)
@@ -46,41 +43,52 @@ class _Key:
 
 
 @dataclass(slots=True)
-class _Select:
-    """What a statement wants, read and typed."""
+class _Window:
+    """A row_number(): its values stand behind the columns of the rows."""
 
-    source: Command
-    where: Evaluate | None
+    partition: list[Evaluate]
+    keys: list[_Key]
+
+
+@dataclass(slots=True)
+class _Select:
+    """What a SELECT wants, read and typed."""
+
+    columns: tuple[tuple[str, int], ...]
+    source: Steps
+    windows: list[_Window]
     groups: list[Evaluate] | None  # None: rows are not grouped
     having: Evaluate | None
     targets: list[Evaluate]
-    keys: list[_Key]
-    limit: Evaluate | None
-    offset: Evaluate | None
+    distinct: bool
+    keys: list[_Key] = field(default_factory=list)
+    limit: Evaluate | None = None
+    offset: Evaluate | None = None
 
-    async def run(self, request: Request) -> Answer:
-        answer = await self.source.run(request)
-        user, parameters = request.identity.user, request.parameters
-        scopes = await _in_turns(lambda row: Scope(row, (), parameters, user), answer.rows)
-        if self.where is not None:
-            where = self.where
-            found = await _in_turns(lambda scope: scope if where(scope) is True else None, scopes)
-            scopes = [scope for scope in found if scope is not None]
+    def rows(self, run: Run, outer: Scope | None) -> Iterator[tuple[Value, ...] | None]:
+        """The rows, and a None for each row that was looked at on the way."""
+        scopes: list[Scope] = []
+        for row in self.source.rows(Scope((), (), run, outer)):
+            yield None
+            if row is not None:
+                scopes.append(Scope(row, (), run, outer))
+        for window in self.windows:
+            _number(scopes, window)
         if self.groups is not None:
-            scopes = self._grouped(scopes, parameters, user)
+            scopes = self._grouped(scopes, run, outer)
         for key in reversed(self.keys):
             _sort(scopes, key)
-        first, last = self._bounds(Scope((), (), parameters, user))
-        chosen = islice(scopes, first, last)
-        return Answer(await _in_turns(lambda scope: tuple([one(scope) for one in self.targets]), chosen))
+        first, last = self._bounds(Scope((), (), run, outer))
+        made: Iterable[tuple[Value, ...]] = (tuple([one(scope) for one in self.targets]) for scope in scopes)
+        yield from islice(dict.fromkeys(made) if self.distinct else made, first, last)
 
-    def _grouped(self, scopes: Iterable[Scope], parameters: Sequence[Any], user: str) -> list[Scope]:
+    def _grouped(self, scopes: Iterable[Scope], run: Run, outer: Scope | None) -> list[Scope]:
         groups: dict[tuple[Any, ...], list[Row]] = {}
         for scope in scopes:
             groups.setdefault(tuple(one(scope) for one in self.groups or ()), []).append(scope.row)
         if not self.groups and not groups:
             groups[()] = []
-        found = [Scope(rows[0] if rows else (), rows, parameters, user) for rows in groups.values()]
+        found = [Scope(rows[0] if rows else (), rows, run, outer) for rows in groups.values()]
         return found if self.having is None else [scope for scope in found if self.having(scope) is True]
 
     def _bounds(self, scope: Scope) -> tuple[int, int | None]:
@@ -94,14 +102,15 @@ class _Select:
         return min(first, 1 << 40), None if limit is None else min(first + limit, 1 << 40)
 
 
-async def _in_turns(make: Callable[[_From], _Made], rows: Iterable[_From]) -> list[_Made]:
-    """What is made of each row; others have their turn in between."""
-    made = []
-    for number, row in enumerate(rows, 1):
-        made.append(make(row))
-        if number % TURN_ROWS == 0:
-            await asyncio.sleep(0)
-    return made
+def _number(scopes: list[Scope], window: _Window) -> None:
+    ordered = list(scopes)
+    for key in reversed(window.keys):
+        _sort(ordered, key)
+    counts: dict[tuple[Any, ...], int] = {}
+    for scope in ordered:
+        part = tuple(one(scope) for one in window.partition)
+        counts[part] = counts.get(part, 0) + 1
+        scope.row = (*scope.row, counts[part])
 
 
 def _sort(scopes: list[Scope], key: _Key) -> None:
@@ -120,16 +129,38 @@ def _sort(scopes: list[Scope], key: _Key) -> None:
 
 def read_select(text: str, declared: Sequence[int] = ()) -> tuple[Command, tuple[int, ...]]:
     """A command that carries the statement out, and the types of its parameters."""
-    node = _parse(text)
-    relation, name = _relation(node)
-    columns = relation.columns or ()
     known = {number: parameter_type(oid) for number, oid in enumerate(declared, 1)}
-    reader = Reader(name, columns, known)
-    select, outputs = _read(node, relation, reader)
-    last = max(reader.parameters, default=0)
-    types = tuple(TEXT if (oid := reader.parameters.get(n, UNKNOWN)) == UNKNOWN else oid for n in range(1, last + 1))
-    shown = tuple((one.name, one.oid) for one in outputs)
-    return Command(("SELECT",), select.run, "SELECT", shown, admin=relation.admin, listed=False), types
+    statement = Statement(_read, known)
+    select = _read(_parse(text), None, statement)
+    last = max(known, default=0)
+    types = tuple(TEXT if (oid := known.get(n, UNKNOWN)) == UNKNOWN else oid for n in range(1, last + 1))
+    admin = any(command.admin for command in statement.commands.values())
+
+    async def run(request: Request) -> Answer:
+        return Answer(await _answer(select, statement, request))
+
+    return Command(("SELECT",), run, "SELECT", select.columns, admin=admin, listed=False), types
+
+
+async def _answer(select: _Select, statement: Statement, request: Request) -> list[tuple[Value, ...]]:
+    """All rows; others have their turn in between."""
+    tables = {}
+    for name, command in statement.commands.items():
+        answer = await command.run(request)
+        tables[name] = await _in_turns(tuple(row) for row in answer.rows)
+    identity = request.identity
+    run = Run(identity.user, identity.database, request.parameters, tables)
+    return await _in_turns(select.rows(run, None))
+
+
+async def _in_turns(rows: Iterable[tuple[Value, ...] | None]) -> list[tuple[Value, ...]]:
+    made = []
+    for number, row in enumerate(rows, 1):
+        if row is not None:
+            made.append(row)
+        if number % TURN_ROWS == 0:
+            await asyncio.sleep(0)
+    return made
 
 
 def _parse(text: str) -> Node:
@@ -147,7 +178,10 @@ def _parse(text: str) -> Node:
         raise ConsoleError("54001", "the statement is too complex") from None
     if len(statements) != 1 or statements[0][0] != "SelectStmt":
         raise refused("anything but SELECT")
-    node = statements[0][1]
+    return statements[0][1]
+
+
+def _checked(node: Node) -> Node:
     for key in node.keys() - _UNDERSTOOD:
         raise refused(key.removesuffix("Clause").removesuffix("Lists").upper())
     if node["op"] != "SETOP_NONE" or node.get("limitOption") == "LIMIT_OPTION_WITH_TIES":
@@ -155,47 +189,60 @@ def _parse(text: str) -> Node:
     return node
 
 
-def _relation(node: Node) -> tuple[Command, str]:
-    """The SHOW command that is read, and the name by which its columns are called."""
-    tables = node.get("fromClause", [])
-    if not tables:
-        return _NO_RELATION, ""
-    kind, table = only(tables[0])
-    if len(tables) > 1 or kind != "RangeVar" or "colnames" in table.get("alias", {}):
-        raise refused("anything but one relation, and a name for it, in FROM")
-    name, schema = table["relname"], table.get("schemaname", "public")
-    command = COMMANDS.get(("SHOW", name.upper()))
-    if command is None or not command.columns or not command.listed or schema != "public":
-        written = f"{table['schemaname']}.{name}" if "schemaname" in table else name
-        names = sorted(c.words[1].lower() for c in relations())
-        raise ConsoleError("42P01", f'relation "{written}" does not exist', hint=f"There are: {', '.join(names)}.")
-    return command, table.get("alias", {}).get("aliasname", name)
-
-
-def relations() -> Iterator[Command]:
-    """What can be read."""
-    return (c for c in COMMANDS.values() if c.words[0] == "SHOW" and c.columns and c.listed)
-
-
-def _read(node: Node, relation: Command, reader: Reader) -> tuple[_Select, list[Expression]]:
-    where = reader.boolean(node["whereClause"]).evaluate if "whereClause" in node else None
-    if reader.aggregates:
-        raise ConsoleError("42803", "aggregate functions are not allowed in WHERE")
+def _read(node: Node, outer: Reader | None, statement: Statement) -> _Select:
+    node, reader = _checked(node), Reader(statement, outer=outer)
+    source = read_from(node.get("fromClause", []), reader)
+    if "whereClause" in node:
+        keep_conjuncts(node["whereClause"], reader, source)
     reader.bare.clear()
     outputs = list(_targets(node.get("targetList", []), reader))
     having = reader.boolean(node["havingClause"]).evaluate if "havingClause" in node else None
+    distinct = _is_distinct(node)
     keys = [_key(one["SortBy"], outputs, reader) for one in node.get("sortClause", [])]
     bare = set(reader.bare)
     groups = [_group(one, outputs, reader) for one in node.get("groupClause", [])]
     grouped = bool(reader.aggregates or groups or having)
-    if grouped:
-        for index in sorted(bare - {one.column for one in groups}):
-            name = reader.columns[index][0]
-            words = f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function'
-            raise ConsoleError("42803", words)
+    _check_grouped(grouped, bare - {one.column for one in groups if one.column is not None}, reader)
     by = [one.evaluate for one in groups] if grouped else None
-    limit, offset = (_count(node[key], reader) if key in node else None for key in ("limitCount", "limitOffset"))
-    return _Select(relation, where, by, having, [one.evaluate for one in outputs], keys, limit, offset), outputs
+    windows = [_window(one, reader) for one in reader.windows]
+    select = _Select(_shown(outputs), source, windows, by, having, [one.evaluate for one in outputs], distinct, keys)
+    select.limit, select.offset = (
+        _count(node[key], reader) if key in node else None for key in ("limitCount", "limitOffset")
+    )
+    return select
+
+
+def _shown(outputs: Sequence[Expression]) -> tuple[tuple[str, int], ...]:
+    return tuple((one.name, one.oid) for one in outputs)
+
+
+def _is_distinct(node: Node) -> bool:
+    if any(node.get("distinctClause", [])):
+        raise refused("DISTINCT ON")
+    if "distinctClause" in node and any(
+        "A_Const" not in key["SortBy"]["node"] and "ColumnRef" not in key["SortBy"]["node"]
+        for key in node.get("sortClause", [])
+    ):
+        raise refused("DISTINCT with ORDER BY of anything but its columns")
+    return "distinctClause" in node
+
+
+def _check_grouped(grouped: bool, bare: set[int], reader: Reader) -> None:
+    if not grouped:
+        return
+    if reader.windows:
+        raise refused("row_number() over groups")
+    for index in sorted(bare):
+        name = reader.columns[index].name
+        words = f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate function'
+        raise ConsoleError("42803", words)
+
+
+def _window(over: Node, reader: Reader) -> _Window:
+    if "name" in over or "refname" in over:
+        raise refused("WINDOW")
+    partition = [reader.settled(reader.read(one), TEXT).evaluate for one in over.get("partitionClause", [])]
+    return _Window(partition, [_key(one["SortBy"], (), reader) for one in over.get("orderClause", [])])
 
 
 def _targets(targets: Sequence[Node], reader: Reader) -> Iterator[Expression]:
@@ -203,15 +250,22 @@ def _targets(targets: Sequence[Node], reader: Reader) -> Iterator[Expression]:
         target = one["ResTarget"]
         kind, value = only(target["val"])
         if kind == "ColumnRef" and "A_Star" in value["fields"][-1]:
-            if not reader.columns:
-                raise ConsoleError("42601", "SELECT * with no tables specified is not valid")
-            if len(value["fields"]) > 1 and value["fields"][-2].get("String", {}).get("sval") != reader.relation:
-                raise ConsoleError("42P01", "missing FROM-clause entry")
-            yield from (reader.column_named(name) for name, _ in reader.columns)
+            yield from _all_columns(value["fields"], reader)
             continue
         found = reader.settled(reader.read(target["val"]), TEXT)
         found.name = target.get("name", found.name)
         yield found
+
+
+def _all_columns(fields: Sequence[Node], reader: Reader) -> Iterator[Expression]:
+    if not reader.columns:
+        raise ConsoleError("42601", "SELECT * with no tables specified is not valid")
+    relation = fields[-2].get("String", {}).get("sval") if len(fields) > 1 else None
+    if relation is not None and all(one.relation != relation for one in reader.columns):
+        raise ConsoleError("42P01", "missing FROM-clause entry")
+    for index, one in enumerate(reader.columns):
+        if (not one.merged) if relation is None else one.relation == relation:
+            yield reader.column_at(index)
 
 
 def _key(sort: Node, outputs: Sequence[Expression], reader: Reader) -> _Key:

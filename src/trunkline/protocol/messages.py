@@ -23,7 +23,7 @@ EMPTY_QUERY_RESPONSE = b"I\x00\x00\x00\x04"
 AUTHENTICATION_OK = b"R\x00\x00\x00\x08\x00\x00\x00\x00"
 
 TEXT, INT4, INT8, NUMERIC, BYTEA, BOOL, TIMESTAMPTZ = 25, 23, 20, 1700, 17, 16, 1184  # pg_type.oid
-_TYPE_BYTES = {INT4: 4, INT8: 8, BOOL: 1, TIMESTAMPTZ: 8}
+_TYPE_BYTES = {INT4: 4, INT8: 8, BOOL: 1, TIMESTAMPTZ: 8, 26: 4}
 
 
 def message(kind: bytes, body: bytes) -> bytes:

@@ -132,6 +132,19 @@ def parse_plpgsql(create_function: str) -> Any | None:
         return None
 
 
+def keywords() -> Iterator[tuple[str, str]]:
+    """PostgreSQL's keywords with their categories, as pg_get_keywords() has them."""
+    from pglast import keywords as known
+
+    for category, words in (
+        ("U", known.UNRESERVED_KEYWORDS),
+        ("C", known.COL_NAME_KEYWORDS),
+        ("T", known.TYPE_FUNC_NAME_KEYWORDS),
+        ("R", known.RESERVED_KEYWORDS),
+    ):
+        yield from ((word, category) for word in sorted(words))
+
+
 def only(node: Node) -> tuple[str, Node]:
     """The name and the content of a node that is wrapped in its name."""
     return next(iter(node.items()))

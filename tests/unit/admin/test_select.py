@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 import trunkline.admin.console  # noqa: F401 - fills the table of commands
 from trunkline.admin import commands
+from trunkline.admin.catalog import shown_relations
 from trunkline.admin.columns import Columns
 from trunkline.admin.commands import COMMANDS, Request, run, show
 from trunkline.admin.result import ConsoleError, Row, rows_as_messages
-from trunkline.admin.select import read_select, relations
+from trunkline.admin.select import read_select
 from trunkline.protocol.messages import BOOL, INT4, INT8, NUMERIC, TEXT, TIMESTAMPTZ
 from trunkline.proxy.identity import Identity, Peer
 from trunkline.proxy.instance import Instance
@@ -138,7 +139,7 @@ async def test_rows_can_be_counted_and_grouped(instance: Instance) -> None:
 
 
 async def test_every_column_keeps_its_type_and_name(instance: Instance) -> None:
-    for relation in relations():
+    for relation in shown_relations():
         command, _ = read_select(f"SELECT * FROM {relation.words[1].lower()}")
         assert command.columns == relation.columns
 
@@ -161,15 +162,15 @@ async def test_parameters_take_the_type_of_what_they_are_compared_with(instance:
 
 
 async def test_nothing_has_to_be_read(instance: Instance) -> None:
-    ((one, now, user),) = await ask(instance, "SELECT 1 AS one, current_timestamp, session_user")
-    assert (one, user) == (1, "ops") and isinstance(now, datetime)
+    ((one, now, user, schema),) = await ask(instance, "SELECT 1, current_timestamp, session_user, current_schema()")
+    assert (one, user, schema) == (1, "ops", "public") and isinstance(now, datetime)
 
 
 @pytest.mark.parametrize(
     ("sql", "sqlstate", "words"),
     [
         ("SELECT * FROM nowhere", "42P01", 'relation "nowhere" does not exist'),
-        ("SELECT * FROM pg_catalog.pg_class", "42P01", 'relation "pg_catalog.pg_class" does not exist'),
+        ("SELECT * FROM pg_catalog.pg_cast", "42P01", 'relation "pg_catalog.pg_cast" does not exist'),
         ("SELECT * FROM help", "42P01", 'relation "help" does not exist'),
         ("SELECT nothing FROM things", "42703", 'column "nothing" does not exist'),
         ("SELECT x.database FROM things", "42703", "column x.database does not exist"),
@@ -187,28 +188,36 @@ async def test_nothing_has_to_be_read(instance: Instance) -> None:
         ("SELECT * FROM things OFFSET -1", "2201X", "OFFSET must not be negative"),
         ("SELECT * FROM things ORDER BY 9", "42P10", "ORDER BY position 9 is not in select list"),
         ("SELECT * FROM", "42601", "syntax error at end of input"),
-        ("SELECT * FROM things, things", "0A000", None),
-        ("SELECT * FROM things JOIN things t ON true", "0A000", None),
-        ("SELECT * FROM (SELECT 1) x", "0A000", None),
-        ("SELECT (SELECT 1)", "0A000", "the console does not understand SubLink"),
+        ("SELECT * FROM things, things", "42712", 'table name "things" specified more than once'),
+        ("SELECT * FROM things NATURAL JOIN things t", "0A000", None),
+        ("SELECT * FROM things FULL JOIN things t ON true", "0A000", None),
+        ("SELECT (SELECT 1, 2)", "42601", "subquery must return only one column"),
         ("SELECT 1 UNION SELECT 2", "0A000", None),
         ("WITH x AS (SELECT 1) SELECT * FROM x", "0A000", "the console does not understand WITH"),
-        ("SELECT DISTINCT database FROM things", "0A000", "the console does not understand DISTINCT"),
+        ("SELECT DISTINCT ON (database) * FROM things", "0A000", "the console does not understand DISTINCT ON"),
         ("SELECT database FROM things FOR UPDATE", "0A000", "the console does not understand LOCKING"),
         ("SELECT count(DISTINCT database) FROM things", "0A000", None),
         ("SELECT sum(waiting) OVER () FROM things", "0A000", None),
-        ("SELECT database ~ 'x' FROM things", "0A000", "the console does not understand the operator ~"),
+        ("SELECT database @@ 'x' FROM things", "0A000", "the console does not understand the operator @@"),
         ("SELECT 1::money", "0A000", "the console does not understand the type money"),
         ("SELECT " + "(" * 50 + "1" + ")+1" * 50, "54001", None),
         ("SELECT '" + "x" * 20000 + "'", "54000", None),
         ("SELECT x.* FROM things", "42P01", "missing FROM-clause entry"),
-        ("SELECT * FROM things AS t (a, b)", "0A000", None),
+        ("SELECT * FROM things AS t (a, b, c, d, e, f)", "42P10", None),
         ("SELECT waiting::text[] FROM things", "0A000", "the console does not understand the type text"),
         ("SELECT 'abc'::varchar(2)", "0A000", "the console does not understand the type varchar"),
         ("SELECT evil.now()", "42883", "function evil.now does not exist"),
         ("SELECT database LIKE 'a' ESCAPE 'b' FROM things", "42883", None),
         ("SELECT (database).x FROM things", "0A000", None),
         ("SELECT $1000", "42P02", "there is no parameter $1000"),
+        ("SELECT database FROM things, things t", "42702", 'column reference "database" is ambiguous'),
+        ("SELECT (SELECT database FROM things)", "21000", None),
+        ("SELECT * FROM things WHERE row_number() OVER () = 1", "42803", None),
+        ("SELECT database FROM things WHERE database ~ '('", "2201B", None),
+        ("SELECT database FROM things WHERE 'x' = ANY ('{')", "22P02", None),
+        ("SELECT * FROM generate_series(1, 1000000)", "54000", None),
+        ("SELECT 'nowhere'::regclass", "42P01", 'relation "nowhere" does not exist'),
+        ("SELECT CASE WHEN true THEN 1 ELSE now() END", "42804", None),
         ("SELECT *", "42601", "SELECT * with no tables specified is not valid"),
     ],
 )  # fmt: skip
@@ -224,6 +233,8 @@ async def test_what_is_wrong_or_not_understood_is_said(
 _WORDS = """
     SELECT FROM WHERE AND OR NOT ( ) , * = <> < > <= >= + - / . :: IN LIKE ILIKE BETWEEN IS NULL GROUP BY HAVING ORDER
     DESC LIMIT OFFSET things database user waiting total host count sum avg min max lower now coalesce 1 0 2.5 'x' '7'
+    JOIN LEFT ON USING things u EXISTS SELECT ( ) unnest(ARRAY[1,2]) '{1}' ANY ~ regclass nullif string_agg
+    row_number() OVER
     $1 $2 text int numeric true CASE WHEN THEN END ARRAY [ ] ROW DISTINCT ALL EXISTS ~ || AS t INTERVAL
 """.split()  # noqa: SIM905
 _SOUND = ("SELECT", "*", "FROM", "things", "WHERE", "waiting", ">", "$1", "AND", "database", "IN", "(", "'x'", ")")
@@ -239,7 +250,7 @@ def test_any_statement_is_answered_or_refused(data: st.DataObject) -> None:
         words[at : at + data.draw(st.integers(0, 2))] = data.draw(st.lists(st.sampled_from(_WORDS), max_size=3))
     try:
         command, types = read_select(" ".join(words))
-        identity = SimpleNamespace(user="ops")
+        identity = SimpleNamespace(user="ops", database="trunkline")
         instance = SimpleNamespace(siblings=None)
         request = Request(instance, identity, parameters=(None,) * len(types))  # type: ignore[arg-type]
         answer = asyncio.run(command.run(request))
@@ -252,3 +263,20 @@ def test_any_statement_is_answered_or_refused(data: st.DataObject) -> None:
 async def test_more_rows_than_fit_one_turn_are_all_there(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "ROWS", [("app", "u", number, 0, None) for number in range(1001)])
     assert await ask(instance, "SELECT count(*), max(waiting) FROM things") == [(1001, 1000)]
+
+
+async def test_joins_look_at_a_limited_number_of_rows(instance: Instance) -> None:
+    with pytest.raises(ConsoleError, match="looks at more than 300000 rows") as refusal:
+        await ask(instance, "SELECT count(*) FROM pg_attribute a, pg_attribute b")
+    assert refusal.value.sqlstate == "54000"
+
+
+async def test_distinct_rows(instance: Instance) -> None:
+    assert await ask(instance, "SELECT DISTINCT database FROM things ORDER BY 1 DESC LIMIT 2") == [("shop",), ("app",)]
+
+
+async def test_rows_are_numbered(instance: Instance) -> None:
+    numbered = "row_number() OVER (PARTITION BY database ORDER BY waiting DESC)"
+    assert await ask(instance, f'SELECT "user", {numbered} AS n FROM things ORDER BY database, n') == [
+        ("eve", 1), ("ann", 1), ("bob", 2), ("ann", 1)
+    ]  # fmt: skip
