@@ -55,7 +55,7 @@ def shard_of(function: ShardFunction, nowhere: int, key: Sequence[bytes | None],
         assert isinstance(error, StatementRefused)
         raise error from None
     except (KeyUnknown, NotCoercible) as reason:
-        raise StatementRefused(f"the shard of a row is not known: its key is a value {reason}") from None
+        raise StatementRefused(f"the shard of a row is not known: its key is {reason}") from None
     if not mask or mask & (mask - 1):
         raise StatementRefused("a row without a key belongs to no shard", hint="Make the key NOT NULL.")
     return mask.bit_length() - 1

@@ -118,7 +118,7 @@ class CopyIntoMany(CopyIn):
             refusal = found.line, StatementRefused(f"COPY over several shards does not read {found}")
         except KeyUnknown as found:
             line = self._splitter.line_of(-1, _LAST)
-            refusal = line, StatementRefused(f"the shard of line {line} is not known: its key is a value {found}")
+            refusal = line, StatementRefused(f"the shard of line {line} is not known: its key is {found}")
         except KeyNotMapped as found:
             error = not_mapped(found)
             refusal = (

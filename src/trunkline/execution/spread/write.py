@@ -154,7 +154,7 @@ def _shards_of(program: Rows, asked: Asked) -> list[int]:
         masks = program.shards(asked.call)
     except KeyUnknown as reason:
         raise StatementRefused(
-            f"the shard of a row is not known: its key is a value {reason}", hint="Give the key in another form."
+            f"the shard of a row is not known: its key is {reason}", hint="Give the key in another form."
         ) from None
     except KeyMissing:
         raise
