@@ -171,8 +171,9 @@ def _create_as(analysis: Analysis, name: str, node: Node) -> Part | None:
     found = analysis.find(into.get("schemaname"), into["relname"])
     _everywhere(analysis, note_table(analysis, found, found.name, writes=True))
     if node.get("objtype") == "OBJECT_MATVIEW" or found.rule.kind is Kind.HOME:
+        said = ".".join(filter(None, (into.get("schemaname"), into["relname"])))
         analysis.facts.demand_single(
-            f"{found.full_name} is made on the home shard, of rows that are not all there.",
+            f"{said} is made on the home shard, of rows that are not all there.",
             "Create it first, and insert into it.",
         )
     return bind_statement(analysis, *only(node["query"]))
