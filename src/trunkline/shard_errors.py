@@ -218,3 +218,14 @@ class IdsMissing(TrunklineError):
 
     code = "TL0762"
     sqlstate = "42501"
+
+
+# --- what runs in no transaction --------------------------------------------------------------------------------
+
+
+class JobFailed(TrunklineError):
+    """A shard could not do its part of what is done in no transaction; the SQLSTATE is its cause's where it has one."""
+
+    code = "TL0770"
+    sqlstate = "40001"
+    hint = "Say the same statement again: shards that have done it are passed over. SHOW JOBS says what happened where."

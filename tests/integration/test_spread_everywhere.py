@@ -54,7 +54,7 @@ async def test_tables_are_truncated_and_changed_on_every_shard(pair: Pair) -> No
         await pair.both("DROP TABLE IF EXISTS orders")
     await pair.both("UPDATE customers SET extra = 2 RETURNING extra")
     await pair.same("customers")
-    assert errors(await pair.sharded.query("CREATE INDEX CONCURRENTLY i ON customers (name)")) == ["0A000"]
+    await pair.both("CREATE INDEX CONCURRENTLY i ON customers (name)")
 
 
 async def test_what_no_shard_can_keep_is_not_defined(pair: Pair) -> None:

@@ -111,6 +111,9 @@ QUERIES = (
     + _of(TEXT, "statement")
     + _of(INT4, "id")
 )
+JOBS = (
+    _of(INT8, "id") + _of(TEXT, "database user statement shard state") + _of(INT4, "tries") + _of(TEXT, "error since")
+)
 DRIFT = _of(TEXT, "database shard kind name difference")
 ROUTES = _of(TEXT, "database template route reason shards") + _of(NUMERIC, "calls query_time")
 ROUTE_COUNTS = _of(TEXT, "database outcome shard") + _of(NUMERIC, "statements")

@@ -27,6 +27,7 @@ from trunkline.admin import (  # noqa: F401
     show_config,
     show_directories,
     show_internals,
+    show_jobs,
     show_latencies,
     show_pins,
     show_pools,

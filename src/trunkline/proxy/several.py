@@ -122,6 +122,7 @@ class Several:
         self.conductor.participants.release(reason)
 
     def _on_gone(self) -> None:
+        self.conductor.participants.beside.abandoned = True
         if not self.conductor.participants.committing:
             self._task.cancel()
 
@@ -191,10 +192,10 @@ class Several:
         self._out.send()
 
     def _tell_notices(self) -> None:
-        for one in self.conductor.participants:
-            for notice in one.notices:
-                self._out.write(notice)
-            one.notices.clear()
+        participants = self.conductor.participants
+        for notices in (*(one.notices for one in participants), participants.beside.notices):
+            self._out.write(b"".join(notices))
+            notices.clear()
 
     def _tell_settings(self) -> None:
         """Those that are not as the client has last heard (guc.c, ReportChangedGUCOptions)."""

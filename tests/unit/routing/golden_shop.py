@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.routing.keys.sharding import KeyArgument, Kind, Sharding, TableRule, Value
-from trunkline.routing.schema.catalog import Catalog, Column, Function, Relation, Trigger
+from trunkline.routing.schema.catalog import Catalog, Column, Function, Index, Relation, Trigger
 
 
 class Stub:
@@ -43,11 +43,11 @@ def _view(name: str, columns: str, definition: str) -> Relation:
 _ORDERS = "id int8 default nextval('orders_id_seq'::regclass), customer_id int8, total numeric, status text, day date"
 
 RELATIONS = (
-    _table("customers", "id int8, name text, region text"),
+    _table("customers", "id int8, name text, region text", indexes=(Index("by_region", "..."),)),
     _table("orders", _ORDERS),
     _table("items", "order_id int8, customer_id int4, sku text"),
     _table("countries", "code text, name text"),
-    _table("logs", "id int8, msg text"),
+    _table("logs", "id int8, msg text", indexes=(Index("by_msg", "..."),)),
     _table("events", "day date, msg text"),
     _table("docs", "tenant uuid, id int8, body text"),
     _table("metrics", "org text, project int4, value float8"),

@@ -53,6 +53,7 @@ from trunkline.routing.spreading.cursors import Fetch, current_of
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.quoting import identifier
 from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.wrapped import Wrapped
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ class Conductor:
         call = self.call_of(statement)
         self.participants.advance(study.ready.plan.ids)
         mask, masks = await self.masks(study, call)
-        if study.ready.plan.writes:
+        if study.ready.plan.writes and not isinstance(program, ShardJobs):
             await self.participants.will_write(mask)
         self.participants.doing = Doing(statement.sql, self.participants.now, mask)
         asked = Asked(

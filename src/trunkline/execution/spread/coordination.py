@@ -17,6 +17,7 @@ from trunkline.execution.spread.deadlocks import Deadlocks, Elsewhere
 from trunkline.execution.spread.decisions import Decisions
 from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.execution.spread.id_blocks import Blocks
+from trunkline.execution.spread.jobs import Jobs
 from trunkline.execution.spread.names import Life, Name
 from trunkline.execution.spread.placement import Placement
 from trunkline.execution.spread.recovery import Recovery
@@ -46,6 +47,7 @@ class Coordination:
         self.recovery = Recovery(self, errands)
         self.placement = Placement(self.pools, database)
         self.ids = Blocks(errands)
+        self.jobs = Jobs()
         self.active: dict[str, Commit] = {}  # by the names of their decisions
 
     def __repr__(self) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import CommitOutcomeUnknown, QueryCanceled, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.agreeing import must_agree
+from trunkline.execution.spread.beside import Beside
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.clock import Clock, outcome_of
 from trunkline.execution.spread.coordination import Coordination
@@ -72,6 +73,7 @@ class Participants:
         self.in_block = False  # the transaction is the client's own block
         self.ids = Ids(coordination.ids)  # or those that the client has had before
         self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
+        self.beside = Beside()
         self._engine = engine
         self._unsynced: Participant | None = None
         self._commit: Commit | None = None
@@ -373,6 +375,7 @@ class Participants:
         if self._commit is not None and self._commit.decided:
             return
         self.coordination.gate.refuse(self, QueryCanceled("canceling statement due to user request"))
+        self.beside.stop()
         for one in (*self.here.values(), *self.apart):
             if one.running and one.server is not None:
                 one.pool.pools.cancel(one.pool, one.server)

@@ -26,6 +26,7 @@ from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter, agree
 from trunkline.execution.spread.selected import selected
+from trunkline.execution.spread.shard_jobs import shard_jobs
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
@@ -35,6 +36,7 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
+from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_carried import Carried
 from trunkline.routing.spreading.writing_copies import CopyToAll
@@ -119,6 +121,7 @@ RUNNERS: dict[type, Runner] = {
     Moved: moved,
     Rows: write.insert,
     Selected: _select,
+    ShardJobs: shard_jobs,
 }
 
 
@@ -132,6 +135,7 @@ STATES: dict[type, str] = {
     Explained: "explain",
     Gather: "gather",
     Merging: "merge",
+    ShardJobs: "jobs",
 }
 """What SHOW QUERIES calls it."""
 

@@ -81,7 +81,7 @@ async def alone(program: Alone, asked: Asked, participants: Participants) -> Don
     parts = [Part(one, text) for one in people]
     done = Done()
     for part in parts:
-        _ask(asked, part)
+        ask(asked, part)
     await all_of(asked, parts, done)
     return done
 
@@ -93,13 +93,13 @@ async def everywhere(program: Everywhere, asked: Asked, participants: Participan
     time = await time_of(participants) if program.asks_time else b""
     text = filled(program.text, time)
     done = Done()
-    _ask(asked, Part(home, text))
+    ask(asked, Part(home, text))
     await all_of(asked, [Part(home, text)], done)
     home.pool.code.looked_at = 0.0  # it may be code
     others = [one for one in await participants.at_all(asked.mask) if one is not home]
     for one in others:
         copy = Done()
-        _ask(asked, Part(one, text))
+        ask(asked, Part(one, text))
         await all_of(asked, [Part(one, text)], copy)
         if program.copies:
             compare_copies(one, copy, done)
@@ -125,14 +125,14 @@ async def insert(program: Rows, asked: Asked, participants: Participants) -> Don
     if program.in_turn:
         for places in _neighbours(shards):
             part = Part(people[shards[places[0]]], _text_of(program, places, time), places)
-            _ask(asked, part)
+            ask(asked, part)
             await all_of(asked, [part], done)
         return done
     parts = []
     for shard, one in people.items():
         places = [place for place, found in enumerate(shards) if found == shard]
         parts.append(Part(one, _text_of(program, places, time), places))
-        _ask(asked, parts[-1])
+        ask(asked, parts[-1])
     await (in_order(asked, parts, shards, done) if program.returns else all_of(asked, parts, done))
     return done
 
@@ -184,7 +184,8 @@ def _text_of(program: Rows, places: Sequence[int], time: bytes) -> bytes:
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def _ask(asked: Asked, part: Part) -> None:
+def ask(asked: Asked, part: Part) -> None:
+    """Its answer is taken later (`all_of`)."""
     types = anywhere(asked.described.parameters or asked.types)
     mentioned = parameters_in(part.text) if asked.values else None
     frames = asked_of(part.text, types, asked.formats, asked.values, asked.result_formats, mentioned)

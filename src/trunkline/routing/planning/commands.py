@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trunkline.routing.keys.sharding import Kind
-from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.planning.declarations import declares
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
@@ -217,9 +217,6 @@ def _ddl(analysis: Analysis, name: str, node: Node) -> Part | None:
             _define(analysis, node[key], [one["RangeVar"] for one in node.get("inhRelations", ()) if "RangeVar" in one])
             return None
     relations = [one["RangeVar"] for one in node.get("relations", ()) if "RangeVar" in one]
-    relations += [
-        one["VacuumRelation"]["relation"] for one in node.get("rels", ()) if "relation" in one["VacuumRelation"]
-    ]
     relations += [one["RangeVar"] for one in node.get("objects", ()) if "RangeVar" in one]
     for relation in relations:
         _define(analysis, relation, [])
@@ -229,14 +226,48 @@ def _ddl(analysis: Analysis, name: str, node: Node) -> Part | None:
 
 
 def _define(analysis: Analysis, relation: Node, parents: list[Node]) -> None:
-    found = analysis.find(relation.get("schemaname"), relation["relname"])
+    found = table_of(analysis, relation.get("schemaname"), relation["relname"])
     if found.rule.kind is Kind.HOME and found.shard is None and parents:
         parent = analysis.find(parents[0].get("schemaname"), parents[0]["relname"])
         found.rule = parent.rule
     _note_ddl(analysis, found)
 
 
-def _note_ddl(analysis: Analysis, found: Any) -> None:
+def table_of(analysis: Analysis, schema: str | None, name: str) -> Found:
+    """The table of this name, or whose index bears it: an index is where its table is."""
+    found = analysis.find(schema, name)
+    if found.relation is None:
+        table = analysis.catalog.find_index(schema, name, analysis.search_path)
+        return found if table is None else analysis.find(table.schema, table.name)
+    return found
+
+
+def shards_of(analysis: Analysis, found: Found) -> int:
+    """The shards on which a table is to be looked after."""
+    if found.shard is not None:
+        return 1 << found.shard
+    at_home = found.rule.kind is Kind.HOME and not analysis.is_system(found) and not _is_spread_view(analysis, found)
+    return 1 << analysis.sharding.home if at_home else analysis.sharding.every
+
+
+def _vacuum(analysis: Analysis, name: str, node: Node) -> Part | None:
+    """VACUUM and ANALYZE: each table where it is; of no table, everything that there is."""
+    named = [one["VacuumRelation"].get("relation", {}) for one in node.get("rels", ())]
+    tables = [analysis.find(one.get("schemaname"), one["relname"]) for one in named if "relname" in one]
+    places = {shards_of(analysis, found) for found in tables}
+    if not tables:
+        return _on_every_shard(analysis, name, node)
+    if len(places) == 1 and not any(map(analysis.is_system, tables)):
+        for found in tables:
+            _note_ddl(analysis, found)
+        return None
+    analysis.facts.tables.update(dict.fromkeys(found.full_name for found in tables))
+    analysis.facts.every[tables[0].full_name] = None
+    analysis.facts.writes = True
+    return None
+
+
+def _note_ddl(analysis: Analysis, found: Found) -> None:
     facts = analysis.facts
     facts.tables[found.full_name] = None
     facts.writes = True
@@ -248,7 +279,7 @@ def _note_ddl(analysis: Analysis, found: Any) -> None:
         facts.every[found.full_name] = None
 
 
-def _is_spread_view(analysis: Analysis, found: Any) -> bool:
+def _is_spread_view(analysis: Analysis, found: Found) -> bool:
     """Whether it is a view that stands on every shard, as one of sharded tables does."""
     relation = found.relation
     if relation is None or relation.kind != "v" or not relation.definition or analysis.is_system(found):
@@ -278,10 +309,10 @@ _PART_OF_TABLE = frozenset(("OBJECT_TRIGGER", "OBJECT_POLICY", "OBJECT_RULE", "O
 
 
 def _drop(analysis: Analysis, name: str, node: Node) -> Part | None:
-    """DROP and COMMENT ON; an index is where its table is, which the statement does not say."""
+    """DROP and COMMENT ON."""
     kind = node.get("removeType") or node.get("objtype", "")
     if kind == "OBJECT_INDEX":
-        return _drop_indexes(analysis, node)
+        return _indexes(analysis, node)
     if kind not in _RELATION_KINDS:
         return _on_every_shard(analysis, name, node)
     for wrapped in node.get("objects") or [node["object"]]:
@@ -293,10 +324,16 @@ def _drop(analysis: Analysis, name: str, node: Node) -> Part | None:
     return None
 
 
-def _drop_indexes(analysis: Analysis, node: Node) -> Part | None:
-    for wrapped in node.get("objects", ()):
+def _indexes(analysis: Analysis, node: Node) -> Part | None:
+    """Where their tables are; one that is not known at home may be on another shard."""
+    for wrapped in node.get("objects") or [node["object"]]:
         names = [one["String"].get("sval", "") for one in wrapped.get("List", {}).get("items", ())]
-        analysis.facts.every[".".join(names)] = None
+        schema, name = names[-2] if len(names) > 1 else None, names[-1]
+        if analysis.catalog.find_index(schema, name, analysis.search_path) is None:
+            analysis.facts.every[".".join(names)] = None
+            analysis.facts.writes = True
+        else:
+            _note_ddl(analysis, table_of(analysis, schema, name))
     return None
 
 
@@ -334,6 +371,7 @@ _BINDERS: Mapping[str, Callable[[Analysis, str, Any], Part | None]] = {
     "TransactionStmt": _transaction,
     "TruncateStmt": _truncate,
     "UpdateStmt": _write,
+    "VacuumStmt": _vacuum,
     "ViewStmt": _view,
 } | dict.fromkeys(
     (
@@ -351,7 +389,6 @@ _BINDERS: Mapping[str, Callable[[Analysis, str, Any], Part | None]] = {
         "ReindexStmt",
         "RenameStmt",
         "RuleStmt",
-        "VacuumStmt",
     ),
     _ddl,
 )

@@ -49,6 +49,15 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Index:
+    """An index of a table, in the table's schema; one that is not valid is half built, or half dropped."""
+
+    name: str
+    definition: str  # SQL
+    valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Relation:
     """A table, view or the like; `kind` is pg_class.relkind (r, p, v, m, f, S)."""
 
@@ -64,6 +73,7 @@ class Relation:
     policies: tuple[str, ...] = ()  # SQL of row security policies
     rules: tuple[str, ...] = ()  # definitions of rules other than a view's own
     persistence: str = "p"  # pg_class.relpersistence: permanent, unlogged, temporary
+    indexes: tuple[Index, ...] = ()
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -107,6 +117,15 @@ class Catalog:
                 found[above.schema, above.name] = relation
                 above = self.relations.get(above.parent) if above.parent is not None else None
         return found
+
+    @cached_property
+    def indexed(self) -> Mapping[Name, Relation]:
+        """The tables of indexes, by the indexes' names."""
+        return {(one.schema, index.name): one for one in self.relations.values() for index in one.indexes}
+
+    def find_index(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
+        """The table of the index that is meant."""
+        return next((found for key in _places(schema, name, search_path) if (found := self.indexed.get(key))), None)
 
     def find_relation(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
         return next((found for key in _places(schema, name, search_path) if (found := self.relations.get(key))), None)

@@ -12,9 +12,10 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from trunkline.errors import ConfigError
-from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Name, Relation, Trigger
+from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Index, Name, Relation, Trigger
 
 FORM = "trunkline catalog 1"
+_ROWS = (("columns", Column), ("foreign_keys", ForeignKey), ("indexes", Index), ("triggers", Trigger))
 
 
 def to_text(catalogs: Mapping[str, Catalog]) -> str:
@@ -52,7 +53,7 @@ def _plain(row: Any) -> dict[str, Any]:
 
 
 def _has_rows(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and isinstance(value[0], (Column, ForeignKey, Trigger))
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], (Column, ForeignKey, Index, Trigger))
 
 
 def _catalog(said: Mapping[str, Any]) -> Catalog:
@@ -67,7 +68,7 @@ def _catalog(said: Mapping[str, Any]) -> Catalog:
 
 def _relation(said: Mapping[str, Any]) -> Relation:
     read = {key: _frozen(value) for key, value in said.items()}
-    for key, kind in (("columns", Column), ("foreign_keys", ForeignKey), ("triggers", Trigger)):
+    for key, kind in _ROWS:
         if key in said:
             read[key] = tuple(kind(**{name: _frozen(value) for name, value in one.items()}) for one in said[key])
     return Relation(**read)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Name, Relation, Trigger
+from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Index, Name, Relation, Trigger
 
 Row = Sequence[str | None]
 
@@ -57,6 +57,13 @@ keys AS (
   WHERE i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
   GROUP BY 1
 )"""
+_INDEXES = """
+indexes AS (
+  SELECT i.indrelid AS oid, json_agg(json_build_array(x.relname, pg_get_indexdef(i.indexrelid), i.indisvalid)
+                                     ORDER BY x.relname) AS list
+  FROM pg_index i JOIN user_relations c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
+  GROUP BY 1
+)"""
 _FOREIGN_KEYS = """
 foreign_keys AS (
   SELECT f.conrelid AS oid, json_agg(json_build_array(
@@ -93,17 +100,19 @@ WITH RECURSIVE {_TYPES.strip()},
 user_relations AS (
   SELECT c.* FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_USERS_OWN}
-),{_COLUMNS},{_KEYS},{_FOREIGN_KEYS},{_CODE},
+),{_COLUMNS},{_KEYS},{_INDEXES},{_FOREIGN_KEYS},{_CODE},
 found(kind, schema, name, rest) AS (
 SELECT 'relation', n.nspname::text, c.relname::text, json_build_array(
     c.relkind, CASE WHEN c.relkind <> 'S' THEN columns.list END,
     CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END,
     CASE WHEN i.inhparent IS NOT NULL THEN json_build_array(pn.nspname, pc.relname) END,
-    keys.list, foreign_keys.list, triggers.list, policies.list, rules.list, c.relpersistence)::text
+    keys.list, foreign_keys.list, triggers.list, policies.list, rules.list, c.relpersistence,
+    indexes.list)::text
 FROM user_relations c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN columns ON columns.oid = c.oid LEFT JOIN keys ON keys.oid = c.oid
 LEFT JOIN foreign_keys ON foreign_keys.oid = c.oid LEFT JOIN triggers ON triggers.oid = c.oid
 LEFT JOIN policies ON policies.oid = c.oid LEFT JOIN rules ON rules.oid = c.oid
+LEFT JOIN indexes ON indexes.oid = c.oid
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1
 LEFT JOIN pg_class pc ON pc.oid = i.inhparent LEFT JOIN pg_namespace pn ON pn.oid = pc.relnamespace
 UNION ALL
@@ -182,7 +191,7 @@ def _whole(rows: Iterable[Row]) -> Iterator[tuple[str, Name, str]]:
 def _relation(name: Name, rest: list[Any]) -> Relation:
     if len(rest) == 1:  # of the system's own only the names are read
         return Relation(*name, rest[0])
-    kind, columns, definition, parent, keys, foreign_keys, triggers, policies, rules, persistence = rest
+    kind, columns, definition, parent, keys, foreign_keys, triggers, policies, rules, persistence, indexes = rest
     return Relation(
         *name,
         kind,
@@ -197,6 +206,7 @@ def _relation(name: Name, rest: list[Any]) -> Relation:
         tuple(policies or ()),
         tuple(rules or ()),
         persistence,
+        tuple(Index(*index) for index in indexes or ()),
     )
 
 

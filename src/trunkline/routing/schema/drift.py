@@ -42,7 +42,10 @@ def differences(settings: ShardingSettings, catalogs: Mapping[str, Catalog]) -> 
     found: list[Difference] = []
     for shard in settings.shard_names():
         other = catalogs.get(shard)
-        if other is not None and other is not home:
+        if other is None:
+            continue
+        found += _invalid(shard, other, spread)
+        if other is not home:
             found += _compare(shard, settings, home, other, spread)
     return tuple(found)
 
@@ -107,9 +110,32 @@ def _relation(home: Relation | None, other: Relation | None) -> Iterator[str]:
         yield f"has the keys {_keys(other)}, at home {_keys(home)}"
     if set(home.foreign_keys) != set(other.foreign_keys):
         yield "has other foreign keys"
+    yield from _indexes(home, other)
     for part in ("triggers", "policies", "rules"):
         if set(getattr(home, part)) != set(getattr(other, part)):
             yield f"has other {part}"
+
+
+def _indexes(home: Relation, other: Relation) -> Iterator[str]:
+    """By their names, by which all shards' are dropped at once."""
+    mine, its = ({index.name: index for index in relation.indexes} for relation in (home, other))
+    for name in sorted(mine.keys() - its.keys()):
+        yield f"has no index {name}"
+    for name in sorted(its.keys() - mine.keys()):
+        yield f"has an index {name} that is not at home"
+    for name in sorted(mine.keys() & its.keys()):
+        if mine[name].definition != its[name].definition:
+            yield f"has another index {name}: {its[name].definition}"
+
+
+def _invalid(shard: str, catalog: Catalog, spread: frozenset[Name]) -> Iterator[Difference]:
+    """Indexes that were left half built, of the home shard too."""
+    for name in sorted(spread & catalog.relations.keys()):
+        relation = catalog.relations[name]
+        for index in relation.indexes:
+            if not index.valid:
+                what = f"has an index {index.name} that is not valid"
+                yield Difference(shard, _CALLED.get(relation.kind, "relation"), ".".join(name), what)
 
 
 def _columns(home: Relation, other: Relation) -> Iterator[str]:

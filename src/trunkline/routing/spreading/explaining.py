@@ -10,6 +10,7 @@ from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merge
 from trunkline.routing.spreading.planner import program_of
 from trunkline.routing.spreading.request import Concatenation, Request
+from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.wrapped import Wrapped
 from trunkline.routing.sql import Unparsed, parse_any
 
@@ -40,6 +41,8 @@ def words_of(program: object) -> str:
         return f"gathered; what is needed of {names} is copied to one shard, where the statement runs"
     if isinstance(program, Drawing):
         return "ids are drawn first, for all shards; with them it is a statement like others"
+    if isinstance(program, ShardJobs):
+        return "done by each shard for itself, in no transaction; SHOW JOBS says how far each has come"
     merge = getattr(program, "merge", None)
     if isinstance(merge, Merge):
         return f"merged; {_merged(merge)}"

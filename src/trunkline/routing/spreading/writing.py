@@ -15,6 +15,7 @@ from trunkline.routing.spreading import (
 )
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_carried import Carried
 from trunkline.routing.spreading.writing_copies import CopyToAll
@@ -24,7 +25,7 @@ from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_moved import Moved
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Alone | Carried | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows
+Write = Alone | Carried | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows | ShardJobs
 
 _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
 

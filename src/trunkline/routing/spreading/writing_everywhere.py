@@ -4,7 +4,7 @@ Rules:
 1. All copies of a reference table stay equal: what each shard might compute otherwise is refused, the time of the
    transaction is written out.
 2. What is done is done at one shard after the other, the home shard first: two clients meet there, and nowhere else.
-3. What PostgreSQL does not do in a transaction cannot be done at all shards or none, and is refused.
+3. What PostgreSQL does not do in a transaction cannot be done at all shards or none: `shard_jobs`, or refused.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
-from trunkline.routing.spreading import defining, writing_insert
+from trunkline.routing.spreading import defining, shard_jobs, writing_insert
 from trunkline.routing.spreading.moments import Template, asks_time, cut, hidden_time, places_of
 from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_reading import (
     Written,
     analysed,
@@ -41,6 +42,7 @@ _DDL = frozenset(
         "AlterOwnerStmt",
         "AlterPolicyStmt",
         "AlterTableStmt",
+        "ClusterStmt",
         "CommentStmt",
         "CompositeTypeStmt",
         "CreateDomainStmt",
@@ -56,6 +58,7 @@ _DDL = frozenset(
         "DropStmt",
         "GrantStmt",
         "IndexStmt",
+        "ReindexStmt",
         "RenameStmt",
         "RuleStmt",
         "ViewStmt",
@@ -74,12 +77,15 @@ class Everywhere:
     copies: bool
 
 
-def plan(request: Request) -> Everywhere | Refusal:
+def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
     """What is done everywhere."""
     if Fingerprint(request.sql).hints:
         return Refusal("A comment says one shard, and it has to be done on every one.", "Leave out the comment.")
     if request.kind in WRITES:
         return _of_reference(request)
+    jobs = shard_jobs.plan(request)
+    if jobs is not None:
+        return jobs
     refusal = _not_truncated(request) if request.kind == "TruncateStmt" else _not_in_a_transaction(request)
     return refusal or Everywhere((request.sql,), asks_time=False, copies=False)
 
@@ -93,7 +99,13 @@ def _not_in_a_transaction(request: Request) -> Refusal | None:
     not_at_once = Refusal("It is not done in a transaction, so not on all shards or none.", _ONE_BY_ONE)
     if request.kind not in _DDL:
         return request.plan.unless_single or not_at_once
-    return not_at_once if request.node.get("concurrent") else defining.why_not(request) or _fills_rows(request)
+    return (not_at_once if _detaches(request) else defining.why_not(request)) or _fills_rows(request)
+
+
+def _detaches(request: Request) -> bool:
+    """DETACH PARTITION ... CONCURRENTLY, which is two transactions."""
+    commands = [one.get("AlterTableCmd", {}) for one in request.node.get("cmds", ())]
+    return any(one.get("def", {}).get("PartitionCmd", {}).get("concurrent") for one in commands)
 
 
 def _fills_rows(request: Request) -> Refusal | None:

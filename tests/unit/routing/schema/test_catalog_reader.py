@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from trunkline.routing.schema.catalog import Catalog, Column, Relation
+from trunkline.routing.schema.catalog import Catalog, Column, Index, Relation
 from trunkline.routing.schema.catalog_reader import build
 
 
@@ -19,12 +19,16 @@ def test_no_rows_are_an_empty_catalog() -> None:
 
 def test_what_a_relation_does_not_have_is_empty() -> None:
     columns = [["id", "int4", True, None, False, True, False, -1]]
-    row = ("relation", "s", "t", "0", json.dumps(["r", columns, *[None] * 7, "p"]))
-    assert build([row]).relations == {("s", "t"): Relation("s", "t", "r", (Column("id", "int4", not_null=True),))}
+    row = ("relation", "s", "t", "0", json.dumps(["r", columns, *[None] * 7, "p", [["t_pkey", "CREATE ...", False]]]))
+    catalog, index = build([row]), Index("t_pkey", "CREATE ...", valid=False)
+    wanted = Relation("s", "t", "r", (Column("id", "int4", not_null=True),), indexes=(index,))
+    assert catalog.relations == {("s", "t"): wanted}
+    assert catalog.find_index(None, "t_pkey", ("other", "s")) is catalog.relations["s", "t"]
+    assert catalog.find_index("other", "t_pkey", ("s",)) is None
 
 
 def test_what_came_in_parts_is_put_together() -> None:
-    rest = json.dumps(["v", None, "SELECT 1", *[None] * 6, "p"])
+    rest = json.dumps(["v", None, "SELECT 1", *[None] * 6, "p", None])
     rows = [("relation", "s", "t", "0", rest[:9]), ("relation", "s", "t", "1", rest[9:])]
     assert build([*rows, ("server", "version", "", "0", "150000")]) == Catalog(
         {("s", "t"): Relation("s", "t", "v", definition="SELECT 1")}, server={"version": "150000"}

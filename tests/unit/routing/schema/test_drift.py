@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trunkline.config.sharding import ShardingSettings, ShardSettings, TableSettings
-from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Relation, Trigger
+from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Index, Relation, Trigger
 from trunkline.routing.schema.drift import Difference, crossing_foreign_keys, differences
 
 SETTINGS = ShardingSettings(
@@ -55,6 +55,19 @@ def test_a_shard_that_could_not_be_read_is_not_judged() -> None:
 def test_each_difference_is_said_of_its_shard() -> None:
     found = differences(SETTINGS, {"s0": HOME, "s2": catalog(CUSTOMERS), "s1": HOME})
     assert found == (Difference("s2", "table", "public.orders", "is missing"),)
+
+
+def test_indexes_are_told_by_their_names_and_half_built_ones_of_every_shard() -> None:
+    one, two, other = Index("by_id", "... (id)"), Index("once", "... (note)"), Index("by_id", "... (note)")
+    mine = replace(CUSTOMERS, indexes=(one, replace(two, valid=False)))
+    its = replace(CUSTOMERS, indexes=(other, Index("own", "...")))
+    found = differences(SETTINGS, {"s0": catalog(ORDERS, mine), "s1": catalog(ORDERS, its)})
+    assert [(one.shard, one.name, one.what) for one in found] == [
+        ("s0", "public.customers", "has an index once that is not valid"),
+        ("s1", "public.customers", "has no index once"),
+        ("s1", "public.customers", "has an index own that is not at home"),
+        ("s1", "public.customers", "has another index by_id: ... (note)"),
+    ]
 
 
 def _columns(**changes: object) -> Relation:

@@ -28,6 +28,11 @@ def test_what_is_gathered_is_named() -> None:
     assert said.startswith("gathered; what is needed of public.orders is copied")
 
 
+def test_what_runs_in_no_transaction_does_not_claim_to_commit_at_all_shards() -> None:
+    assert way("VACUUM orders").startswith("done by each shard for itself, in no transaction")
+    assert way("CREATE INDEX ON orders (id)").startswith("written")
+
+
 def test_why_there_is_no_way_is_said() -> None:
     assert "ctid" in way("SELECT ctid FROM orders")
 

@@ -1,0 +1,25 @@
+"""What is done for a client beside its participants: by other servers, and perhaps longer than the client stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Stoppable(Protocol):
+    def stop(self) -> None:
+        """A cancel request ends it."""
+        ...
+
+
+@dataclass(slots=True)
+class Beside:
+    """Of one client."""
+
+    work: Stoppable | None = None
+    abandoned: bool = False  # the client is gone
+    notices: list[bytes] = field(default_factory=list)  # for the client, of servers that are no participants
+
+    def stop(self) -> None:
+        if self.work is not None:
+            self.work.stop()
