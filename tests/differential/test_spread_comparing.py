@@ -29,3 +29,11 @@ def test_values_that_sort_as_equals_come_in_any_sequence(form: int) -> None:
     assert difference(one, taken_apart(_frames([short, short], form), {}), ordered).startswith("rows")
     ups, downs = (taken_apart(_frames(rows, form), {}) for rows in ([short, THREE[form]], [THREE[form], short]))
     assert difference(ups, downs, ordered).startswith("order")
+
+
+def test_what_postgresql_does_not_support_is_no_refusal_of_the_proxy() -> None:
+    """0A000 is what both say; only PostgreSQL names the file where it says so."""
+    said = b"SERROR\0VERROR\0C0A000\0Mcached plan must not change result type\0"
+    for more, refused in ((b"", True), (b"Fplancache.c\0", False)):
+        answer = taken_apart([Frame("E", said + more + b"\0"), Frame("Z", b"I")], {})
+        assert answer.is_refused == refused

@@ -154,6 +154,32 @@ async def test_a_statement_for_one_shard_within_a_transaction_returns_types_of_u
             await done(world, Statement("BEGIN"), Statement(ALL), write.with_literals(), Statement("ROLLBACK"))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    ["SELECT mood, id FROM orders WHERE k = $1", "SELECT $1::int8, min(mood) FROM rates, orders WHERE orders.k = $1"],
+)
+async def test_a_named_statement_that_was_described_at_one_shard_returns_types_of_users_at_another(
+    world: World, sql: str
+) -> None:
+    """Its result was taken for one that DDL had changed."""
+    for key in range(1, 11):
+        for _ in range(WAYS):
+            await done(world, Statement(sql, (Parameter(INT8, 0, b"%d" % key, str(key)),)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "back"), [("ALTER n TYPE int8", "ALTER n TYPE int4"), ("RENAME n TO number", "RENAME number TO n")]
+)
+async def test_a_result_that_ddl_has_changed_is_refused_at_every_shard(world: World, changed: str, back: str) -> None:
+    """Types of PostgreSQL's own, and names, are told apart between two shards as well."""
+    told = parse("SELECT * FROM orders WHERE k = $1", "s") + describe("S", "s") + SYNC
+    keys = [bind("s", [b"%d" % key]) + execute() + SYNC for key in range(1, 11)]
+    ours, wanted = await world.converse(told, query(f"ALTER TABLE orders {changed}"), *keys)
+    await world.converse(query(f"ALTER TABLE orders {back}"))
+    assert errors(ours) == errors(wanted) == ["0A000"] * len(keys)
+    await world.start_again()
+
+
 # --- a client whose encoding has another order than the servers' ------------------------------------------------------
 
 CYRILLIC = "UPDATE orders SET t = chr(1072 + id % 16)"

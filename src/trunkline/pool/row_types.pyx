@@ -4,7 +4,12 @@ PostgreSQL refuses a prepared statement whose result has been changed by DDL ("c
 for its client reads the rows by the description it was given. A server that hears of the statement only after the DDL
 cannot know. So where a client was told, a server new to the statement is asked for its description before it is bound;
 where that differs, the request is refused in PostgreSQL's words.
+
+Types of users have other numbers on each shard, and what a row says of them is the same: between two shards only their
+sizes are compared.
 """
+
+import struct
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
@@ -20,6 +25,7 @@ from trunkline.protocol.server_session cimport DESCRIBE, SWALLOW
 from trunkline.protocol.statement cimport Statement
 
 cdef bytes FLUSH = FLUSH_BYTES
+cdef int FIRST_USER_OID = 16384  # FirstNormalObjectId
 
 
 cdef Promise look_again(Lessee client, Statement statement) except *:
@@ -49,14 +55,36 @@ cdef int on_description(ServerLink server, Frame *frame, object note, bint ours)
         return 0
     statement = note
     types = row_types(frame)
+    if types is None:
+        return 0
+    types = (<object>server.owner).database.encode() + b"\0" + types
     if statement.row_types is None:
         statement.row_types = types
-    elif types is not None and types != statement.row_types:
+    elif types != statement.row_types and not mean_the_same(server.owner, types, statement.row_types):
         statement.changed = True
         retire(statement)  # who prepares this text from now on gets the new result
         if ours:
             server.prepared[statement] = types
     return 0
+
+
+cdef bint mean_the_same(object pool, bytes one, bytes other):
+    """Whether these are of two shards, and differ in the numbers of types of users alone."""
+    cdef list heads = [said[:said.index(b"\0")].decode()[len(pool.family) + 1:].split("/")[0] for said in (one, other)]
+    if heads[0] == heads[1] or len(pool.pools.config.shards_of(pool.family)) < 2:
+        return False
+    return without_own_numbers(one) == without_own_numbers(other)
+
+
+cdef list without_own_numbers(bytes types):
+    cdef list found = []
+    cdef Py_ssize_t at = types.index(b"\0") + 1, end
+    while at < len(types):
+        end = types.index(b"\0", at)
+        number, rest = struct.unpack_from("!I6s", types, end + 1)
+        found.append((types[at:end], min(number, FIRST_USER_OID), rest))
+        at = end + 11
+    return found
 
 
 cdef bytes row_types(Frame *frame):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ async def _main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--count", type=int, default=5000)
+    arguments.add_argument("--seconds", type=float, default=math.inf, help="no world goes on any longer")
     arguments.add_argument("--shards", default="1,2,3,4")
     arguments.add_argument("--worlds", type=int, default=4, help="schemas for each number of shards")
     arguments.add_argument("--at-once", type=int, default=4, help="clients")
@@ -43,8 +45,10 @@ async def _main() -> int:
             tally = await run(
                 servers, said.seed, said.count, counts,
                 worlds=said.worlds, at_once=said.at_once, known=said.findings, shrunk=said.shrink, told=True,
+                until=begun + said.seconds,
             )  # fmt: skip
-            text = report(tally, said.seed, counts, said.worlds, time.monotonic() - begun)
+            command = " ".join(["python -m tests.differential.spread", *sys.argv[1:]])
+            text = report(tally, command, time.monotonic() - begun)
             print(text)
             if said.write:
                 RESULTS.write_text(text)

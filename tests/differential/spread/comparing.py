@@ -42,12 +42,13 @@ class Answer:
     tags: list[bytes] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)  # of the proxy's own: it names no file, as PostgreSQL does
     states: list[bytes] = field(default_factory=list)
     shape: str = ""
 
     @property
     def is_refused(self) -> bool:
-        return "0A000" in self.errors
+        return bool(self.refusals)
 
     @property
     def is_failed_block(self) -> bool:
@@ -71,6 +72,7 @@ def taken_apart(frames: Sequence[Frame], names: Names) -> Answer:
             fields = error_fields(one)
             answer.errors.append(fields["C"])
             answer.messages.append(fields["M"])
+            answer.refusals += [fields["M"]] if fields["C"] == "0A000" and "F" not in fields else []
         elif one.type == "Z":
             answer.states.append(one.body)
     answer.shape = "".join(one.type for one in frames if one.type not in "SN")

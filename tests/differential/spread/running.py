@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
+import time
+from collections import Counter
 from collections.abc import Sequence
 
 from tests.differential.spread.saying import Statement
@@ -27,8 +30,12 @@ async def run(
     known: int = 5,
     shrunk: bool = False,
     told: bool = False,
+    until: float = math.inf,
 ) -> Tally:
-    """``count`` statements over so many worlds of each number of shards, in turn on each of the servers."""
+    """``count`` statements over so many worlds of each number of shards, in turn on each of the servers.
+
+    Nothing is asked after ``until``, by the monotonic clock.
+    """
     made = [
         World(servers[(number + place) % len(servers)], f"{seed}-{number}", many)
         for number in range(worlds)
@@ -36,13 +43,15 @@ async def run(
     ]
     total = Tally()
     for batch in (made[place : place + BATCH] for place in range(0, len(made), BATCH)):
+        if time.monotonic() > until:
+            break
         for world in batch:
             await world.create()
         limit = asyncio.Semaphore(at_once)
 
         async def one(world: World, limit: asyncio.Semaphore = limit) -> None:
             async with limit:
-                tally = await _run_one(world, proxy.port, -(-count // len(made)), known, shrunk=shrunk)
+                tally = await _run_one(world, proxy.port, -(-count // len(made)), known, until, shrunk=shrunk)
             total.add(tally)
             if tally.findings or told:
                 print(f"{world.name}: {tally}", *tally.findings, sep="\n", file=sys.stderr, flush=True)
@@ -54,10 +63,10 @@ async def run(
     return total
 
 
-async def _run_one(world: World, port: int, count: int, known: int, *, shrunk: bool) -> Tally:
+async def _run_one(world: World, port: int, count: int, known: int, until: float, *, shrunk: bool) -> Tally:
     await world.connect(port)
     try:
-        tally = await world.run(count, known)
+        tally = await world.run(count, known, until)
         if shrunk:
             tally.findings = [await shrink(world, one) for one in tally.findings]
         return tally
@@ -84,12 +93,15 @@ async def single(servers: Sequence[Postgres], sql: str, seed: str, shards: Seque
     return code
 
 
-def report(tally: Tally, seed: int, shards: Sequence[int], worlds: int, seconds: float) -> str:
+def report(tally: Tally, command: str, seconds: float) -> str:
     """RESULTS.md of this run."""
+    schemas = Counter(tally.schemas.values())
+    many = ", ".join(f"{count} on {shards} shard{'s' * (shards > 1)}" for shards, count in sorted(schemas.items()))
     lines = [
         "# Random statements on one PostgreSQL and on several shards",
         "",
-        f"Seed {seed}, {worlds} schemas for each of {', '.join(map(str, shards))} shards, {seconds:.0f} s:",
+        f"By `{command}`, in {seconds:.0f} s,",
+        f"over random schemas, {many}:",
         "",
         f"    {tally}",
         "",

@@ -7,8 +7,10 @@ finding, both sides are made anew, and the run goes on. ``left_out`` counts what
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +56,7 @@ class Tally:
     examples: dict[str, str] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)  # by SQLSTATE, equal on both sides
     findings: list[Finding] = field(default_factory=list)
+    schemas: dict[str, int] = field(default_factory=dict)  # that were asked about: the number of shards of each world
 
     def add(self, other: Tally) -> None:
         self.statements += other.statements
@@ -62,6 +65,7 @@ class Tally:
         self.failed.update(other.failed)
         self.examples = other.examples | self.examples
         self.findings += other.findings
+        self.schemas |= other.schemas
 
     def __str__(self) -> str:
         refused = self.refused.total()
@@ -148,11 +152,12 @@ class World:
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
-    async def run(self, count: int, known: int = 5) -> Tally:
-        """So many statements; ends early when ``known`` findings are there."""
+    async def run(self, count: int, known: int = 5, until: float = math.inf) -> Tally:
+        """So many statements; ends early when ``known`` findings are there, or at a time."""
         maker = Writes(random.Random(f"statements {self.seed}"), self.schema)
+        self.tally.schemas[self.name] = self.shards
         refill_at = REFILL_EVERY
-        while self.tally.statements < count and len(self.tally.findings) < known:
+        while self.tally.statements < count and len(self.tally.findings) < known and time.monotonic() < until:
             await self.say(maker.unit())
             if self.tally.statements >= refill_at:
                 refill_at += REFILL_EVERY
@@ -194,7 +199,7 @@ class World:
         except LOST as error:
             return f"lost: {error!r} of {statement}"
         if got.is_refused:
-            reason = _without_names(got.messages[got.errors.index("0A000")])
+            reason = _without_names(got.refusals[0])
             self.tally.refused[reason] += 1
             self.tally.examples.setdefault(reason, str(statement))
             if got.is_failed_block:
