@@ -463,6 +463,8 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "net/pam.py": "and so is who asks them",
     "proxy/authentication.py Authentication._rule": "members of roles are looked up in tests/integration/test_hba.py",
     "proxy/authentication.py Authentication.run: await self._rule": "and so is who waits for them",
+    "proxy/authentication.py Authentication._stands_for": "and those that a map names",
+    "proxy/authentication.py Authentication._exchange: await self._stands_for": "and so is who waits for them",
     "admin/select.py": "a SELECT changes nothing, and is played in tests/integration/test_console_select.py",
     "admin/operate.py": "WAIT_CLOSE is left while it waits in tests/integration/test_console_commands.py",
     "proxy/operation.py": "and so is who waits there",

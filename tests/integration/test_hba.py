@@ -226,3 +226,18 @@ async def test_members_of_roles_are_looked_up_at_the_server(ruled: Rules, postgr
         assert (await by_asyncpg(proxy, "hba_plain", "sesame")).startswith("28000 login rejected")
     finally:
         await postgres.fetch("DROP ROLE hba_crew, hba_mates, hba_plain, hba_md5")
+
+
+async def test_a_map_is_for_the_members_of_a_role(ruled: Rules, postgres: Postgres, tmp_path: Path) -> None:
+    await postgres.fetch(
+        "CREATE ROLE hba_crew; CREATE ROLE hba_plain; GRANT hba_crew TO hba_plain; CREATE ROLE hba_md5"
+    )
+    try:
+        proxy = await ruled("local all all peer map=m", f"m {ME} +hba_crew\n", auth_user=USER)
+        where = unix(proxy, tmp_path)
+        assert await by_psycopg(proxy, "hba_plain", "", **where) == "in"
+        assert "Peer authentication failed" in await by_psycopg(proxy, "hba_md5", "", **where)
+        await postgres.fetch("GRANT hba_crew TO hba_md5")
+        assert await by_psycopg(proxy, "hba_md5", "", **where) == "in"
+    finally:
+        await postgres.fetch("DROP ROLE hba_crew, hba_plain, hba_md5")

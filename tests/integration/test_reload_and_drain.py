@@ -12,7 +12,7 @@ from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import HOST, USER, Proxy
 from tests.integration.transcript import errors, session, shape
 from tests.integration.waiting import wait_until
-from tests.integration.wire import Wire, error_fields, rows
+from tests.integration.wire import Wire, error_fields, query, rows
 
 
 async def pid_of(wire: Wire) -> bytes:
@@ -24,6 +24,10 @@ async def login_outcome(proxy: Proxy, user: str = USER, password: str = PASSWORD
     async with await Wire.connect(proxy.port) as wire:
         await wire.send_startup({"user": user, "database": database})
         return "".join(errors((await wire.login_with(user, password))[-1:])) or "00000"
+
+
+async def _waits(proxy: Proxy) -> bool:
+    return any(pool["cl_waiting"] for pool in await proxy.admin("SHOW POOLS"))
 
 
 async def last_words(wire: Wire) -> tuple[str, str]:
@@ -100,6 +104,41 @@ async def test_users_and_databases_come_and_go(postgres: Postgres, start_proxy: 
     assert await login_outcome(proxy, "newcomer", "secret") == "00000"
     assert await login_outcome(proxy, database="old") == "3D000"
     assert await login_outcome(proxy, database="new") == "00000"
+
+
+async def test_a_pool_that_became_smaller_lets_open_transactions_end(
+    postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    """[row 69]"""
+    proxy = await start_proxy({"default_pool_size": 2}, databases={"postgres": postgres})
+    async with session(proxy) as first, session(proxy) as second:
+        await first.query("BEGIN")
+        await second.query("BEGIN")
+        proxy.write_config({"default_pool_size": 1}, {"postgres": postgres})
+        await proxy.reload()
+        for wire in (first, second):
+            assert rows(await wire.query("SELECT 1")) == [[b"1"]]
+            await wire.query("COMMIT")
+        await first.query("BEGIN")
+        await second.send(query("SELECT 2"))
+        await wait_until(lambda: _waits(proxy))
+        await first.query("COMMIT")
+        assert rows(await second.read_until("Z")) == [[b"2"]]
+
+
+async def test_a_client_of_a_database_that_was_removed_ends_its_transaction_first(
+    postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    """[row 69]"""
+    url = f"postgres://{USER}:{PASSWORD.replace(' ', '%20')}@{HOST}:{postgres.port}/postgres"
+    proxy = await start_proxy(databases={"postgres": url, "old": url})
+    async with session(proxy, database="old") as busy:
+        await busy.query("BEGIN")
+        proxy.write_config({}, {"postgres": url})
+        await proxy.reload()
+        assert rows(await busy.query("SELECT 1")) == [[b"1"]]
+        await busy.query("COMMIT")
+        assert await last_words(busy) == ("FATAL", "3D000")
 
 
 async def test_a_changed_password_counts_from_the_reload(postgres: Postgres, start_proxy: ProxyFactory) -> None:

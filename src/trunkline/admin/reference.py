@@ -66,8 +66,8 @@ A join looks at every pair of rows that the conditions before it leave, and a st
 (54000).
 
 The relations are tables of a schema `public`, owned by `pgbouncer`, in a catalog as PostgreSQL has it (`pg_class`,
-`pg_attribute`, `pg_type`, `information_schema.columns`, ...), so that psql (`\\d`, `\\dt`), JDBC and what is built on it
-(DBeaver), Npgsql and Grafana list them and their columns. What the console has none of, as indexes, constraints and
+`pg_attribute`, `pg_type`, `information_schema.columns`, ...), so that psql (`\\d`, `\\dt`), JDBC (as DBeaver uses it),
+Npgsql and Grafana list them and their columns. What the console has none of, as indexes, constraints and
 views, is a relation without rows there.
 
 ## What is shown

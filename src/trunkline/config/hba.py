@@ -1,7 +1,7 @@
 """auth_hba_file, in pg_hba.conf's grammar: by which method who may log in from where; the first line that fits decides.
 
-Of PostgreSQL's grammar there is not what needs a server or a name service: members of roles (`+group`, `samerole`),
-host names, `samenet`, and methods that PgBouncer does not have either. Each is an error at its line.
+Of PostgreSQL's grammar there is not what needs a name service: host names, `samenet`, and methods that PgBouncer does
+not have either. Each is an error at its line. Members of roles (`+group`, `samerole`) are looked up by who asks.
 """
 
 from __future__ import annotations
@@ -136,8 +136,9 @@ class Hba:
 
     @property
     def names_roles(self) -> bool:
-        """Whether any rule depends on roles."""
-        return any(rule.users.groups or not rule.databases.words.isdisjoint(_OF_ROLES) for rule in self.rules)
+        """Whether any rule, or a map, depends on roles."""
+        asks = any(rule.users.groups or not rule.databases.words.isdisjoint(_OF_ROLES) for rule in self.rules)
+        return asks or self.maps.names_roles
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -20,22 +20,32 @@ class IdentLine:
     map: str
     system_user: str | re.Pattern[str]
     user: str | re.Pattern[str] | None
+    is_role: bool = False
+    """Whether the name is that of a role whose members are meant: `+name`."""
 
-    def allows(self, system_user: str, user: str) -> bool:
-        captured = ""
-        if isinstance(self.system_user, str):
-            if self.system_user != system_user:
-                return False
-        else:
-            match = search(self.system_user, system_user)
-            if match is None:
-                return False
-            captured = (match[1] or "") if match.re.groups else ""
+    def allows(self, system_user: str, user: str, roles: frozenset[str]) -> bool:
+        captured = self._captured(system_user)
+        if captured is None:
+            return False
         if self.user is None:
             return True
         if isinstance(self.user, str):
-            return self.user.replace(_CAPTURE, captured) == user
+            name = self.user.replace(_CAPTURE, captured)
+            return name in roles if self.is_role else name == user
         return search(self.user, user) is not None
+
+    def may_depend_on_roles(self, system_user: str) -> bool:
+        """Whether it would allow a member of some role."""
+        return self.is_role and self._captured(system_user) is not None
+
+    def _captured(self, system_user: str) -> str | None:
+        """What \\1 stands for; None if the line is not for this one."""
+        if isinstance(self.system_user, str):
+            return "" if self.system_user == system_user else None
+        match = search(self.system_user, system_user)
+        if match is None:
+            return None
+        return (match[1] or "") if match.re.groups else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +57,21 @@ class IdentMaps:
     def __contains__(self, name: str) -> bool:
         return any(line.map == name for line in self.lines)
 
-    def allows(self, name: str, system_user: str, user: str) -> bool:
-        """Whether ``system_user`` may be ``user``; without a map, only if that is its name."""
+    def allows(self, name: str, system_user: str, user: str, roles: frozenset[str] = frozenset()) -> bool:
+        """Whether ``system_user`` may be ``user``, a member of these roles; without a map, only if that is its name."""
         if not name:
             return system_user == user
-        return any(line.map == name and line.allows(system_user, user) for line in self.lines)
+        return any(line.map == name and line.allows(system_user, user, roles) for line in self.lines)
+
+    def depends_on_roles(self, name: str, system_user: str, user: str) -> bool:
+        """Whether that cannot be told before the user's roles are known."""
+        may = any(line.map == name and line.may_depend_on_roles(system_user) for line in self.lines)
+        return may and not self.allows(name, system_user, user)
+
+    @property
+    def names_roles(self) -> bool:
+        """Whether any line depends on roles."""
+        return any(line.is_role for line in self.lines)
 
 
 def load_ident(path: Path) -> tuple[IdentMaps, list[Diagnostic]]:
@@ -80,12 +100,14 @@ def _read(line: Line) -> IdentLine | Diagnostic:
     captures = system_user.groups if isinstance(system_user, re.Pattern) else 0
     if isinstance(target, str) and _CAPTURE in target and not captures:
         return line.error(r"\1 stands for nothing", "the system user needs to be a pattern with parentheses", user)
+    if user.keyword.startswith("+") and isinstance(target, str):
+        return IdentLine(name.text, system_user, target[1:], is_role=True)
     return IdentLine(name.text, system_user, target)
 
 
 def _target(line: Line, token: Token) -> str | re.Pattern[str] | Diagnostic | None:
     if token.keyword == "all":
         return None
-    if token.keyword.startswith("+"):
-        return line.error("members of roles are not known here", "name the users", token)
+    if token.keyword == "+":
+        return line.error("a role is missing behind +", "", token)
     return compiled(line, token) if token.text.startswith("/") else token.text

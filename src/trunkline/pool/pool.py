@@ -82,6 +82,7 @@ class Pool(Following):
             reset_always=settings.server_reset_query_always and bool(settings.server_reset_query),
             fast_close=settings.server_fast_close,
         )
+        self._shed()
 
     # --- counting -----------------------------------------------------------------------------------------------
 
@@ -309,6 +310,19 @@ class Pool(Following):
             for server in place:
                 server.close_needed = True
         self.close_idle("close_needed")
+
+    def _shed(self) -> None:
+        """What the pool has above its size, since that became smaller, is closed as soon as it is free."""
+        settings = self.settings
+        if not settings.pool_size:
+            return
+        staying = [*self.idle, *(server for server in self.active if not server.close_needed)]
+        surplus = len(staying) - settings.pool_size - settings.reserve_pool_size
+        idle = len(self.idle)
+        for number, server in enumerate(staying[: max(surplus, 0)]):
+            server.close_needed = True
+            if number < idle:
+                server.drop("the pool became smaller")
 
     async def close(self, error: TrunklineError) -> None:
         """End everything now; clients hear `error`."""

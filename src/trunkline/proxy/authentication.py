@@ -113,12 +113,15 @@ class Authentication:
             text = "" if user in config.users else None
         return None if text is None else Secret.parse(text)
 
-    def _stands_for(self, system_user: str | None, options: Mapping[str, str]) -> str | None:
+    async def _stands_for(self, system_user: str | None, options: Mapping[str, str]) -> str | None:
         """The user that one with this name elsewhere may be here, empty for nobody; None if there is no name."""
-        user = self._identity.user
+        user, name, maps = self._identity.user, options.get("map", ""), self._door.config.hba.maps
         if system_user is None:
             return None
-        return user if self._door.config.hba.maps.allows(options.get("map", ""), system_user, user) else ""
+        roles: frozenset[str] = frozenset()
+        if maps.depends_on_roles(name, system_user, user):
+            roles = await self._door.auth_queries.roles(self._identity.database, user)
+        return user if maps.allows(name, system_user, user, roles) else ""
 
     async def _exchange(self, method: str, options: Mapping[str, str]) -> Accept:
         door, channel = self._door, self._link.tls_channel
@@ -130,8 +133,8 @@ class Authentication:
             seed=door.auth_queries.seed(self._identity.database, door.seed),
             tls=channel is not None,
             certificate_hash=door.tls.certificate_hash,
-            certificate_user=self._stands_for(channel.peer_name() if channel is not None else None, options),
-            system_user=self._stands_for(owner, options),
+            certificate_user=await self._stands_for(channel.peer_name() if channel is not None else None, options),
+            system_user=await self._stands_for(owner, options),
         )
         reply = exchange.start()
         while not isinstance(reply, Accept):

@@ -95,6 +95,22 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+def test_a_path_that_is_too_long_is_said(tmp_path: Path) -> None:
+    """[row 95]"""
+    directory = tmp_path / ("d" * 100)
+    directory.mkdir()
+    with pytest.raises(ConfigError, match=r"cannot listen on .*AF_UNIX path too long"):
+        listen(in_directory(directory))
+
+
+def test_a_file_that_somebody_has_taken_away_is_no_error_at_the_end(tmp_path: Path) -> None:
+    """[row 95]"""
+    [sock] = listen(in_directory(tmp_path))
+    (tmp_path / ".s.PGSQL.6432").unlink()
+    close_listener(sock)
+    assert sock.fileno() == -1
+
+
 def test_a_group_that_is_none_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no group"):
         listen(replace(in_directory(tmp_path), unix_socket_group="no such group"))
