@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from trunkline.execution.local_settings import is_of_settings
 from trunkline.execution.positions import is_set, is_shown
 from trunkline.routing.plans.plan import RoutePlan, Verdict
 
@@ -57,6 +58,7 @@ class Reading:
     takes_position: bool = False  # it says such a token
     is_catalog: bool = False  # it only reads the system's catalogs, which every shard has
     chained: str = ""  # the tag of one that ends a block and begins another
+    of_settings: bool = False  # it sets something until the end of its transaction, and does nothing else
 
 
 def read(sql: bytes, plan: RoutePlan) -> Reading:
@@ -66,7 +68,11 @@ def read(sql: bytes, plan: RoutePlan) -> Reading:
     if _TWO_PHASES.fullmatch(sql):
         return Reading(plan, two_phases=True)
     if plan.verdict is Verdict.ANYWHERE:
-        return Reading(plan, repeatable=not plan.volatile and not plan.writes)
+        return Reading(
+            plan,
+            repeatable=not plan.volatile and not plan.writes,
+            of_settings=plan.configures and is_of_settings(sql),
+        )
     if plan.verdict is Verdict.HOME:
         only_reads = not plan.writes and not plan.volatile and not any(found.writes for found in plan.occurrences)
         catalog = only_reads and bool(plan.occurrences) and all(found.kind == "system" for found in plan.occurrences)

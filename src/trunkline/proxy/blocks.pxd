@@ -8,5 +8,6 @@ cdef bint answer_block(ClientLink client, Route own, Frame *frame) except *
 cdef bytes ready_without_server(Route own)
 cdef bytes give_up_block(ClientLink client)
 cdef int begin_block(ClientLink client, Route own) except -1
+cdef int note_configured(ClientLink client, Route own, Frame *frame) except -1
 cdef int note_history(ClientLink client, Route own, Frame *frame) except -1
 cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcept

@@ -6,9 +6,14 @@ Rules:
    said in it is said again there.
 """
 
-from trunkline.errors import ServerRefused
+import struct
+
+from trunkline.errors import ServerRefused, TrunklineError
+from trunkline.execution.local_settings import with_values
+from trunkline.execution.spread.binding import Bound
 from trunkline.protocol.messages import IDLE_READY, command_complete, ready_for_query
 from trunkline.proxy.lost_block import LostBlock
+from trunkline.proxy.statements import body_of
 
 from trunkline.execution.whole cimport WholeRouter
 from trunkline.pool.server cimport ServerLink
@@ -90,6 +95,32 @@ cdef int note_history(ClientLink client, Route own, Frame *frame) except -1:
     elif own.router.reading.said_again and (own.history or own.router.reading.tag):
         own.history.append((<WholeRouter>own.router).said_text() if own.router.whole else own.router.text)
     return 0
+
+
+cdef int note_configured(ClientLink client, Route own, Frame *frame) except -1:
+    """set_config() is called: who takes part in this transaction later is told the same, or does not take part."""
+    cdef object text = None
+    if own.router.reading.of_settings and frame.have == frame.size:
+        body = bytes(frame.data[HEADER_BYTES:frame.have])
+        text = with_values(body[: len(body) - 1], (), ()) if frame.type == c'Q' else bound_text(client, body)
+    own.configured = True
+    if text is None or own.beginning is None:
+        own.beginning = own.history = None
+        return 0
+    own.beginning = own.beginning + [text]
+    if own.history is not None:
+        own.history.append(text)
+    return 0
+
+
+def bound_text(ClientLink client, bytes body):
+    """What a Bind of settings says, as one text; None where it is not understood."""
+    try:
+        bound = Bound(body)
+        sql, types = body_of(client, bound.statement)
+    except (TrunklineError, ValueError, IndexError, struct.error):
+        return None
+    return with_values(sql, types, bound.values)
 
 
 cdef bint may_leave(ClientLink client, Route own, ServerSession session) noexcept:

@@ -49,7 +49,8 @@ cdef bint may_be_handed_over(ClientLink client, Route own, Frame *frame) except 
     if server.session.status == c'T':
         return own.beginning is not None
     # a simple query would leave the implicit transaction of the batch open until its Sync (see steps.enter)
-    return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0 and frame.type != c'Q'
+    return server.session.status == c'I' and not server.session.synced and client.batch & BOUND != 0 and frame.type != c'Q' \
+        and not own.configured
 
 
 cdef bint begins_anew(ClientLink client, Route own) noexcept:

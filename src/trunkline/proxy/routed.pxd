@@ -56,6 +56,7 @@ cdef class Route:
     cdef list planned              # what has been planned apart of the batch that it is in (Apart); or None
     cdef readonly object awaited   # what is being planned for it now: an Apart, or None
     cdef readonly dict cursors       # WITH HOLD over several shards, by name
+    cdef bint configured           # the implicit transaction of its batch has a setting of which nobody else knows
     cdef dict local                # settings of trunkline's own that its transaction has changed, or None
 
 cdef int move_to(ClientLink client, Leases pool) except -1

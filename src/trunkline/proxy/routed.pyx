@@ -28,7 +28,7 @@ from trunkline.proxy.client cimport BOUND, ClientLink
 from trunkline.proxy.handing cimport (
     comes_again, goes_over, hand_over, left_to_server, may_be_handed_over, note_beginning,
 )
-from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_history
+from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_configured, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
 from trunkline.proxy.refusing cimport fail, refuse
@@ -312,17 +312,20 @@ cdef int go(ClientLink client, Route own, Frame *frame, int decision) except -1:
         decision = decide(client, own, frame, None)  # what was decided last is what comes behind it in its batch
     if own.in_reads:
         note_end(own, frame)
+    if frame.type == c'Q' or frame.type == c'B':
+        alone = not client.server.session.units and not client.batch & BOUND
+        client.defines_own = alone and own.router.reading.temporary
+        own.configured = own.configured and not alone
     if decision >= 0 and not own.router.reading.is_catalog and not (own.in_reads and own.router.whole):
         own.history = None
+    elif not own.router.whole and (frame.type == c'Q' or frame.type == c'B') and own.router.reading.plan.configures:
+        note_configured(client, own, frame)
     elif own.history is not None and (frame.type == c'Q' or frame.type == c'B'):
         note_history(client, own, frame)
     if decision == SESSION and frame.type != c'P':
         note_beginning(own)
         if own.router.said is not None:
             note_setting(client, own)
-    if frame.type == c'Q' or frame.type == c'B':
-        alone = not client.server.session.units and not client.batch & BOUND
-        client.defines_own = alone and own.router.reading.temporary
     return GO
 
 

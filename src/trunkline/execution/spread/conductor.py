@@ -20,6 +20,7 @@ from trunkline.execution.missing_keys import AskedKey
 from trunkline.execution.reading import chains, ends_block, may_end_a_failed_block, rolls_back_to
 from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
+from trunkline.execution.spread.agreeing import set_at_all
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import bind, parse
 from trunkline.execution.spread.calls import Begun, Statement, said
@@ -188,6 +189,8 @@ class Conductor:
         if self._may_write(judgement):
             await self.participants.begin()
         one = await self._placed(request, judgement.shard)
+        if judgement.reading is not None and judgement.reading.plan.configures:
+            await set_at_all(self.participants, judgement.reading, statement)
         if judgement.reading is not None and judgement.reading.plan.writes:
             await self.participants.will_write(1 << one.shard)
         return await self._at(one, statement, statement.sql)
@@ -209,7 +212,7 @@ class Conductor:
 
     def _may_write(self, judgement: Judgement) -> bool:
         plan = judgement.reading.plan if judgement.reading is not None else None
-        return plan is None or plan.writes or plan.volatile
+        return plan is None or plan.writes or plan.volatile or plan.configures
 
     async def _at(self, one: Participant, statement: Statement, sql: bytes) -> Begun:
         """At one shard, as the client says it."""

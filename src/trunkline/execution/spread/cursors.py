@@ -37,7 +37,7 @@ _REPORTED = (b"client_encoding", b"DateStyle", b"IntervalStyle", b"TimeZone")
 def forms_of(participants: Participants) -> Forms:
     """By the settings of a session, and what its transaction has changed of them."""
     params = participants.params
-    said = tuple(sql for sql in participants.beginning[1:] if sql.lstrip()[:3].lower() == b"set")
+    said = tuple(sql for sql in participants.beginning[1:] if sql.lstrip()[:3].lower() in (b"set", b"sel"))
     if params is None:
         return said
     return (*(params.reported.get(name) for name in _REPORTED), params.extra, said)

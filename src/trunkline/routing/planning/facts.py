@@ -69,6 +69,7 @@ class Facts:
     locks: bool = False
     volatile: bool = False
     differs: bool = False  # it computes what may differ from shard to shard: the time, or anything volatile
+    configures: bool = False  # it calls set_config(), by itself or in a function
     parameters: dict[int, set[str]] = field(default_factory=dict)  # number -> families it is compared as
     anywhere: bool = False  # it goes where the transaction is
     bindings: int = 0

@@ -123,6 +123,7 @@ def _on_builtin(analysis: Analysis, name: str, node: Node) -> None:
             f"{name}() runs SQL or reads tables that are named by a text, which is not looked into.",
             "Write the query itself.",
         )
+    facts.configures |= name == "set_config"
     on_sequence(analysis, name, node)
     if name in _SEQUENCES and node.get("args"):
         for one in node["args"][:1]:

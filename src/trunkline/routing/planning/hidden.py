@@ -175,6 +175,7 @@ def _take_over(facts: Facts, inner: Facts, name: str, *, is_sql: bool) -> None:
     facts.writes |= inner.writes
     on_body(facts, inner, name)
     facts.volatile |= inner.volatile or inner.locks
+    facts.configures |= inner.configures
 
 
 def on_block(analysis: Analysis, language: str, body: str) -> None:
@@ -199,8 +200,10 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
     relation = found.relation
     if relation is None:
         return
+    configures = analysis.facts.configures  # a trigger that does is at home with that: it tells itself
     for function in trigger_functions(analysis, found):
         _run(analysis, function, {}, {})
+    analysis.facts.configures = configures
     for rule in relation.rules:
         _on_rule(analysis, found, rule)
     if event == "INSERT":

@@ -66,6 +66,7 @@ def _plan(
         tuple(occurrences),
         facts.primary,
         facts.always_primary,
+        facts.configures,
         facts.moving is not None,
     )
 

@@ -178,6 +178,7 @@ class RoutePlan:
     occurrences: tuple[Occurrence, ...] = ()
     primary: str = field(default="", metadata=SHARED)  # why only the primary can answer it; empty: a replica may
     always_primary: str = field(default="", metadata=SHARED)  # the same in a READ ONLY transaction
+    configures: bool = False  # it calls set_config(), by itself or in a function
     moves: bool = False  # rows may belong to another shard than they come from: nobody's word makes it one shard's
     draws: Refusal | None = field(
         default=None, metadata=SHARED
