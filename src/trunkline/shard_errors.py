@@ -171,6 +171,14 @@ class PlacementChanged(TrunklineError):
     hint = "Try again."
 
 
+class PlacementUnsure(TrunklineError):
+    """The home shard is not heard, so another process may have declared a table unnoticed."""
+
+    code = "TL0753"
+    sqlstate = "57P03"
+    hint = "Try again when the home shard answers; what the configuration file says of tables holds meanwhile."
+
+
 class NotInTransaction(TrunklineError):
     """What is a transaction over several shards by itself cannot be part of another one."""
 

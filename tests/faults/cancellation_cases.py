@@ -444,14 +444,16 @@ EITHER_WAY: dict[str, str] = {
 }
 PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/directory_": "directories are played in tests/integration/test_directories.py",
+    "pool/home_link.py": "by these connections",
+    "pool/placement_lock.py": "locks that are lost and given up are in tests/integration/execution/spread there",
     "pool/catalog_watch.py CatalogWatch._follow": "and so is who waits for them",
-    "pool/catalog_watch.py CatalogWatch._read_home: await self._follow": "and so is who waits for them",
+    "pool/catalog_watch.py CatalogWatch._read_once: await self._follow": "and so is who waits for them",
     "admin/switch.py": "switches are played, and given up at each stage, in tests/integration/test_switch.py",
     "proxy/switching.py": "and so is who carries them out",
     "pool/switchover.py": "and who asks the servers",
     "pool/control.py": "by these connections",
     "pool/catalog_watch.py CatalogWatch.read_now": "who declares tables is in tests/integration/execution/spread there",
-    "pool/catalog_watch.py CatalogWatch._read_home: await self._ask": "and so is what has been declared",
+    "pool/catalog_watch.py CatalogWatch._read_once: await self._ask": "and so is what has been declared",
     "pool/patroni.py": "Patroni, with its faults, is played in tests/integration/test_patroni.py",
     "pool/rest.py": "and so is who asks it",
     "pool/auth_": "auth_query, its faults too, is played in tests/integration/test_auth_query.py",

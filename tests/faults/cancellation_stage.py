@@ -209,9 +209,11 @@ class Stage:
         return {name: count for name, count in counts.items() if count}
 
     def _kept(self) -> int:
-        """Connections that listened for clients, and for nobody now: they are kept for a while. Those of checks too."""
+        """Connections that listened for clients, and for nobody now: they are kept for a while. Those of checks too,
+        and the one that has the lock of a database with shards."""
         pools = self.instance.pools
-        return sum(not shared.subscribers for shared in pools.listeners.shared.values()) + len(pools.control)
+        listened = sum(not shared.subscribers for shared in pools.listeners.shared.values())
+        return listened + len(pools.control) + len(pools.directories)
 
     async def _is_alone(self) -> bool:
         idle = Counter[bool]()

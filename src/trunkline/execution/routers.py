@@ -55,13 +55,16 @@ class Routers:
         router = self._routers.get(database)
         if router is None or router.sharding is None:
             watch = self.watch_of(database)
+            sharded = self.pools.database(database).sharding is not None
+            if sharded:
+                await self.coordinations.of(database).placement.ready(user)
             await watch.ready(user)
-            made = Router if self.pools.database(database).sharding is not None else WholeRouter
-            router = self._routers.setdefault(database, made(database))
+            router = self._routers.setdefault(database, (Router if sharded else WholeRouter)(database))
             self._teach(router, watch)
             watch.on_change = lambda: self._teach(router, watch)
             watch.on_read = partial(_tell, router)
-            self.coordinations.of(database).placement.begin(router, watch)
+            if sharded:
+                self.coordinations.of(database).placement.begin(router, watch)
         return router
 
     def _teach(self, router: Router, watch: CatalogWatch) -> None:

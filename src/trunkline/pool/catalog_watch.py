@@ -16,10 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline.config.sharding import ShardingSettings, ShardSettings
-from trunkline.errors import ServerLost, ServerRefused, TrunklineError, UnknownDatabase
+from trunkline.errors import ServerLost, TrunklineError, UnknownDatabase
 from trunkline.net.offload import Offload
+from trunkline.pool.control import Control
 from trunkline.pool.directory_watch import DirectoryWatch
-from trunkline.pool.own import open_own
 from trunkline.pool.probe import columns
 from trunkline.routing.keys.sharding_builder import Built
 from trunkline.routing.keys.sharding_builder import build as build_sharding
@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("trunkline.pool")
 
 WHOLE = ShardingSettings((ShardSettings(),), "", (0,))  # of a database without shards whose reads are split
+READING_S = 60.0  # a catalog
 AGAIN_S = 1.0  # after a reading that failed, when something is known to have changed
 # Who holds a lock on what a view is made of may wait for us himself.
 PATIENCE = "SET lock_timeout = '3s'"
-
-Fields = dict[str, str]
 
 
 class CatalogWatch:
@@ -64,6 +63,7 @@ class CatalogWatch:
         self._wanted = 0  # how often it has been told that something may have changed
         self._reading: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
+        self._one = asyncio.Lock()  # reading at a time: what has begun later is never overwritten by older
         self._failures = 0
         self._failed: tuple[str, TrunklineError] | None = None
         self._offload = Offload("catalog")
@@ -178,6 +178,10 @@ class CatalogWatch:
         return database.sharding or WHOLE
 
     async def _read_home(self, user: str) -> None:
+        async with self._one:
+            await self._read_once(user)
+
+    async def _read_once(self, user: str) -> None:
         settings = self._sharding()
         catalog = await self._read(settings.home, user)
         rows = await self._ask(settings.home, user, READ) if is_kept(catalog) else []
@@ -228,32 +232,12 @@ class CatalogWatch:
     async def _ask(self, shard: str, user: str, sql: str) -> list[bytes]:
         """The rows of one query on a connection of its own, as bodies of DataRow messages."""
         pool = self._pool(shard, user)
-        server = await open_own(pool, (), spare=True)
+        await pool.until_primary()
+        control = await Control.open(self.pools, self.pools.target_of(pool, self.pools.address_of(pool, 0)))
         try:
-            outcome: asyncio.Future[list[bytes]] = asyncio.get_running_loop().create_future()
-
-            def on_answer(error: Fields | None) -> None:
-                rows, opened = list(server.answer or ()), server.opened
-                if opened:
-                    server.drop("the catalog has been read")
-                if not outcome.done():  # whoever asked may have been cancelled
-                    _settle(outcome, rows, error, opened)
-
-            server.ask(f"{SETUP}; {PATIENCE}; {sql}".encode(), on_answer, True)
-            pool.place_server(server, pool.tested)  # where a query of ours runs: anywhere else it would be forgotten
-            return await outcome
+            return await control.bodies(f"{SETUP}; {PATIENCE}; {sql}".encode(), READING_S)
         finally:
-            if server.opened:
-                server.drop("the catalog is not read any more")
-
-
-def _settle(outcome: asyncio.Future[list[bytes]], rows: list[bytes], error: Fields | None, opened: bool) -> None:
-    if error is None:
-        outcome.set_result(rows)
-    elif opened:
-        outcome.set_exception(ServerRefused(error["C"], error["M"], detail=error.get("D"), hint=error.get("H")))
-    else:
-        outcome.set_exception(ServerLost(error["M"]))
+            control.close()
 
 
 def _catalog(bodies: list[bytes]) -> Catalog:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import TrunklineError
 from trunkline.net.inbox import ConnectionEnded, MessageTooLong
 from trunkline.pool.directories import BEGIN_S, END, FETCH, SETUP, begin, concerns, gather, learn, question
-from trunkline.pool.directory_link import DirectoryLink
+from trunkline.pool.home_link import HomeLink
 from trunkline.pool.listening import Unleased
 from trunkline.routing.keys.directory import Done, Entries
 from trunkline.routing.keys.sharding import Value
@@ -70,7 +70,7 @@ class DirectoryWatch:
         self.database = database
         self._followed: dict[DirectoryTable, _Followed] = {}
         self._due: set[DirectoryTable] = set()
-        self._link: DirectoryLink | None = None
+        self._link: HomeLink | None = None
         self._where: tuple[str, str] = ("", "")  # the home shard, and the user to ask as
         self._opening = asyncio.Lock()
         self._turn = asyncio.Lock()
@@ -125,17 +125,17 @@ class DirectoryWatch:
         home, user = self._where
         return self.pools.pool(f"{self.database}/{home}", user)
 
-    async def _connected(self) -> DirectoryLink:
+    async def _connected(self) -> HomeLink:
         async with self._opening:
             if self._link is None or not self._link.server.opened:
                 self._link = await self._open()
             return self._link
 
-    async def _open(self) -> DirectoryLink:
+    async def _open(self) -> HomeLink:
         await self._home().until_primary()
         target = self.pools.target_of(self._home(), self.pools.address_of(self._home(), 0))
         server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self.pools.directories))
-        link = DirectoryLink(server, self._on_notification)
+        link = HomeLink(server, self._on_notification)
         self.pools.tasks.spawn(self._keep(link), f"directories of {self.database}")
         try:
             await link.ask(SETUP)
@@ -144,7 +144,7 @@ class DirectoryWatch:
             raise
         return link
 
-    async def _keep(self, link: DirectoryLink) -> None:
+    async def _keep(self, link: HomeLink) -> None:
         """Read what it says until it is lost."""
         probing = self.pools.tasks.spawn(_probe(link), f"probe directories of {self.database}")
         try:
@@ -261,7 +261,7 @@ class DirectoryWatch:
             self.pools.later(ABSENT_S, partial(_forget, followed))
 
 
-async def _fetch(link: DirectoryLink, table: DirectoryTable, entries: Entries) -> int:
+async def _fetch(link: HomeLink, table: DirectoryTable, entries: Entries) -> int:
     """All its rows; returns how many of them are odd."""
     odd = 0
     await link.ask(begin(table), BEGIN_S)
@@ -280,7 +280,7 @@ def _forget(followed: _Followed) -> None:
     followed.table.directory.forget_absent()
 
 
-async def _probe(link: DirectoryLink) -> None:
+async def _probe(link: HomeLink) -> None:
     """A connection that a network has dropped without a word hears of no change."""
     while link.server.opened:
         await asyncio.sleep(PROBE_S)

@@ -239,9 +239,14 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
 
 
 cdef bint goes_on(ClientLink client, Route own) except -1:
-    """It has changed the schema, and may hold locks that the reading of the catalog waits for; or is waited for itself."""
-    return client.server is not None and (
-        client.server.schema_changed or (own.router.stale.lets_end and not client.server.session.is_free()))
+    """It has changed the schema, and may hold locks that the reading of the catalog waits for; or is waited for itself;
+    or what it says means the same in any case."""
+    stale, known = own.router.stale, own.router.known
+    if client.server is not None and client.server.schema_changed and stale.lets_definer:
+        return True
+    if client.server is not None and stale.lets_end and not client.server.session.is_free():
+        return True
+    return stale.lets(known.ready.plan if known is not None else None)
 
 
 cdef int place_of(ClientLink client, Route own, Frame *frame, dict bodies) except? -99:

@@ -178,6 +178,8 @@ class Conductor:
         if judgement.reading is not None and judgement.reading.two_phases:
             refusal = StatementRefused("a transaction over several shards is not prepared by its client", hint=_COMMIT)
             raise judgement.refusal or refusal
+        plan = judgement.reading.plan if judgement.reading is not None else None
+        self.participants.coordination.placement.must_be_sure(plan)
         if judgement.shard == ANSWERED:
             return await self._at(await self._anyone(), statement, judgement.instead)
         if judgement.shard == DENIED and judgement.several and request is not None and request.kind == _DECLARE:
@@ -189,9 +191,9 @@ class Conductor:
         if self._may_write(judgement):
             await self.participants.begin()
         one = await self._placed(request, judgement.shard)
-        if judgement.reading is not None and judgement.reading.plan.configures:
+        if plan is not None and plan.configures:
             await set_at_all(self.participants, judgement.reading, statement)
-        if judgement.reading is not None and judgement.reading.plan.writes:
+        if plan is not None and plan.writes:
             await self.participants.will_write(1 << one.shard)
         return await self._at(one, statement, statement.sql)
 

@@ -45,7 +45,7 @@ class Coordination:
         self.decisions = Decisions(errands)
         self.deadlocks = Deadlocks(errands, self.gate, self.tasks, database, everything.elsewhere)
         self.recovery = Recovery(self, errands)
-        self.placement = Placement(self.pools, database)
+        self.placement = Placement(self.pools, database, errands, self.tasks)
         self.ids = Blocks(errands)
         self.jobs = Jobs()
         self.active: dict[str, Commit] = {}  # by the names of their decisions
@@ -134,7 +134,9 @@ class Coordinations:
         """At the start and after a reload."""
         wanted = [one.name for one in config.databases.values() if one.sharding is not None and not one.shard_by]
         for database in self._all.keys() - set(wanted):
-            self._all.pop(database).recovery.stop()
+            gone = self._all.pop(database)
+            gone.recovery.stop()
+            gone.placement.stop()
         for database in wanted:
             self.of(database).recovery.start()
 

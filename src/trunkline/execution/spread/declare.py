@@ -1,8 +1,9 @@
 """A table changes where it lies: made on every shard, its rows moved, and that kept at home, in one transaction of all.
 
-Theory of operation. Nothing else of this process is under way meanwhile (`placement`), and an ACCESS EXCLUSIVE lock
-keeps others out. The home shard says how the table is made, and has all its rows: they are copied through the proxy,
-cut like a client's COPY, once they are all here; so what is moved is within the budget of what is gathered.
+Theory of operation. Nothing else of any process is under way meanwhile (`placement`), and an ACCESS EXCLUSIVE lock
+keeps out who comes without one. The home shard says how the table is made, and has all its rows: they are copied
+through the proxy, cut like a client's COPY, once they are all here; so what is moved is within the budget of what is
+gathered.
 
 Rules:
 1. Triggers are created behind the rows, or do not fire for them: a row that moves is not written anew.
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from trunkline.errors import ServerRefused, StatementRefused
 from trunkline.execution.refusals import refused
@@ -74,44 +76,47 @@ async def place(program: Placing, asked: Asked, participants: Participants) -> P
     """Do it, and return when it is committed."""
     if participants.in_transaction:
         raise NotInTransaction(f"{program.change} cannot run inside a transaction block")
-    if participants.pools[0].pools.config.settings.workers > 1:
-        hint = "Placing it in the configuration file, or with workers = 1."
-        raise StatementRefused(f"{program.change} is not done beside other workers", hint=hint)
     if participants.modes.transaction is not TransactionMode.TWO_PHASE:
         raise StatementRefused(f"{program.change} needs two-phase commit", hint="Use transaction_mode two_phase.")
     values = program.values([None if one is None else one.decode() for one in asked.values])
-    async with participants.coordination.placement.alone(participants) as watch:
+    placement = participants.coordination.placement
+    async with placement.alone(participants) as watch:
+        home = await _begin(asked.home, participants)
+        await placement.exclude(home)
+        await watch.read_now()  # what others have changed is committed
         file = participants.pools[0].pools.database(watch.database).sharding
         assert file is not None
         found = wanted(program, values, watch.settings, file, watch.catalog)
         if isinstance(found, Refusal):
             raise refused(found)
-        await _change(found, asked.home, watch, participants)
-        participants.coordination.placement.commits = True
+        await _change(found, home, watch, participants)
         await participants.commit()
     return Placed()
 
 
-async def _change(found: Wanted, home: int, watch: CatalogWatch, participants: Participants) -> None:
-    catalog = watch.catalog
-    every = (1 << len(participants.pools)) - 1
-    await participants.will_write(every)
+async def _begin(home: int, participants: Participants) -> Participant:
+    """The transaction of all shards, at the home shard."""
+    await participants.will_write((1 << len(participants.pools)) - 1)
     await participants.coordination.decisions.cluster_of(participants.pools[home])  # which makes the schema by itself
     await participants.begin(_BEGIN)
-    source = await participants.at(home)
+    return await participants.at(home)
+
+
+async def _change(found: Wanted, home: Participant, watch: CatalogWatch, participants: Participants) -> None:
     table = full(found.relation.schema, found.relation.name)
-    await source.ask(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-    await _keep(source, found, watch)
-    definition = read_definition(await source.ask(definition_query(literal(table)).encode()))
+    await home.ask(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+    await _keep(home, found, watch)
+    definition = read_definition(await home.ask(definition_query(literal(table)).encode()))
     refusal = why_not(found, definition)
     if refusal is not None:
         raise refused(refusal)
-    await _must_be_empty(source, found)
-    settings = source.pool.pools.config.settings
+    await _must_be_empty(home, found)
+    settings = home.pool.pools.config.settings
     rows = _Rows(table, definition.columns, Budget(settings.gather_max_bytes, settings.gather_max_total_bytes))
-    others = [one for one in await participants.at_all(every) if one is not source]
+    everybody = await participants.at_all((1 << len(participants.pools)) - 1)
+    others = [one for one in everybody if one is not home]
     try:
-        await _MOVES[found.change](found, definition, rows, source, others, catalog, participants)
+        await _Move(found, definition, rows, home, others, watch.catalog, participants).run()
     finally:
         rows.close()
 
@@ -157,65 +162,62 @@ async def _must_be_empty(home: Participant, found: Wanted) -> None:
 # --- the three changes ------------------------------------------------------------------------------------------------
 
 
-async def _shard(
-    found: Wanted,
-    definition: TableDefinition,
-    rows: _Rows,
-    home: Participant,
-    others: Sequence[Participant],
-    catalog: Catalog,
-    participants: Participants,
-) -> None:
-    await _say(others, definition.before)
-    await rows.take(home)
-    if rows.count:
-        await home.ask(f"ALTER TABLE {rows.table} DISABLE TRIGGER USER".encode())
-        empty = "DELETE FROM" if definition.referencing else "TRUNCATE"
-        await home.ask(f"{empty} ONLY {rows.table}".encode())
-        request, program = _cut(found, rows, catalog)
-        asked = Asked(request, Description((), None), mask=(1 << len(participants.pools)) - 1)
-        await rows.give(await copy_in(program, asked, participants))
-        await _say([home], [f"ALTER TABLE {rows.table} ENABLE TRIGGER USER", *definition.triggers])
-    await _say(others, definition.after)
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """What is known where a change begins."""
 
+    found: Wanted
+    definition: TableDefinition
+    rows: _Rows
+    home: Participant
+    others: Sequence[Participant]
+    catalog: Catalog
+    participants: Participants
 
-async def _copy(
-    found: Wanted,
-    definition: TableDefinition,
-    rows: _Rows,
-    home: Participant,
-    others: Sequence[Participant],
-    catalog: Catalog,
-    participants: Participants,
-) -> None:
-    await _say(others, definition.before)
-    await rows.take(home)
-    for one in others if rows.count else ():
-        await rows.give(await rows.into(one))
-    await _say(others, definition.after)
+    async def run(self) -> None:
+        await {Change.SHARD: self._shard, Change.COPY: self._copy, Change.BRING_HOME: self._bring_home}[
+            self.found.change
+        ]()
 
+    async def _shard(self) -> None:
+        await _say(self.others, self.definition.before)
+        await self.rows.take(self.home)
+        empty = "DELETE FROM" if self.definition.referencing else "TRUNCATE"
+        async with self._untriggered():
+            if self.rows.count:
+                await self.home.ask(f"{empty} ONLY {self.rows.table}".encode())
+                request, program = _cut(self.found, self.rows, self.catalog)
+                asked = Asked(request, Description((), None), mask=(1 << len(self.participants.pools)) - 1)
+                await self.rows.give(await copy_in(program, asked, self.participants))
+        await _say(self.others, self.definition.after)
 
-async def _bring_home(
-    found: Wanted,
-    definition: TableDefinition,
-    rows: _Rows,
-    home: Participant,
-    others: Sequence[Participant],
-    catalog: Catalog,
-    participants: Participants,
-) -> None:
-    await _say(others, [f"LOCK TABLE {rows.table} IN ACCESS EXCLUSIVE MODE"])
-    if found.was is not None and not found.was.reference:
-        for one in others:
-            await rows.take(one)
-    if rows.count:
-        await home.ask(f"ALTER TABLE {rows.table} DISABLE TRIGGER USER".encode())
-        await rows.give(await rows.into(home))
-        await _say([home], [f"ALTER TABLE {rows.table} ENABLE TRIGGER USER", *definition.triggers])
-    await _say(others, [f"DROP TABLE {rows.table}"])
+    async def _copy(self) -> None:
+        await _say(self.others, self.definition.before)
+        await self.rows.take(self.home)
+        for one in self.others if self.rows.count else ():
+            await self.rows.give(await self.rows.into(one))
+        await _say(self.others, self.definition.after)
 
+    async def _bring_home(self) -> None:
+        table, was = self.rows.table, self.found.was
+        await _say(self.others, [f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"])
+        if was is not None and not was.reference:
+            for one in self.others:
+                await self.rows.take(one)
+        async with self._untriggered():
+            if self.rows.count:
+                await self.rows.give(await self.rows.into(self.home))
+        await _say(self.others, [f"DROP TABLE {table}"])
 
-_MOVES = {Change.SHARD: _shard, Change.COPY: _copy, Change.BRING_HOME: _bring_home}
+    @asynccontextmanager
+    async def _untriggered(self) -> AsyncIterator[None]:
+        """Rows that come to the home shard are not written anew; nothing else is undone where that fails."""
+        if not self.rows.count:
+            yield
+            return
+        await self.home.ask(f"ALTER TABLE {self.rows.table} DISABLE TRIGGER USER".encode())
+        yield
+        await _say([self.home], [f"ALTER TABLE {self.rows.table} ENABLE TRIGGER USER", *self.definition.triggers])
 
 
 async def _say(people: Iterable[Participant], texts: Sequence[str]) -> None:

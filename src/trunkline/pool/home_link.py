@@ -1,4 +1,4 @@
-"""A connection to the home shard that listens for changes of directories, and is asked about them meanwhile."""
+"""A connection to the home shard that listens, and is asked meanwhile: for directories, and where tables lie."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_S = 10.0
 _MAX_MESSAGE_BYTES = 1 << 20
 
 
-class DirectoryLink:
+class HomeLink:
     """`read` has to run as long as it lives; `on_notification` hears the payload of each notification."""
 
     def __init__(self, server: ServerLink, on_notification: Callable[[str], None]) -> None:
@@ -27,7 +27,7 @@ class DirectoryLink:
         self._error: TrunklineError | None = None
 
     def __repr__(self) -> str:
-        return f"<DirectoryLink {self.server.address} pid={self.server.pid}>"
+        return f"<HomeLink {self.server.address} pid={self.server.pid}>"
 
     async def ask(self, sql: str, patience_s: float = ANSWER_S) -> list[bytes]:
         """The rows of a simple query, as bodies of DataRow messages; ServerRefused, or ServerLost.

@@ -12,17 +12,17 @@ from tests.unit.pool.test_probe import row
 from tests.unit.relay import READY, FarEnd, Relay, error, query, relay
 from trunkline.errors import ServerLost, ServerRefused
 from trunkline.net.inbox import ConnectionEnded
-from trunkline.pool.directory_link import DirectoryLink
+from trunkline.pool.home_link import HomeLink
 from trunkline.pool.listening import Unleased
 from trunkline.protocol.messages import command_complete, message
 
 
 @asynccontextmanager
-async def linked() -> AsyncIterator[tuple[Relay, DirectoryLink, FarEnd, list[str]]]:
+async def linked() -> AsyncIterator[tuple[Relay, HomeLink, FarEnd, list[str]]]:
     heard: list[str] = []
     async with relay() as made:
         server, far = made.opener.connect(Unleased())
-        link = DirectoryLink(server, heard.append)
+        link = HomeLink(server, heard.append)
         reading = asyncio.ensure_future(link.read())
         yield made, link, far, heard
         link.close("the test is over")
@@ -96,7 +96,7 @@ async def test_a_server_that_does_not_answer_is_given_up_but_not_while_it_is_bus
 async def test_its_reader_ends_with_the_connection() -> None:
     async with relay() as made:
         server, far = made.opener.connect(Unleased())
-        reading = asyncio.ensure_future(DirectoryLink(server, print).read())
+        reading = asyncio.ensure_future(HomeLink(server, print).read())
         await made.settle()
         far.close()
         await made.settle()
