@@ -117,6 +117,27 @@ async def test_errors_have_the_clients_line_and_leave_nothing(pair: Pair) -> Non
     assert await pair.same("customers") == []
 
 
+MARKED = [
+    ("COPY customers FROM STDIN CSV", lines(f"{A[0]},a,", f"{B[0]},b,", "\\.")),
+    ("COPY customers FROM STDIN CSV HEADER", lines("a,b,c", "\\.", f"{A[0]},a,")),
+    ("COPY customers FROM STDIN CSV HEADER", lines("\\.", f"{A[0]},a,")),
+    ("COPY customers FROM STDIN CSV", lines(f"{B[0]},b,", f'{A[0]},"', "\\.", '",')),
+    ("COPY customers FROM STDIN CSV", lines(f"{B[0]},b,\r", "\\.\r", "more\r")),
+    ("COPY customers FROM STDIN CSV", lines(f"{B[0]},b,", "\\.").removesuffix(b"\n")),
+    ("COPY customers FROM STDIN", lines(f"{B[0]}\tb\t", "\\.", "more")),
+    ("COPY customers FROM STDIN", lines(f"{B[0]}\tb\t", "\\.").removesuffix(b"\n")),
+]
+
+
+@pytest.mark.every_postgres
+async def test_a_mark_ends_the_data_where_postgresql_takes_it_for_one(pair: Pair) -> None:
+    """From version 18 on it is data in CSV; older versions of psql send it."""
+    for sql, data in MARKED:
+        await both(pair, sql, data)
+        await pair.same("customers")
+        await pair.both("DELETE FROM customers")
+
+
 async def test_a_client_may_change_its_mind(pair: Pair) -> None:
     await both(pair, "COPY customers FROM STDIN", ROWS, ending=frame("f", b"no more\0"))
     assert await pair.same("customers") == []

@@ -73,7 +73,7 @@ class CopyIntoMany(CopyIn):
             shards, home, _FORMS[program.form], program.keys, program.place, program.ready,
             delimiter=program.delimiter, null=program.null, quote=program.quote, escape=program.escape,
             default=program.default, header=program.header, force_null=program.force_null,
-            force_not_null=program.force_not_null, every=mask,
+            force_not_null=program.force_not_null, every=mask, csv_marker=program.csv_marker,
         )  # fmt: skip
         self._people = people
         self._response = response

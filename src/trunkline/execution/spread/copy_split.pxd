@@ -16,6 +16,7 @@ cdef class Splitter:
     cdef Py_ssize_t scan                 # from here on the next row's end is looked for
     cdef bint in_quote, escaped          # where the scan is
     cdef bint header, forced_null, forced_not_null
+    cdef bint has_marker                 # a line with it alone ends the data
     cdef bint begun                      # the header is behind
     cdef bint ended                      # by a marker in the data
     cdef unsigned char delimiter, quote, escape

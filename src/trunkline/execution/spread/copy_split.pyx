@@ -45,7 +45,7 @@ cdef class Splitter:
 
     def __init__(self, int shards, int home, int form, keys, place, ready=None, *, bytes delimiter=b"\t",
                  bytes null=b"\\N", bytes quote=b'"', bytes escape=b'"', default=None, bint header=False,
-                 bint force_null=False, bint force_not_null=False, every=0):
+                 bint force_null=False, bint force_not_null=False, every=0, bint csv_marker=False):
         if not 0 < len(keys) <= MAX_KEYS or shards >= EVERYWHERE:
             raise ValueError("a key of too many columns, or too many shards")
         self.shards, self.home, self.form, self.first = shards, home, form, -1
@@ -58,6 +58,7 @@ cdef class Splitter:
         self.delimiter, self.null, self.default = delimiter[0], null, default
         self.quote, self.escape = quote[0], escape[0]
         self.header, self.forced_null, self.forced_not_null = header, force_null, force_not_null
+        self.has_marker = form == TEXT_FORM or csv_marker
         self.every = every or (<int64_t>1 << shards) - 1
         self.data, self.log = bytearray(), Log()
         self.out = [bytearray() for _ in range(shards)]
@@ -179,12 +180,10 @@ cdef class Splitter:
         cdef int shard
         if self.end_of_line == RETURN_NEWLINE and body and row[body - 1] == c"\r" and not unfinished:
             body -= 1
-        if body == 2 and row[0] == c"\\" and row[1] == c".":
-            if self.form == CSV_FORM:
-                raise Unsplit("an end-of-data marker in CSV data", self.log.lines + 1)
+        if body == 2 and row[0] == c"\\" and row[1] == c"." and not unfinished and self.has_marker:
             self.ended = True
             return 0
-        if self.form == TEXT_FORM and has_marker(row, body):
+        if self.form == TEXT_FORM and has_marker(row, body) and not (body == 2 and unfinished):
             raise Unsplit("an end-of-data marker that is not alone on its line", self.log.lines + 1)
         if self.header and not self.begun:
             self.begun = True

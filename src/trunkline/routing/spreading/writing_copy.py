@@ -29,6 +29,7 @@ _KNOWN = frozenset(
         "default", "freeze", "log_verbosity",
     ]
 )  # fmt: skip
+_MARKER_IS_DATA = 180000  # from this version on, in CSV
 _TRUE = ("true", "on", "1", "match")
 OTHER_ENCODING = Refusal("COPY data in another encoding than UTF8 is not split over shards.", "Send it as UTF8.")
 
@@ -54,6 +55,7 @@ class CopyRows:
     force_null: bool
     force_not_null: bool
     says_encoding: bool  # so it does not depend on the session's
+    csv_marker: bool  # a line with a backslash and a dot alone ends CSV data too
 
     def place(self, key: tuple[bytes | None, ...]) -> int:
         """The mask of a row's key as it stands in the data; KeyUnknown if only PostgreSQL can read it."""
@@ -103,6 +105,7 @@ def plan(written: Written) -> CopyRows | Refusal:
         _names_any(options.get("force_null"), rule.columns),
         _names_any(options.get("force_not_null"), rule.columns),
         "encoding" in options,
+        int(written.analysis.catalog.server.get("version", "0")) < _MARKER_IS_DATA,
     )
 
 

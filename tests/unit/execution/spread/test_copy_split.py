@@ -54,6 +54,10 @@ def content(message: bytes) -> bytes:
         (b"a\r\nbb\r\n", {}, [b"bb\r\n", b"a\r\n", b""]),
         (b"a\nbb\r\n", {}, [b"", b"a\nbb\r\n", b""]),
         (b"a\n\\.\nbb\n", {}, [b"", b"a\n", b""]),
+        (b"a\n\\.", {}, [b"", b"a\n\\.", b""]),
+        (b"a\n\\.\nbb\n", {"form": CSV, "delimiter": b","}, [b"\\.\nbb\n", b"a\n", b""]),
+        (b"a\n\\.\nbb\n", {"form": CSV, "delimiter": b",", "csv_marker": True}, [b"", b"a\n", b""]),
+        (b"a\n\\.", {"form": CSV, "delimiter": b",", "csv_marker": True}, [b"\\.", b"a\n", b""]),
         (b"head\na\nbb\n", {"header": True}, [b"head\nbb\n", b"head\na\n", b"head\n"]),
         (b"x|a\ny|bb\n", {"keys": (1,), "delimiter": b"|"}, [b"y|bb\n", b"x|a\n", b""]),
         (b"x\ny\tbb\n", {"keys": (1,)}, [b"x\ny\tbb\n", b"", b""]),
@@ -74,7 +78,7 @@ def test_each_row_goes_to_the_shard_of_its_key(
     assert split(data, size=size, **options) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("data", "form"), [(b"a\\.\n", TEXT), (b"a\rb\r", TEXT), (b"\\.\n", CSV), (b"a\rb\n", CSV)])
+@pytest.mark.parametrize(("data", "form"), [(b"a\\.\n", TEXT), (b"a\rb\r", TEXT), (b"a\rb\n", CSV)])
 def test_what_would_be_read_otherwise_is_not_cut(data: bytes, form: int) -> None:
     with pytest.raises(Unsplit) as found:
         split(b"" + data, form, delimiter=b"," if form == CSV else b"\t")
