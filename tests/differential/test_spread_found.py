@@ -295,7 +295,7 @@ WRITES = [
           " WHEN MATCHED THEN DELETE RETURNING merge_action(), x.id, s.t", (TEXT, "x")),
     *said("MERGE INTO leads x USING (VALUES ('', 100), ('B', 1), ('zz', 101)) s(k, id) ON s.k = x.k AND x.id = s.id"
           " WHEN MATCHED THEN UPDATE SET n = 7 WHEN NOT MATCHED THEN INSERT (k, id) VALUES (s.k, s.id)"),
-    *said("MERGE INTO orders x USING (SELECT g AS k, now() AS at FROM generate_series(1, 20) g) s"
+    *said("MERGE INTO orders x USING (SELECT g AS k, date_trunc('millennium', now()) AS at FROM generate_series(1, 20) g) s"
           " ON s.k = x.k AND x.id = s.k WHEN NOT MATCHED THEN INSERT (k, id, placed) VALUES (s.k, s.k, s.at)"
           " WHEN MATCHED THEN UPDATE SET t = 'met'"),
     *said("WITH w AS (SELECT l.id + $1::int4 AS k, max(l.n) AS n FROM leads l GROUP BY l.id) MERGE INTO orders USING w"
@@ -339,6 +339,15 @@ WRITES = [
     *said("INSERT INTO notes SELECT k, id + 100, n, t FROM orders WHERE n = $1 RETURNING k", (INT8, "2")),
     *said("INSERT INTO rates SELECT 7, id + 100, n, t FROM leads WHERE n > 1 ON CONFLICT DO NOTHING RETURNING id"),
     *said("INSERT INTO orders (k, id) SELECT random() * 0 + 5, 200 RETURNING k"),
+    # rows whose keys are computed
+    *said("INSERT INTO orders (k, id, t) VALUES (1 + 1, 200, 'a'), (3, 201, DEFAULT), (abs(-7), 202, $1),"
+          " (length('abcd'), 203, 'd') RETURNING k, id, t", (TEXT, "x")),
+    *said("INSERT INTO leads (k, id) VALUES (lower($1) || 'd', 200), ('x', 201) ON CONFLICT DO NOTHING RETURNING k",
+          (TEXT, "ABC")),
+    *said("INSERT INTO orders (k, id) VALUES (10.0 / $1::int8, 200)", (INT8, "4")),
+    *said("INSERT INTO orders (k, id) VALUES (5, 200), (1 / 0, 200)"),
+    *said("INSERT INTO items (k, id) VALUES (NULLIF(1, 1), 200), (1 + NULL, 201)"),
+    *said("INSERT INTO orders (k, id) VALUES ((SELECT max(k) FROM orders) + 1, 200), (random() * 0 + 7, 201)"),
 ]  # fmt: skip
 
 

@@ -114,7 +114,7 @@ class Databases:
     async def _rows(self, database: str) -> tuple[Rows, set[tuple[str, str | None]]]:
         """All rows, and the keys that there are."""
         tables = [table.name for table in self.schema.tables]
-        sql = " UNION ALL ".join(f"SELECT '{table}', t::text, t.k::text FROM {table} t" for table in tables)
+        sql = " UNION ALL ".join(f"SELECT '{table}', ROW(x.*)::text, x.k::text FROM {table} x" for table in tables)
         cursor = await (await self._to(database)).execute(sql.encode())
         rows = await cursor.fetchall()
         return Counter((table, row) for table, row, _ in rows), {(table, key) for table, _, key in rows}

@@ -17,13 +17,15 @@ from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
+from trunkline.execution.spread.bringing import HEADER_BYTES, in_their_encoding, shard_of
 from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.own_types import anywhere, differ, may_agree
-from trunkline.execution.spread.participant import Participant
+from trunkline.execution.spread.participant import Participant, values_of
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import to_end, to_rows, united
 from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped, KeyUnknown
 from trunkline.routing.keys.written import to_text
+from trunkline.routing.plans.plan import Fixed
 from trunkline.routing.spreading.moments import filled
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_everywhere import Everywhere
@@ -119,6 +121,10 @@ async def insert(program: Rows, asked: Asked, participants: Participants) -> Don
     """Each row at its shard."""
     shards = _shards_of(program, asked)
     await participants.begin()
+    if program.keys is not None:
+        computed = iter(await _computed(program, program.keys, asked, participants))
+        shards = [next(computed) if row.computed is not None else shard
+                  for row, shard in zip(program.rows, shards, strict=True)]  # fmt: skip
     people = {one.shard: one for one in await participants.at_all(sum(1 << shard for shard in set(shards)))}
     time = await time_of(participants) if program.asks_time else b""
     done = Done()
@@ -135,6 +141,20 @@ async def insert(program: Rows, asked: Asked, participants: Participants) -> Don
         ask(asked, parts[-1])
     await (in_order(asked, parts, shards, done) if program.returns else all_of(asked, parts, done))
     return done
+
+
+async def _computed(program: Rows, keys: bytes, asked: Asked, participants: Participants) -> list[int]:
+    """The shards of the rows whose keys a server has to compute; the first one's, so that all are leased in order."""
+    one = next(iter(participants), None) or await participants.at(0)
+    in_their_encoding(one)
+    types = anywhere(asked.described.parameters or asked.types)
+    one.request(asked_of(keys, types, asked.formats, asked.values, (1,), parameters_in(keys)), REQUESTS)
+    fields = await to_rows(one, (), agrees=lambda found, expected: True)
+    row = await one.run_of_rows()
+    await to_end(one)
+    nowhere = program.nowhere.mask if isinstance(program.nowhere, Fixed) else program.function.every
+    given = zip(values_of(row[HEADER_BYTES:]), fields, strict=True)
+    return [shard_of(program.function, nowhere, [value], [field.type]) for value, field in given]
 
 
 async def time_of(participants: Participants) -> bytes:

@@ -122,7 +122,8 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
             _note_parameters(analysis, found, columns, lists)
         bound = bind_inside(analysis, [[one for one in row if "ParamRef" not in one] for row in lists], scope)
         if sharded is not None:
-            sharded.fixed = _of_values(analysis, found, sharded, columns or [], lists)
+            may_compute = scope.parent is None and analysis.is_own
+            sharded.fixed = _of_values(analysis, found, sharded, columns or [], lists, may_compute=may_compute)
         return Block([], inside=inside(bound))
     query, outputs = bind_select(analysis, select, Scope(scope))
     derived, _ = analysis.derive(query, outputs, "")
@@ -151,8 +152,10 @@ def _note_parameters(analysis: Analysis, found: Found, columns: list[str] | None
                 kinds.add(found.columns.get(name) or "?")
 
 
-def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], lists: list[list[Node]]) -> Where:
-    """The shards of rows that are written out."""
+def _of_values(
+    analysis: Analysis, found: Found, use: Use, columns: list[str], lists: list[list[Node]], *, may_compute: bool
+) -> Where:
+    """The shards of rows that are written out; all, if a key is yet to be computed, which `may_compute` allows."""
     function = use.rule.function
     assert function is not None
     rows: list[tuple[Source, ...]] = []
@@ -163,7 +166,8 @@ def _of_values(analysis: Analysis, found: Found, use: Use, columns: list[str], l
             if is_drawn(analysis, found, use.rule.columns, columns, row):
                 return Fixed(function.every)
             names = ", ".join(use.rule.columns)
-            analysis.facts.refuse(
+            computed = may_compute and all(is_given(columns, name, row) for name in use.rule.columns)
+            (analysis.facts.move if computed else analysis.facts.refuse)(
                 f"The key ({names}) of a row for {found.full_name} is neither a literal nor a parameter,"
                 " so its shard is not known before the row is there.",
                 "Compute the key first and give it as a value.",
@@ -191,6 +195,12 @@ def of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
     if where == Fixed(0):
         analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
     return where
+
+
+def is_given(columns: list[str], name: str, row: list[Node]) -> bool:
+    """Whether a row says what is in this column."""
+    place = columns.index(name) if name in columns else len(row)
+    return place < len(row) and "SetToDefault" not in row[place]
 
 
 def key_value(analysis: Analysis, found: Found, name: str, columns: list[str], row: list[Node]) -> Source | None:

@@ -55,7 +55,7 @@ def _by_shards(request: Request) -> Write | Refusal:
     if not known or request.plan.verdict is not Verdict.ROUTED:
         return refusal or Refusal("It is not done on several shards.", "Name the key of every sharded table.")
     written = read(request)
-    if isinstance(written, Refusal) or request.plan.moves:
+    if isinstance(written, Refusal) or (request.plan.moves and not writing_insert.concerns(written)):
         return written if isinstance(written, Refusal) else refusal or _NOT_ALONE
     relation = written.found.relation
     columns = (column.type for column in relation.columns) if relation is not None else iter(())
@@ -81,7 +81,4 @@ def _planned(written: Written) -> Write | Refusal:
         return writing_copy.plan(written)
     if written.kind != "InsertStmt":
         return writing_alone.plan(written)
-    select = written.node.get("selectStmt", {}).get("SelectStmt", {})
-    if "valuesLists" in select:
-        return writing_insert.plan(written)
-    return writing_alone.plan(written)
+    return writing_insert.plan(written) if writing_insert.concerns(written) else writing_alone.plan(written)

@@ -5,6 +5,8 @@ Rules:
 2. RETURNING keeps the order of VALUES: rows that come from a shard are its rows in order. Where a row may be left out
    (ON CONFLICT DO NOTHING), neighbours that lie on one shard are one statement, and one runs after another.
 3. What decides about a conflict has to contain the key: equal rows are on one shard then.
+4. A key that is computed of values alone is computed first, by one server; what gives another value the next time is
+   not.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, ShardFunction, Value
+from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.writes import columns_of, key_value, of_null_key
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
@@ -20,7 +23,7 @@ from trunkline.routing.plans.plan import AnyOf, Equals, Fixed, Refusal, RoutePla
 from trunkline.routing.spreading.insert_text import Parts, Span, parts_of
 from trunkline.routing.spreading.moments import Place, Template, asks_time, cut, places_of
 from trunkline.routing.spreading.writing_reading import Written, conflicts, default_of
-from trunkline.routing.sql import Node
+from trunkline.routing.sql import Node, parse_any
 from trunkline.routing.text.fingerprint import Fingerprint
 
 _GIVE_VALUES = "Give the key of each row as a literal or a parameter."
@@ -28,10 +31,11 @@ _GIVE_VALUES = "Give the key of each row as a literal or a parameter."
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row, and the sources of its key."""
+    """One row, and the sources of its key; of one that is to be computed its text."""
 
     text: Template
     key: tuple[Source, ...]
+    computed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +54,15 @@ class Rows:
     asks_time: bool
 
     def shards(self, call: Call) -> list[int]:
-        """The mask of each row, of one shard; raises what the shard function raises."""
+        """The mask of each row, of one shard, 0 if its key is to be computed; raises what the shard function raises."""
         self.ready.mask_of(call, Fixed(0))  # from now on the call finds literals by their places
-        return [self._shard(row, call) for row in self.rows]
+        return [self._shard(row, call) if row.computed is None else 0 for row in self.rows]
+
+    @property
+    def keys(self) -> bytes | None:
+        """What asks for the keys that are to be computed."""
+        computed = [row.computed for row in self.rows if row.computed is not None]
+        return b"SELECT " + b", ".join(computed) if computed else None
 
     def _shard(self, row: Row, values: Values) -> int:
         try:
@@ -76,6 +86,12 @@ class Texts:
     head: Template
     rows: tuple[Template, ...]
     tail: Template
+
+
+def concerns(written: Written) -> bool:
+    """Whether rows are inserted that are written out."""
+    select = written.node.get("selectStmt", {}).get("SelectStmt", {})
+    return written.kind == "InsertStmt" and "valuesLists" in select
 
 
 def texts(written: Written) -> Texts | Refusal:
@@ -115,9 +131,12 @@ def plan(written: Written) -> Rows | Refusal:
     columns, rule = columns_of(found, node) or [], written.use.rule
     assert rule.function is not None
     rows = []
-    for row, text in zip(_lists(node), parts.rows, strict=True):
+    for place, (row, text) in enumerate(zip(_lists(node), parts.rows, strict=True)):
         key = [key_value(analysis, found, name, columns, row) for name in rule.columns]
-        rows.append(Row(text, tuple(source for source in key if source is not None)))
+        computed = _computed(written, columns, place) if None in key else None
+        if isinstance(computed, Refusal):
+            return computed
+        rows.append(Row(text, tuple(source for source in key if source is not None), computed))
     return Rows(
         parts.head,
         tuple(rows),
@@ -132,8 +151,26 @@ def plan(written: Written) -> Rows | Refusal:
     )
 
 
+def _computed(written: Written, columns: list[str], row: int) -> bytes | Refusal:
+    """The text of a key that each server computes alike."""
+    analysis, sql, node = written.analysis, written.analysis.text, written.node
+    parts = parts_of(sql, len(_lists(node)), has_columns="cols" in node)
+    if parts is None or len(written.use.rule.columns) > 1 or not analysis.trusts_names:
+        return Refusal("The key of a row is computed, and of several columns or by operators of users.", _GIVE_VALUES)
+    start, end = parts.rows[row][columns.index(written.use.rule.columns[0])]
+    text = b"SELECT " + sql[start:end]
+    ((kind, alone),) = parse_any(text)
+    scratch = analysis.apart()
+    bind_statement(scratch.inside(text.decode(), analysis.search_path), kind, alone)
+    facts = scratch.facts
+    reads = facts.uses or facts.tables or facts.home or facts.reference or facts.system or facts.unseen or facts.at_home
+    if reads or facts.differs or facts.volatile or facts.draws or facts.refusal is not None:
+        return Refusal("The key of a row is computed of more than constants.", _GIVE_VALUES)
+    return sql[start:end]
+
+
 def _ready(sql: bytes, function: ShardFunction, rows: list[Row]) -> ReadyPlan:
-    where = AnyOf(tuple(Equals(function, row.key) for row in rows))
+    where = AnyOf(tuple(Equals(function, row.key) for row in rows if row.computed is None))
     return ReadyPlan(RoutePlan(Verdict.ROUTED, where), Fingerprint(sql), sql)
 
 

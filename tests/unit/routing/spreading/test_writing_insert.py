@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.routing.spreading.planned_writes import planned
 from trunkline.routing.plans.call import Call
+from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.moments import filled
 from trunkline.routing.spreading.writing_insert import Rows
 
@@ -70,3 +71,15 @@ def test_each_row_has_the_shard_of_its_key() -> None:
     found = planned(sql)
     assert isinstance(found, Rows)
     assert found.shards(Call(sql.encode())) == [1, 1, 1]
+
+
+def test_keys_that_are_computed_are_asked_for_together() -> None:
+    found = planned("INSERT INTO orders (id, customer_id) VALUES (1, 2 + 3), (2, 7), (3, $1::int8 * 2)")
+    assert isinstance(found, Rows)
+    assert found.keys == b"SELECT 2 + 3, $1::int8 * 2"
+    assert [row.computed is None for row in found.rows] == [False, True, False]
+
+
+@pytest.mark.parametrize("key", ["(random() * 5)::int8", "(SELECT max(id) FROM logs)", "extract(day FROM now())::int8"])
+def test_a_key_that_may_be_another_the_next_time_is_not_computed_twice(key: str) -> None:
+    assert isinstance(planned(f"INSERT INTO orders (id, customer_id) VALUES (1, {key})"), Refusal)
