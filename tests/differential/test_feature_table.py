@@ -206,7 +206,7 @@ WRITES = (
     case("50", "ALTER TABLE items ADD COLUMN extra int4 DEFAULT 7", "SELECT sum(extra) FROM items",
          "ALTER TABLE items DROP COLUMN extra"),
     case("50", "CREATE INDEX items_n ON items (n)", "DROP INDEX items_n"),
-    case("50", "CREATE INDEX CONCURRENTLY items_n ON items (n)", "DROP INDEX items_n", expected=EITHER),
+    case("50", "CREATE INDEX CONCURRENTLY items_n ON items (n)", "DROP INDEX items_n"),
     case("50", "BEGIN", "TRUNCATE items", "SELECT count(*) FROM items", "COMMIT"),
     case("51", "BEGIN", "UPDATE orders SET n = n - 1 WHERE k = 1", "UPDATE orders SET n = n + 1 WHERE k = 2",
          "COMMIT"),

@@ -16,7 +16,7 @@ from trunkline.errors import TrunklineError
 KEPT = 100
 TRIES = 5
 FIRST_PAUSE_S = 0.5
-_TRANSIENT = frozenset(("40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03"))
+_TRANSIENT = frozenset(("40001", "40P01", "55P03", "57P01", "57P02", "57P03"))
 _LOST = ("08", "57P")
 
 
@@ -37,7 +37,10 @@ OVER = frozenset((State.DONE, State.PASSED, State.FAILED, State.NOT_BEGUN))
 
 
 def is_transient(error: TrunklineError) -> bool:
-    """Whether the same may go through at another time: a lock, a deadlock, a server that went away."""
+    """Whether the same may go through at another time: a lock, a deadlock, a server that went away.
+
+    Who has waited for a server in vain (53300) has waited for as long as `query_wait_timeout` says.
+    """
     return error.sqlstate in _TRANSIENT or is_lost(error)
 
 

@@ -106,8 +106,12 @@ class ShardWork:
     async def _look_everywhere(self, index: str) -> dict[int, tuple[Has, bytes]]:
         seen = {}
         for part in self.job.parts:
-            async with self._at(part) as one:
-                seen[part.shard] = await index_states.look(one, index, self._program.table)
+            try:
+                async with self._at(part) as one:
+                    seen[part.shard] = await index_states.look(one, index, self._program.table)
+            except TrunklineError as error:
+                part.error = error
+                raise
         return seen
 
     async def _is_wanted(self, seen: dict[int, tuple[Has, bytes]]) -> bool:

@@ -6,10 +6,10 @@ import pytest
 
 from tests.integration.job_shards import at, drifts, indexes
 from tests.integration.sharded import SHARDS, keys_of
-from tests.integration.spread_pair import Pair
+from tests.integration.spread_pair import Pair, readable
 from tests.integration.transcript import errors
 from tests.integration.waiting import wait_until
-from tests.integration.wire import error_fields
+from tests.integration.wire import SYNC, Wire, bind, error_fields, execute, parse
 
 
 @pytest.mark.parametrize("values", [None, ()], ids=["simple", "extended"])
@@ -121,3 +121,13 @@ async def test_what_one_shard_cannot_keep_is_told_and_completed_by_the_same_stat
     assert errors(await job_pair.sharded.query(sql.replace("(id, name)", "(name, id)"))) == ["42P07"]
     reply = await job_pair.sharded.query("DROP INDEX CONCURRENTLY once")
     assert [item.type for item in reply if item.type in "NCE"] == ["N", "C"]
+
+
+async def test_a_pipeline_does_not_hold_them_either(job_pair: Pair) -> None:
+    async def told(wire: Wire, *texts: str) -> list[object]:
+        await wire.send(*(parse(sql) + bind() + execute() for sql in texts), SYNC)
+        return readable(await wire.read_until("Z"), in_order=True)
+
+    vacuum = "VACUUM customers"
+    for texts in ((vacuum,), ("SELECT count(*) FROM customers", vacuum), ("INSERT INTO notes VALUES (1)", vacuum)):
+        assert await told(job_pair.sharded, *texts) == await told(job_pair.whole, *texts), texts

@@ -145,3 +145,45 @@ async def test_it_is_done_in_the_name_of_the_sessions_role(job_pair: Pair) -> No
     await job_pair.both(CREATE)
     await indexes(job_pair)
     await job_pair.postgres.fetch("DROP ROLE job_nobody")
+
+
+async def test_a_shard_that_stays_away_is_named(
+    postgres: Postgres, own_postgres: Postgres, start_proxy: ProxyFactory
+) -> None:
+    """An index is begun nowhere then; what is idempotent is done at the others."""
+    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
+    await create_database(own_postgres, f"{DATABASE}_s1", SCHEMA)
+    settings["shards"][1]["primary"] = f"postgres://127.0.0.1:{own_postgres.port}/{DATABASE}_s1"
+    proxy = await start_proxy({"pool_mode": "transaction", "query_wait_timeout": 2}, databases={DATABASE: settings})
+    async with session(proxy, database=DATABASE) as wire:
+        pair = Pair(proxy, own_postgres, DATABASE, wire, wire)
+        assert errors(await wire.query("VACUUM customers")) == []
+        await own_postgres.kill()
+        for sql, states, detail in (
+            ("VACUUM customers", ["done", "failed"], "Not done on shard s1; done on shard s0."),
+            (CREATE, ["not begun", "not begun"], None),
+        ):
+            (told,) = [error_fields(item) for item in await wire.query(sql) if item.type == "E"]
+            assert (told["C"], told.get("D")) == ("53300", detail)
+            found = await jobs(pair)
+            assert [found[shard]["state"] for shard in SHARDS] == states
+            assert [found[shard]["error"][:5] for shard in SHARDS] == ["", "53300"]
+
+
+async def test_all_workers_show_what_any_of_them_does(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    settings = await create(postgres, DATABASE, SCHEMA, TABLES)
+    settings["cross_shard_snapshot"] = "shard"
+    proxy = await start_proxy({"pool_mode": "transaction", "workers": 2}, databases={DATABASE: settings})
+    async with session(proxy, database=DATABASE) as one, session(proxy, database=DATABASE) as other:
+        for wire in (one, other):
+            assert errors(await wire.query("VACUUM customers")) == []
+        rows = await proxy.admin("SHOW JOBS")
+    assert [(row["shard"], row["state"]) for row in rows] == [(shard, "done") for shard in SHARDS] * 2
+    assert len({row["id"] for row in rows}) == 2
+
+
+async def test_each_shard_says_what_it_has_done(job_pair: Pair) -> None:
+    reply = await job_pair.sharded.query("VACUUM (VERBOSE) customers")
+    told = [error_fields(item)["M"] for item in reply if item.type == "N"]
+    for shard in SHARDS:
+        assert [text for text in told if f'"{DATABASE}_{shard}.public.customers"' in text]

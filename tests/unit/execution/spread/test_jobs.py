@@ -10,7 +10,8 @@ from trunkline.shard_errors import StatementFailed
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "again"), [("55P03", True), ("40P01", True), ("57P01", True), ("23505", False), ("42P07", False)]
+    ("sqlstate", "again"),
+    [("55P03", True), ("40P01", True), ("57P01", True), ("23505", False), ("53300", False), ("42P07", False)],
 )
 def test_what_another_time_may_mend_is_tried_again(sqlstate: str, again: bool) -> None:
     assert is_transient(StatementFailed(sqlstate, "...")) is again
