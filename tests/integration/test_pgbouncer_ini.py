@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
@@ -16,9 +17,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from tests.integration.postgres import PASSWORD as SERVERS_PASSWORD
 from tests.integration.postgres import Postgres
 from tests.integration.waiting import wait_until
+from trunkline.cli import app
 from trunkline.config.pgbouncer.reader import load
 from trunkline.demo.serving import child_environment
 
@@ -200,3 +204,12 @@ def test_the_file_that_debian_ships_can_be_read() -> None:
     except Exception as error:
         pytest.skip(f"it is not for us to read: {error}") if os.geteuid() else pytest.fail(str(error))
     assert config.from_ini
+
+
+async def test_the_servers_of_a_file_are_checked(postgres: Postgres, tmp_path: Path) -> None:
+    file = tmp_path / "pgbouncer.ini"
+    where = f"host=127.0.0.1 port={postgres.port} dbname=postgres user=postgres password='{SERVERS_PASSWORD}'"
+    file.write_text(f"[databases]\napp = {where}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = trust\n")
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["check", "--online", str(file)])
+    assert result.exit_code == 0, result.output
+    assert f"{file}: ok\n" in result.output

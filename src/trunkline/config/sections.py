@@ -75,7 +75,7 @@ class SectionReader:
     def _value(self, spec: Spec, value: object) -> Any:
         is_text = isinstance(value, Text)
         read = spec.kind.from_text if is_text else spec.kind.from_toml
-        result = read(value, spec.limits)  # type: ignore[arg-type]
+        result = read(str(value) if is_text else value, spec.limits)  # type: ignore[arg-type]
         if spec.kind.is_path:
             return _resolve(result, FilePath() if is_text else self.base)
         return spec.convert(result) if spec.convert else result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,20 @@ def test_a_wrong_line_of_the_hba_file_is_passed_over_with_a_warning(file: Path, 
     toml.write_text(f'auth_type = "hba"\nauth_hba_file = "{hba}"\n[databases.app]\nprimary = "postgres://h/app"\n')
     with pytest.raises(ConfigErrors):
         load_toml(toml)
+
+
+def test_values_are_of_the_types_that_drivers_take(file: Path) -> None:
+    """asyncpg's startup takes a `str` for a name, and nothing that is made of one."""
+    database = "[databases]\na = host=h,i dbname=d user=u password=p auth_user=x auth_query='SELECT $1, 1'\n"
+    config = read(file, f"{database}[users]\nu = pool_mode=session\n{MAIN}auth_user = ann\nlogfile = /tmp/x\n")
+
+    def odd(value: object) -> list[object]:
+        if dataclasses.is_dataclass(value):
+            return [one for name in value.__dataclass_fields__ for one in odd(getattr(value, name))]
+        if isinstance(value, tuple | list | frozenset):
+            return [one for item in value for one in odd(item)]
+        if isinstance(value, dict):
+            return [one for item in value.items() for one in odd(item)]
+        return [value] if isinstance(value, str) and type(value).__name__ == "Text" else []
+
+    assert odd(config) == []
