@@ -296,7 +296,8 @@ WRITES = [
     *said("MERGE INTO leads x USING (VALUES ('', 100), ('B', 1), ('zz', 101)) s(k, id) ON s.k = x.k AND x.id = s.id"
           " WHEN MATCHED THEN UPDATE SET n = 7 WHEN NOT MATCHED THEN INSERT (k, id) VALUES (s.k, s.id)"),
     *said("MERGE INTO orders x USING (SELECT g AS k, date_trunc('century', now()) AS at"
-          " FROM generate_series(1, 20) g) s ON s.k = x.k AND x.id = s.k WHEN NOT MATCHED THEN INSERT (k, id, placed) VALUES (s.k, s.k, s.at)"
+          " FROM generate_series(1, 20) g) s ON s.k = x.k AND x.id = s.k"
+          " WHEN NOT MATCHED THEN INSERT (k, id, placed) VALUES (s.k, s.k, s.at)"
           " WHEN MATCHED THEN UPDATE SET t = 'met'"),
     *said("WITH w AS (SELECT l.id + $1::int4 AS k, max(l.n) AS n FROM leads l GROUP BY l.id) MERGE INTO orders USING w"
           " ON orders.k = w.k AND orders.id = w.k WHEN MATCHED THEN DO NOTHING"
