@@ -239,8 +239,7 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
 
 
 cdef bint goes_on(ClientLink client, Route own) except -1:
-    """It has changed the schema, and may hold locks that the reading of the catalog waits for; or is waited for itself;
-    or what it says means the same in any case."""
+    """It has changed the schema, and may hold locks that the reading waits for; or is waited for; or means the same."""
     stale, known = own.router.stale, own.router.known
     if client.server is not None and client.server.schema_changed and stale.lets_definer:
         return True

@@ -191,7 +191,7 @@ class Conductor:
         if self._may_write(judgement):
             await self.participants.begin()
         one = await self._placed(request, judgement.shard)
-        if plan is not None and plan.configures:
+        if judgement.reading is not None and judgement.reading.plan.configures:
             await set_at_all(self.participants, judgement.reading, statement)
         if plan is not None and plan.writes:
             await self.participants.will_write(1 << one.shard)
