@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from trunkline.errors import StatementRefused
+from trunkline.errors import StatementRefused, TransactionSpansShards
 from trunkline.routing.keys.sharding import KeyMissing, KeyNotMapped
 from trunkline.routing.plans.plan import Refusal
 
 FOREIGN = "characters in this client's encoding are not read for a database with shards"
+EXECUTED = "EXECUTE of a statement that was prepared over the protocol is not routed"
 USE_UTF8 = "SET client_encoding = 'UTF8', or write ASCII only."
 AMBIGUOUS = "where a string of this statement ends depends on standard_conforming_strings, which is off"
 
@@ -23,3 +24,12 @@ def not_mapped(reason: KeyNotMapped) -> StatementRefused | KeyMissing:
     if isinstance(reason, KeyMissing):
         return reason
     return StatementRefused(f"no shard is said to have this key: {reason}")
+
+
+def spanning(held: str, wanted: str, *, pinned: bool) -> TransactionSpansShards:
+    """Of a statement for one shard while the transaction, or the client, is on another."""
+    concerns = f"and the statement concerns shard {wanted}"
+    if not pinned:
+        return TransactionSpansShards(f"this transaction is on shard {held}, {concerns}")
+    hint = "Its session holds what is at one server only (SHOW PINS says what): end that, or use another connection."
+    return TransactionSpansShards(f"this client keeps its server on shard {held}, {concerns}", hint=hint)

@@ -43,6 +43,7 @@ cdef class Router:
     cdef dict _contexts
     cdef int _last_context
     cdef unsigned long long _counts[OUTCOMES][MAX_SHARDS + 1]   # the last column is of no shard
+    cdef bint judges                   # whoever asks can have several servers for one statement
     cdef bint _hinted                  # the last text has a comment for us
     cdef bint _parsing                 # the last text came in a Parse: EXPLAIN (ROUTE) takes its parameters
     cdef Fingerprint _literals         # of the last statement, as the next two

@@ -20,13 +20,13 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memchr, memset
 
-from trunkline.errors import StatementRefused, TransactionSpansShards, TrunklineError
+from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.apart import Apart
 from trunkline.execution.explanation import as_query, lines
 from trunkline.execution.hints import may_choose, setting_of, shard_of_comment, shard_of_settings, wrong_setting
 from trunkline.execution.missing_keys import AskedKey, forget_absent
 from trunkline.execution.reading import Reading, explained_by, read
-from trunkline.execution.refusals import AMBIGUOUS, FOREIGN, USE_UTF8, not_mapped, refused
+from trunkline.execution.refusals import AMBIGUOUS, EXECUTED, FOREIGN, USE_UTF8, not_mapped, refused, spanning
 from trunkline.execution.search_path import path_of
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
@@ -110,16 +110,11 @@ cdef class Router:
         names, plan = self.sharding.shards, self.reading.plan
         if plan.verdict is Verdict.HOME and not plan.occurrences and plan.unless_single is not None:
             return refused(plan.unless_single)  # it does not parse
-        concerns = f"and the statement concerns shard {names[wanted]}"
-        if not pinned:
-            return TransactionSpansShards(f"this transaction is on shard {names[held]}, {concerns}")
-        hint = "Its session holds what is at one server only (SHOW PINS says what): end that, or use another connection."
-        return TransactionSpansShards(f"this client keeps its server on shard {names[held]}, {concerns}", hint=hint)
+        return spanning(names[held], names[wanted], pinned=pinned)
 
     cdef int refuse_execute(self) except? -99:
         """Of SQL that may run a statement which was prepared over the protocol: where that goes is not looked at."""
-        text = "EXECUTE of a statement that was prepared over the protocol is not routed"
-        return self._refuse(StatementRefused(text, hint="Bind it over the protocol, as drivers do."))
+        return self._refuse(StatementRefused(EXECUTED, hint="Bind it over the protocol, as drivers do."))
 
     cdef int forget(self) except -1:
         """What is said of the last decision is another client's business: the next may have nothing to say."""
@@ -274,11 +269,17 @@ cdef class Router:
         self.reading, self.executes, self.known, self.readable = known.note, False, known, known.readable
         self.outcome = BY_KEY
         if not known.routed or hint is not None or self._hinted:
-            return self._decide_slowly(known, PyBytes_FromStringAndSize(<const char *>self._text, self._size), hint, bound)
+            return self._relayed(known, hint, bound)
         mask = known.ready.evaluate(self._call)
         if mask <= 0 or mask & (mask - 1):
             return self._by_mask(known, mask, bound)
         return number_of(mask)
+
+    def _relayed(self, Known known, hint, bint bound):
+        """What the home shard has to hear of is a transaction over several shards, for who relays."""
+        cdef int decision = self._decide_slowly(known, <bytes>self._text[:self._size], hint, bound)
+        goes = self.judges or known.ready.plan.keeps is None or decision < (0 if known.ready.plan.verdict is ROUTED else ANYWHERE)
+        return decision if goes else self._refuse_several(known.ready.plan)
 
     def _by_mask(self, Known known, mask, bint bound):
         """Of a routed statement whose mask has not one bit."""
@@ -371,7 +372,7 @@ cdef class Router:
         return SESSION
 
     def _refuse_several(self, plan):
-        self._refuse(refused(plan.draws or plan.unless_single or plan.refusal))
+        self._refuse(refused(plan.draws or plan.keeps or plan.unless_single or plan.refusal))
         self.outcome = OVER_SEVERAL
         return REFUSED
 

@@ -45,6 +45,7 @@ from trunkline.execution.spread.participants import BEGIN, Participants
 from trunkline.execution.spread.running import locks, run
 from trunkline.execution.spread.scatter import Scatter, to_end
 from trunkline.execution.spread.studies import Studies, Study
+from trunkline.execution.spread.unique_values import kept
 from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
@@ -161,7 +162,11 @@ class Conductor:
 
     async def start(self, statement: Statement) -> Begun:
         """Begin to run one; a TrunklineError if it is refused or fails. `fail` has to hear of that too."""
-        request = self._studies.of(statement.sql, self._router, self._context).request
+        study = self._studies.of(statement.sql, self._router, self._context)
+        begun = await self._start(statement, study.request)
+        return await kept(begun, study.ready.plan, self.participants, self._router.home)
+
+    async def _start(self, statement: Statement, request: Request | None) -> Begun:
         if request is not None and request.kind in _OF_CURSORS:
             self.must_listen(statement.sql)
             await self.before_asking()
@@ -188,7 +193,7 @@ class Conductor:
         if judgement.shard == DENIED:
             return await self._over_several(statement, judgement)
         count(self._router, judgement, judgement.shard if judgement.shard != NOWHERE else self._router.home)
-        if self._may_write(judgement):
+        if plan is None or plan.writes or plan.volatile or plan.configures:
             await self.participants.begin()
         one = await self._placed(request, judgement.shard)
         if judgement.reading is not None and judgement.reading.plan.configures:
@@ -211,10 +216,6 @@ class Conductor:
         if name and cursors.find(name) is not None:
             raise StatementRefused("WHERE CURRENT OF a cursor over several shards", hint="Name the row by its key.")
         return await self._holder(name)
-
-    def _may_write(self, judgement: Judgement) -> bool:
-        plan = judgement.reading.plan if judgement.reading is not None else None
-        return plan is None or plan.writes or plan.volatile or plan.configures
 
     async def _at(self, one: Participant, statement: Statement, sql: bytes) -> Begun:
         """At one shard, as the client says it."""

@@ -48,7 +48,7 @@ from trunkline.routing.sql import parse_any
 from trunkline.shard_errors import NotInTransaction, PlacementChanged, StatementFailed
 
 IN_MEMORY_BYTES = 16 << 20  # of rows on their way
-_BEGIN = "; ".join(
+BEGIN = "; ".join(
     [
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
         "SET LOCAL search_path = pg_catalog, pg_temp",
@@ -81,7 +81,7 @@ async def place(program: Placing, asked: Asked, participants: Participants) -> P
     values = program.values([None if one is None else one.decode() for one in asked.values])
     placement = participants.coordination.placement
     async with placement.alone(participants) as watch:
-        home = await _begin(asked.home, participants)
+        home = await begin_at(asked.home, participants)
         await placement.exclude(home)
         await watch.read_now()  # what others have changed is committed
         file = participants.pools[0].pools.database(watch.database).sharding
@@ -94,11 +94,11 @@ async def place(program: Placing, asked: Asked, participants: Participants) -> P
     return Placed()
 
 
-async def _begin(home: int, participants: Participants) -> Participant:
+async def begin_at(home: int, participants: Participants) -> Participant:
     """The transaction of all shards, at the home shard."""
     await participants.will_write((1 << len(participants.pools)) - 1)
     await participants.coordination.decisions.cluster_of(participants.pools[home])  # which makes the schema by itself
-    await participants.begin(_BEGIN)
+    await participants.begin(BEGIN)
     return await participants.at(home)
 
 

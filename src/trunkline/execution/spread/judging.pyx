@@ -30,25 +30,34 @@ class Judgement:
 def judge_text(Router router, bytes text, Context context, hint, planned=None):
     """Of a simple query."""
     router.forget()
-    router.planned = planned
-    return _judged(router, router.of_text(<const unsigned char *>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text) + 1,
-                                          context, hint))
+    router.planned, router.judges = planned, True
+    try:
+        return _judged(router, router.of_text(<const unsigned char *>PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text) + 1,
+                                              context, hint))
+    finally:
+        router.judges = False
 
 
 def judge_parse(Router router, bytes body, Context context, hint, planned=None):
     """Of a Parse, from its text on."""
     router.forget()
-    router.planned = planned
-    return _judged(router, router.of_parse(<const unsigned char *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
-                                           context, hint))
+    router.planned, router.judges = planned, True
+    try:
+        return _judged(router, router.of_parse(<const unsigned char *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body),
+                                               context, hint))
+    finally:
+        router.judges = False
 
 
 def judge_bind(Router router, bytes body, bytes bind, Context context, hint, planned=None):
     """Of a Bind, from behind its names; `body` is that of the Parse, from its text on."""
     router.forget()
-    router.planned = planned
-    return _judged(router, router.of_bind(body, <const unsigned char *>PyBytes_AS_STRING(bind), PyBytes_GET_SIZE(bind),
-                                          context, hint))
+    router.planned, router.judges = planned, True
+    try:
+        return _judged(router, router.of_bind(body, <const unsigned char *>PyBytes_AS_STRING(bind), PyBytes_GET_SIZE(bind),
+                                              context, hint))
+    finally:
+        router.judges = False
 
 
 def count(Router router, judgement, int shard):

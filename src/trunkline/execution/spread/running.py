@@ -19,6 +19,7 @@ from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.explain import explain
 from trunkline.execution.spread.gather import gather
+from trunkline.execution.spread.indexing import index
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.moved import moved
 from trunkline.execution.spread.own_types import agree_by_name
@@ -33,6 +34,7 @@ from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
+from trunkline.routing.spreading.indexing import Indexing
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.planner import Program
 from trunkline.routing.spreading.request import Concatenation
@@ -117,6 +119,7 @@ RUNNERS: dict[type, Runner] = {
     Placing: place,
     Everywhere: write.everywhere,
     Gather: gather,
+    Indexing: index,
     Merging: _merge,
     Moved: moved,
     Rows: write.insert,

@@ -20,6 +20,7 @@ from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import Refusal, Verdict, Where
 from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.drawing_slots import Drawing
+from trunkline.routing.spreading.indexing import Indexing
 from trunkline.routing.spreading.planner import Program, program_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Unparsed, parse_any
@@ -62,7 +63,7 @@ class Study:
         program = self.program
         if isinstance(program, Refusal):
             raise refused(program)
-        return of_call(program.title, program.parameters) if isinstance(program, Placing) else None
+        return of_call(program.title, program.parameters) if isinstance(program, Placing | Indexing) else None
 
     @property
     def syntax_error(self) -> StatementRefused | None:

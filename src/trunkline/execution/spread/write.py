@@ -97,16 +97,25 @@ async def everywhere(program: Everywhere, asked: Asked, participants: Participan
     done = Done()
     ask(asked, Part(home, text))
     await all_of(asked, [Part(home, text)], done)
+    await _besides(program, home)
     home.pool.code.looked_at = 0.0  # it may be code
     others = [one for one in await participants.at_all(asked.mask) if one is not home]
     for one in others:
         copy = Done()
         ask(asked, Part(one, text))
         await all_of(asked, [Part(one, text)], copy)
+        await _besides(program, one)
         if program.copies:
             compare_copies(one, copy, done)
         one.notices.clear()  # the home shard has said so
     return done
+
+
+async def _besides(program: Everywhere, one: Participant) -> None:
+    told = len(one.notices)
+    for text in program.besides:
+        await one.ask(text)
+    del one.notices[told:]
 
 
 def compare_copies(one: Participant, copy: Done, done: Done) -> None:

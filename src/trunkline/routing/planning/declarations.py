@@ -1,4 +1,4 @@
-"""The functions by which a table is declared sharded, or a reference table, while Trunkline runs: those of Citus.
+"""The functions that declare while Trunkline runs: where a table lies, as those of Citus do, and what is unique in it.
 
 They are Trunkline's, and not on any server: who has a function of such a name has it called.
 """
@@ -10,7 +10,8 @@ from typing import Final
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.sql import Node, only, walk
 
-FUNCTIONS: Final = frozenset(("create_distributed_table", "create_reference_table", "undistribute_table"))
+PLACING: Final = frozenset(("create_distributed_table", "create_reference_table", "undistribute_table"))
+UNIQUE: Final = frozenset(("create_unique_index", "drop_unique_index"))
 _SCHEMAS = (None, "pg_catalog", "trunkline")
 _REST = frozenset(("fromClause", "whereClause", "groupClause", "havingClause", "sortClause", "withClause", "larg"))
 
@@ -23,8 +24,8 @@ def declares(analysis: Analysis, node: Node) -> bool:
         return False
     if call_of(node) is not called[0]:
         name = called[0]["funcname"][-1]["String"].get("sval", "")
-        analysis.facts.refuse(f"{name}() changes where a table lies.", f"Ask for it by itself: SELECT {name}(...).")
-    analysis.facts.every["where a table lies"] = None
+        analysis.facts.refuse(f"{name}() changes a table on every shard.", f"Ask for it by itself: SELECT {name}(...).")
+    analysis.facts.every["a table on every shard"] = None
     analysis.facts.writes = True
     return True
 
@@ -32,7 +33,7 @@ def declares(analysis: Analysis, node: Node) -> bool:
 def is_ours(analysis: Analysis, call: Node) -> bool:
     """Whether nobody else has a function of this name."""
     names = [part["String"].get("sval", "") for part in call.get("funcname", ()) if "String" in part]
-    if not names or names[-1] not in FUNCTIONS:
+    if not names or names[-1] not in PLACING | UNIQUE:
         return False
     schema = names[-2] if len(names) > 1 else None
     return schema in _SCHEMAS and not analysis.catalog.find_functions(schema, names[-1], analysis.search_path)
@@ -45,3 +46,10 @@ def call_of(node: Node) -> Node | None:
         return None
     name, call = only(targets[0]["ResTarget"].get("val", {"": {}}))
     return call if name == "FuncCall" else None
+
+
+def declared_by(node: Node) -> str:
+    """The function that a SELECT calls, which declares something; else nothing."""
+    call = call_of(node)
+    name = call["funcname"][-1]["String"].get("sval", "") if call is not None else ""
+    return name if name in PLACING | UNIQUE else ""

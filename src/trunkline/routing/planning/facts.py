@@ -75,6 +75,7 @@ class Facts:
     bindings: int = 0
     calls: int = 0  # of functions
     draws: list[tuple[str, str]] = field(default_factory=list)  # what has to do with ids, as planning/ids.py has it
+    keeps: dict[str, None] = field(default_factory=dict)  # tables with values of global unique indexes that may change
     advances: dict[str, None] = field(default_factory=dict)  # sequences that defaults and calls advance
     primary: str = ""  # the first reason, beside writes and locks, why no replica may answer
     always_primary: str = ""  # the first that holds in a READ ONLY transaction too

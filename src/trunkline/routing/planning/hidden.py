@@ -20,6 +20,7 @@ from trunkline.routing.planning.programs import Unseen, definition, statements_o
 from trunkline.routing.planning.replicas import on_body, on_own_function
 from trunkline.routing.planning.scopes import Scope
 from trunkline.routing.planning.tree import Block, Derived, Leaf
+from trunkline.routing.planning.unique import note_write
 from trunkline.routing.plans.plan import All, AnyOf, Between, Equals, Fixed, In, InArray, Parameter, Source, Where
 from trunkline.routing.schema.catalog import Function
 from trunkline.routing.sql import Node, walk
@@ -172,6 +173,7 @@ def _take_over(facts: Facts, inner: Facts, name: str, *, is_sql: bool) -> None:
         facts.unseen = facts.unseen or name
     facts.at_home = facts.at_home or inner.at_home
     note_hidden(facts, inner, name)
+    facts.keeps |= inner.keeps
     facts.writes |= inner.writes
     on_body(facts, inner, name)
     facts.volatile |= inner.volatile or inner.locks
@@ -200,6 +202,7 @@ def on_write(analysis: Analysis, found: Found, event: str, columns: Sequence[str
     relation = found.relation
     if relation is None:
         return
+    note_write(analysis, relation, event, columns or ())
     configures = analysis.facts.configures  # a trigger that does is at home with that: it tells itself
     for function in trigger_functions(analysis, found):
         _run(analysis, function, {}, {})

@@ -18,6 +18,7 @@ from trunkline.routing.planning.facts import TooComplex
 from trunkline.routing.planning.ids import with_ids
 from trunkline.routing.planning.queries import bind_select
 from trunkline.routing.planning.replicas import why_always_primary, why_primary
+from trunkline.routing.planning.unique import with_unique
 from trunkline.routing.planning.verdicts import conclude
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
@@ -67,7 +68,7 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
         return _refused(_TOO_COMPLEX)
     analysis.facts.always_primary = why_always_primary(analysis, statements)
     analysis.facts.primary = why_primary(analysis, statements)
-    return with_ids(analysis, statements, conclude(analysis))
+    return with_unique(analysis.facts, statements, with_ids(analysis, statements, conclude(analysis)))
 
 
 def _refused(refusal: Refusal) -> RoutePlan:

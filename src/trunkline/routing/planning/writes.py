@@ -21,6 +21,7 @@ from trunkline.routing.planning.queries import bind_select, bind_with, outputs_o
 from trunkline.routing.planning.scopes import Item, Scope
 from trunkline.routing.planning.sources import bind_from, bind_source, bind_table, note_table
 from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
+from trunkline.routing.planning.unique import note_conflict
 from trunkline.routing.planning.unnested import where_of_arrays
 from trunkline.routing.plans.plan import Constant, Fixed, Source, Where
 from trunkline.routing.sql import Node
@@ -244,6 +245,7 @@ def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, sco
     excluded = Item(analysis.facts.variables, "excluded", found.columns)
     own = Scope(scope, [item, excluded], scope.ctes)
     bound = bind_inside(analysis, [clause.get("targetList", []), clause.get("whereClause", {})], own)
+    note_conflict(analysis, found.relation, clause)
     inferred = {one["IndexElem"].get("name", "") for one in clause.get("infer", {}).get("indexElems", ())}
     for wrapped in clause.get("targetList", ()):
         target = wrapped["ResTarget"]

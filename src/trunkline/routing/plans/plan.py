@@ -183,6 +183,9 @@ class RoutePlan:
     draws: Refusal | None = field(
         default=None, metadata=SHARED
     )  # ids in it have to be drawn first: why it is not relayed
+    keeps: Refusal | None = field(
+        default=None, metadata=SHARED
+    )  # values of global unique indexes come or go, which the home shard keeps: why it is not relayed
     ids: tuple[
         str, ...
     ] = ()  # sequences that a server advances by itself when it runs; and the words of planning/ids.py

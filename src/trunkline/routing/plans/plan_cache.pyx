@@ -44,7 +44,7 @@ cdef class Known:
         self.ready, self.note, self.texts = ready, note, b"".join(parts)
         self.readable = not ready.plan.primary
         self.block_readable = not ready.plan.always_primary
-        self.routed = ready.plan.verdict is ROUTED and ready.plan.draws is None
+        self.routed = ready.plan.verdict is ROUTED and ready.plan.draws is None and ready.plan.keeps is None
         self.advances = bool(ready.plan.ids)
         self.fixed = <FixedLiteral *>PyMem_Malloc(max(1, len(ordinals)) * sizeof(FixedLiteral))
         if self.fixed is NULL:

@@ -12,6 +12,7 @@ from functools import cached_property
 
 Name = tuple[str, str]  # schema and name
 
+UNIQUE_SCHEMA, OF_UNIQUE = "trunkline", "unique_"  # where what keeps global unique indexes is, and how its names begin
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "pg_toast")
 
 
@@ -74,6 +75,7 @@ class Relation:
     rules: tuple[str, ...] = ()  # definitions of rules other than a view's own
     persistence: str = "p"  # pg_class.relpersistence: permanent, unlogged, temporary
     indexes: tuple[Index, ...] = ()
+    unique_indexes: tuple[str, ...] = ()  # names of global ones, of which each has a table of values
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -126,6 +128,20 @@ class Catalog:
     def find_index(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
         """The table of the index that is meant."""
         return next((found for key in _places(schema, name, search_path) if (found := self.indexed.get(key))), None)
+
+    @cached_property
+    def above_unique(self) -> Mapping[Name, frozenset[str]]:
+        """Tables of which rows that go, or change in these columns, may change rows under a global unique index."""
+        found: dict[Name, frozenset[str]] = {}
+        near = [relation for relation in self.relations.values() if relation.unique_indexes]
+        for relation in near:  # which grows
+            for key in relation.foreign_keys:
+                above = self.relations.get(key.target)
+                known = found.get(key.target)
+                found[key.target] = (known or frozenset()) | frozenset(key.target_columns)
+                if known is None and above is not None:
+                    near.append(above)
+        return found
 
     def find_relation(self, schema: str | None, name: str, search_path: Iterable[str]) -> Relation | None:
         return next((found for key in _places(schema, name, search_path) if (found := self.relations.get(key))), None)

@@ -12,7 +12,18 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from trunkline.routing.schema.catalog import Catalog, Column, ForeignKey, Function, Index, Name, Relation, Trigger
+from trunkline.routing.schema.catalog import (
+    OF_UNIQUE,
+    UNIQUE_SCHEMA,
+    Catalog,
+    Column,
+    ForeignKey,
+    Function,
+    Index,
+    Name,
+    Relation,
+    Trigger,
+)
 
 Row = Sequence[str | None]
 
@@ -192,6 +203,7 @@ def _relation(name: Name, rest: list[Any]) -> Relation:
     if len(rest) == 1:  # of the system's own only the names are read
         return Relation(*name, rest[0])
     kind, columns, definition, parent, keys, foreign_keys, triggers, policies, rules, persistence, indexes = rest
+    own = [(trigger, (schema, function), whole) for trigger, schema, function, whole in triggers or ()]
     return Relation(
         *name,
         kind,
@@ -202,12 +214,18 @@ def _relation(name: Name, rest: list[Any]) -> Relation:
         tuple(
             ForeignKey(tuple(own), (target[0], target[1]), tuple(there)) for own, target, there in foreign_keys or ()
         ),
-        tuple(Trigger(trigger, (schema, function), whole) for trigger, schema, function, whole in triggers or ()),
+        tuple(Trigger(trigger, function, whole) for trigger, function, whole in own if not _keeps_unique(function)),
         tuple(policies or ()),
         tuple(rules or ()),
         persistence,
         tuple(Index(*index) for index in indexes or ()),
+        tuple(dict.fromkeys(function[1].removeprefix(OF_UNIQUE) for _, function, _ in own if _keeps_unique(function))),
     )
+
+
+def _keeps_unique(function: Name) -> bool:
+    """Whether a trigger's function notes the values of a global unique index."""
+    return function[0] == UNIQUE_SCHEMA and function[1].startswith(OF_UNIQUE) and function[1] != f"{OF_UNIQUE}changes"
 
 
 def _function(name: Name, rest: list[Any]) -> Function:

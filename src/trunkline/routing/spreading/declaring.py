@@ -12,7 +12,7 @@ from typing import Final
 
 from trunkline.config.sharding import ShardingSettings, TableSettings
 from trunkline.routing.keys.sharding_builder import FAMILIES, build
-from trunkline.routing.planning.declarations import FUNCTIONS, call_of
+from trunkline.routing.planning.declarations import PLACING, call_of, declared_by
 from trunkline.routing.plans.plan import Refusal, Verdict
 from trunkline.routing.schema.catalog import Catalog, Name, Relation
 from trunkline.routing.schema.declared import written
@@ -70,8 +70,7 @@ def concerns(request: Request) -> bool:
     """Whether a statement is such a call."""
     if request.kind != "SelectStmt" or request.plan.verdict is not Verdict.EVERY:
         return False
-    call = call_of(request.node)
-    return call is not None and call["funcname"][-1]["String"].get("sval", "") in FUNCTIONS
+    return declared_by(request.node) in PLACING
 
 
 def plan(request: Request) -> Placing | Refusal:
@@ -85,7 +84,7 @@ def plan(request: Request) -> Placing | Refusal:
         named = kind == "NamedArgExpr"
         names = _SIGNATURES[change]
         name = node.get("name", "") if named else names[place] if place < len(names) else ""
-        value = _value(node["arg"] if named else wrapped)
+        value = constant_of(node["arg"] if named else wrapped)
         if name not in names or name in arguments or isinstance(value, Refusal):
             return value if isinstance(value, Refusal) else _no_function(change)
         arguments[name] = value
@@ -100,7 +99,8 @@ def _no_function(change: Change) -> Refusal:
     return Refusal(f"function {change} does not exist with such arguments", f"They are: {names}.", "42883")
 
 
-def _value(wrapped: Node) -> Value | Given | Refusal:
+def constant_of(wrapped: Node) -> Value | Given | Refusal:
+    """An argument."""
     kind, node = only(wrapped)
     while kind == "TypeCast":
         kind, node = only(node["arg"])
@@ -219,6 +219,9 @@ def _not_to_be_changed(
     change: Change, relation: Relation, was: TableSettings | None, file: ShardingSettings
 ) -> Refusal | None:
     name = f"{relation.schema}.{relation.name}"
+    if relation.unique_indexes:
+        reason = f"{name} has the global unique index {relation.unique_indexes[0]}, kept by its key."
+        return Refusal(reason, "SELECT drop_unique_index(...) first.", "55000")
     if written(file, name) is not None:
         return Refusal(f"{name} is in the configuration file, which says where it lies.", "Change it there.", "55000")
     if relation.schema in file.schemas or relation.schema in ("pg_catalog", "information_schema", "trunkline"):
@@ -336,4 +339,4 @@ def not_unique(constraint: str, table: str, key: Sequence[str]) -> Refusal:
     """A unique constraint that no shard can keep by itself."""
     named = f"The unique constraint {constraint}" if constraint else "A unique constraint"
     reason = f"{named} of {table} does not contain its key ({', '.join(key)}), so no shard can keep it."
-    return Refusal(reason, f"Add {', '.join(key)} to its columns.")
+    return Refusal(reason, f"Add {', '.join(key)} to its columns, or leave it out and SELECT create_unique_index(...).")

@@ -7,12 +7,21 @@ from collections.abc import Iterable, Iterator
 from trunkline.routing.keys.sharding import HOME_RULE, Kind, TableRule
 from trunkline.routing.keys.sharding_builder import FAMILIES
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.schema.catalog import Name
+from trunkline.routing.schema.catalog import OF_UNIQUE, UNIQUE_SCHEMA, Name, Relation
 from trunkline.routing.spreading.declaring import not_unique
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Node
 
 _UNIQUE = ("CONSTR_PRIMARY", "CONSTR_UNIQUE")
+_KEEPS_INDEXES = frozenset(  # what ALTER TABLE may do to a table with a global unique index
+    [
+        *("AT_AddColumn", "AT_ColumnDefault", "AT_DropNotNull", "AT_SetNotNull", "AT_SetStatistics", "AT_SetOptions"),
+        *("AT_AddConstraint", "AT_AlterConstraint", "AT_ValidateConstraint", "AT_DropConstraint", "AT_ChangeOwner"),
+        *("AT_AddIndex", "AT_ClusterOn", "AT_DropCluster", "AT_SetRelOptions", "AT_ResetRelOptions", "AT_SetStorage"),
+        *("AT_EnableRowSecurity", "AT_DisableRowSecurity", "AT_ForceRowSecurity", "AT_NoForceRowSecurity"),
+        *("AT_ReplicaIdentity", "AT_AddIdentity", "AT_SetIdentity", "AT_DropIdentity", "AT_SetCompression"),
+    ]
+)
 _DECLARED = "Where it lies is said by its name: declare it anew under the other one."
 
 
@@ -22,6 +31,9 @@ def why_not(request: Request) -> Refusal | None:
     if request.kind not in ("IndexStmt", "AlterTableStmt", "CreateStmt", "RenameStmt", "AlterObjectSchemaStmt"):
         return None
     name, rule = _table(request, node.get("relation", {}))
+    refusal = _of_unique_indexes(request, name) or _of_children(request)
+    if refusal is not None:
+        return refusal
     if request.kind == "CreateStmt" and rule.kind is Kind.HOME:
         for parent in node.get("inhRelations", ()):
             rule = _table(request, parent["RangeVar"])[1]
@@ -30,6 +42,54 @@ def why_not(request: Request) -> Refusal | None:
     if "OBJECT_TABLE" in (node.get("renameType"), node.get("objectType")):
         return Refusal(f"{'.'.join(name)} would not be the table any more that is {rule.kind}.", _DECLARED)
     return next(_of_constraints(request, name, rule), None) or _of_type(node, name, rule)
+
+
+def _of_unique_indexes(request: Request, name: Name) -> Refusal | None:
+    """What would leave a global unique index behind that does not speak of the table any more."""
+    relation = request.catalog.relations.get(name)
+    if relation is None or not relation.unique_indexes or request.kind in ("IndexStmt", "CreateStmt"):
+        return None
+    commands = [one["AlterTableCmd"] for one in request.node.get("cmds", ())]
+    if commands and all(_is_beside(request, relation, one) for one in commands):
+        return None
+    if request.node.get("renameType") == "OBJECT_TABCONSTRAINT":
+        return None
+    reason = f"{'.'.join(name)} has the global unique index {relation.unique_indexes[0]}, which would not be kept."
+    return Refusal(reason, "SELECT drop_unique_index(...) first.")
+
+
+def _of_children(request: Request) -> Refusal | None:
+    """The rows of a child would count as those of its parent when they go, and not when they come."""
+    commands = [one["AlterTableCmd"] for one in request.node.get("cmds", ())]
+    parents = [one["def"] for one in commands if one.get("subtype") == "AT_AddInherit"]
+    for wrapped in [*request.node.get("inhRelations", ()), *parents]:
+        node = wrapped.get("RangeVar", wrapped)
+        relation = request.catalog.find_relation(node.get("schemaname"), node["relname"], request.search_path)
+        if relation is not None and relation.unique_indexes:
+            reason = f"{relation.schema}.{relation.name} has the global unique index {relation.unique_indexes[0]}."
+            return Refusal(f"{reason} It has no children.", "SELECT drop_unique_index(...) first.")
+    return None
+
+
+def _is_beside(request: Request, relation: Relation, command: Node) -> bool:
+    """Whether it leaves the columns alone that are unique, and the triggers that keep them so."""
+    if command.get("subtype") not in ("AT_DropColumn", "AT_AlterColumnType", "AT_SetExpression", "AT_DropExpression"):
+        return command.get("subtype") in _KEEPS_INDEXES
+    kept = (request.catalog.relations.get((UNIQUE_SCHEMA, OF_UNIQUE + one)) for one in relation.unique_indexes)
+    return all(one is not None and one.column(command.get("name", "")) is None for one in kept)
+
+
+def dropped_with(request: Request) -> list[str]:
+    """The global unique indexes of the tables that a DROP names."""
+    if request.kind != "DropStmt" or request.node.get("removeType") != "OBJECT_TABLE":
+        return []
+    found: list[str] = []
+    for wrapped in request.node.get("objects", ()):
+        names = _strings(wrapped["List"]["items"])
+        schema = names[-2] if len(names) > 1 else None
+        relation = request.catalog.find_relation(schema, names[-1], request.search_path)
+        found += relation.unique_indexes if relation is not None else ()
+    return found
 
 
 def _table(request: Request, node: Node) -> tuple[Name, TableRule]:

@@ -13,6 +13,7 @@ from trunkline.routing.spreading import (
     drawing,
     explained,
     gathering,
+    indexing,
     merging,
     writing,
     writing_selected,
@@ -33,6 +34,7 @@ Program = (
     | Gather
     | Merging
     | declaring.Placing
+    | indexing.Indexing
     | writing.Write
     | writing_selected.Selected
 )
@@ -53,6 +55,8 @@ def program_of(request: Request) -> Program | Drawing | Refusal:
         return copied.plan(request, _within)
     if declaring.concerns(request):
         return declaring.plan(request)
+    if indexing.concerns(request):
+        return indexing.plan(request)
     merge = merging.plan(request)
     if merge is None:
         return _without_merge(request)

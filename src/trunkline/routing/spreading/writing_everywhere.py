@@ -20,6 +20,7 @@ from trunkline.routing.spreading import defining, shard_jobs, writing_insert
 from trunkline.routing.spreading.moments import Template, asks_time, cut, hidden_time, places_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.shard_jobs import ShardJobs
+from trunkline.routing.spreading.unique_index import dropped
 from trunkline.routing.spreading.writing_reading import (
     Written,
     analysed,
@@ -75,6 +76,7 @@ class Everywhere:
     text: Template
     asks_time: bool
     copies: bool
+    besides: tuple[bytes, ...] = ()  # what is to be done at each of them then, of which nobody is told
 
 
 def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
@@ -87,7 +89,8 @@ def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
     if jobs is not None:
         return jobs
     refusal = _not_truncated(request) if request.kind == "TruncateStmt" else _not_in_a_transaction(request)
-    return refusal or Everywhere((request.sql,), asks_time=False, copies=False)
+    besides = tuple(text.encode() for index in defining.dropped_with(request) for text in dropped(index))
+    return refusal or Everywhere((request.sql,), asks_time=False, copies=False, besides=besides)
 
 
 def concerns(request: Request) -> bool:
