@@ -169,6 +169,23 @@ async def test_what_is_not_sure_is_refused_with_a_hint(pair: Pair) -> None:
         assert errors(await pair.sharded.query("SELECT 1")) == []
 
 
+@pytest.mark.parametrize(("form", "mark"), [("text", "\t"), ("csv", ",")])
+@pytest.mark.parametrize("word", ["now", " Today ", "yesterday"])
+async def test_a_word_for_the_time_is_refused_where_it_is_one(pair: Pair, form: str, mark: str, word: str) -> None:
+    """Each shard would read it at a time of its own; in a column of texts it is a text."""
+    sql = f"COPY stamped (id, at) FROM STDIN (FORMAT {form})"
+    data = lines(f"{A[0]}{mark}2026-07-01 12:00+00", f"{B[0]}{mark}{word}", f"{A[1]}{mark}2026-07-01 12:00+00")
+    await pair.sharded.send(query(sql), frame("d", data[:30]), frame("d", data[30:]), DONE)
+    assert errors(await pair.sharded.read_until("Z")) == ["0A000"]
+    assert await pair.same("stamped") == []
+    await both(
+        pair,
+        f"COPY customers FROM STDIN (FORMAT {form})",
+        lines(f"{A[0]}{mark}{word}{mark}now", f"{B[0]}{mark}x{mark}y"),
+    )
+    assert len(await pair.same("customers")) == 2
+
+
 async def test_all_rows_are_copied_out_with_one_header(pair: Pair) -> None:
     forms = ("", "CSV", "CSV HEADER", "(HEADER)", "(FORMAT binary)")
     for _ in range(2):  # without rows, and with some

@@ -15,6 +15,7 @@ from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped, refused
 from trunkline.execution.spread.asked import Asked, CopyIn
 from trunkline.execution.spread.copy_binary import BinarySplitter
+from trunkline.execution.spread.copy_moments import Moments
 from trunkline.execution.spread.copy_split import BINARY, CSV, TEXT, Splitter, Unsplit
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
@@ -69,11 +70,14 @@ class CopyIntoMany(CopyIn):
     ) -> None:
         home = program.home if mask >> program.home & 1 else people[0].shard
         make = BinarySplitter if program.form == "binary" else Splitter
+        marks = program.delimiter, program.quote, program.escape
+        moments = Moments(program.times, program.form == "csv", *marks) if program.times else None
         self._splitter = make(
             shards, home, _FORMS[program.form], program.keys, program.place, program.ready,
             delimiter=program.delimiter, null=program.null, quote=program.quote, escape=program.escape,
             default=program.default, header=program.header, force_null=program.force_null,
             force_not_null=program.force_not_null, every=mask, csv_marker=program.csv_marker,
+            moments=moments,
         )  # fmt: skip
         self._people = people
         self._response = response

@@ -22,6 +22,8 @@ cdef class Splitter:
     cdef unsigned char delimiter, quote, escape
     cdef bytes null
     cdef object default
+    cdef object moments                  # who knows words that mean the time (copy_moments.Moments), or None
+    cdef bint looks                      # there may be one
     cdef bytearray data                  # what has come and is no whole row
     cdef list out                        # what each shard gets next
     cdef int shards, home, first         # first: the shard of the first row

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 
+from trunkline.execution.spread.copy_moments import Moments
 from trunkline.routing.plans.evaluation import ReadyPlan
 
 TEXT: int
@@ -32,6 +33,7 @@ class Splitter:
         force_not_null: bool = ...,
         every: int = ...,
         csv_marker: bool = ...,
+        moments: Moments | None = ...,
     ) -> None: ...
     def feed(self, data: bytes) -> None: ...
     def end(self) -> None: ...

@@ -45,7 +45,8 @@ cdef class Splitter:
 
     def __init__(self, int shards, int home, int form, keys, place, ready=None, *, bytes delimiter=b"\t",
                  bytes null=b"\\N", bytes quote=b'"', bytes escape=b'"', default=None, bint header=False,
-                 bint force_null=False, bint force_not_null=False, every=0, bint csv_marker=False):
+                 bint force_null=False, bint force_not_null=False, every=0, bint csv_marker=False,
+                 moments=None):
         if not 0 < len(keys) <= MAX_KEYS or shards >= EVERYWHERE:
             raise ValueError("a key of too many columns, or too many shards")
         self.shards, self.home, self.form, self.first = shards, home, form, -1
@@ -61,6 +62,7 @@ cdef class Splitter:
         self.has_marker = form == TEXT_FORM or csv_marker
         self.every = every or (<int64_t>1 << shards) - 1
         self.data, self.log = bytearray(), Log()
+        self.moments = moments
         self.out = [bytearray() for _ in range(shards)]
 
     # --- data -----------------------------------------------------------------------------------------------------
@@ -71,6 +73,7 @@ cdef class Splitter:
         if self.ended:
             return
         self.data += data
+        self.looks = self.moments is not None and self.moments.may_be_in(self.data)
         done = self._lines(False)
         if done:
             del self.data[:done]
@@ -189,6 +192,8 @@ cdef class Splitter:
             self.begun = True
             self.log.note(EVERYWHERE, self.extra)
             return self._everywhere(row, n)
+        if self.looks and self.moments.are_in(PyBytes_FromStringAndSize(<const char *>row, body)):
+            raise Unsplit("a word for the time, which each shard would take for its own", self.log.lines + 1)
         shard = (self.first if self.first >= 0 else self.home) if odd else self._shard(row, body)
         if self.first < 0:
             self.first = shard

@@ -61,6 +61,7 @@ _NOW = re.compile(  # an input of the types of time: what may stand before the w
     re.IGNORECASE,
 )
 _TIMES = frozenset(("date", "time", "timetz", "timestamp", "timestamptz"))
+_OF_TIMES = re.compile(r"_?(?:date|timetz|time|timestamptz|timestamp|(?:date|ts|tstz)(?:multi)?range)")
 _ONE_CLOCK = "Give the time as a parameter, or name the key of every sharded table."
 
 
@@ -169,6 +170,11 @@ def _tokens(sql: bytes, start: int) -> list[tuple[str, int, int]]:
 
 def _refused(what: str) -> Refusal:
     return Refusal(f"{what} may give another value on each shard.", _ONE_CLOCK)
+
+
+def is_of_time(type: str) -> bool:
+    """Whether a value of this type, by its name in pg_type, may be given by a word for the time."""
+    return _OF_TIMES.fullmatch(type) is not None
 
 
 def says_now(text: str) -> bool:

@@ -5,7 +5,7 @@ The data itself is cut by execution/spread/copy_split.pyx; each shard gets the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trunkline.routing.keys.binary_forms import READERS as BINARY_TYPES
@@ -17,7 +17,7 @@ from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.masks import mask_of
 from trunkline.routing.plans.plan import Equals, Parameter, Refusal, RoutePlan, Verdict, Where
 from trunkline.routing.schema.catalog import Relation
-from trunkline.routing.spreading.moments import Template, asks_time, cut, places_of
+from trunkline.routing.spreading.moments import Template, asks_time, cut, is_of_time, places_of
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_reading import Written, analysed, default_of
 from trunkline.routing.sql import Node, walk
@@ -56,6 +56,7 @@ class CopyRows:
     force_not_null: bool
     says_encoding: bool  # so it does not depend on the session's
     csv_marker: bool  # a line with a backslash and a dot alone ends CSV data too
+    times: tuple[int, ...] = ()  # places of columns whose data may say `now`
 
     def place(self, key: tuple[bytes | None, ...]) -> int:
         """The mask of a row's key as it stands in the data; KeyUnknown if only PostgreSQL can read it."""
@@ -106,7 +107,14 @@ def plan(written: Written) -> CopyRows | Refusal:
         _names_any(options.get("force_not_null"), rule.columns),
         "encoding" in options,
         int(written.analysis.catalog.server.get("version", "0")) < _MARKER_IS_DATA,
+        times=times_of(found.relation, columns) if form != "binary" else (),
     )
+
+
+def times_of(relation: Relation, columns: Sequence[str]) -> tuple[int, ...]:
+    """The places of columns of dates and times, and of arrays and ranges of them."""
+    types = {one.name: one.type for one in relation.columns}
+    return tuple(place for place, name in enumerate(columns) if is_of_time(types.get(name, "")))
 
 
 def columns_of_data(relation: Relation, node: Node) -> list[str]:
