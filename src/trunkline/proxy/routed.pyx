@@ -26,8 +26,7 @@ from trunkline.protocol.scanner cimport HEADER_BYTES, Frame, read_u32
 from trunkline.protocol.server_session cimport ServerSession
 from trunkline.proxy.client cimport BOUND, ClientLink
 from trunkline.proxy.handing cimport (
-    comes_again, goes_over, hand_over, left_to_server, may_be_handed_over, note_beginning,
-)
+    comes_again, goes_over, hand_over, left_to_server, may_be_handed_over, note_beginning)
 from trunkline.proxy.blocks cimport answer_block, begin_block, may_leave, note_configured, note_history
 from trunkline.proxy.reads cimport NOT_A_READ, forget_positions, go_to_replica, note_write, read_at, stay_at_replica
 from trunkline.proxy.read_only cimport begins_reads, goes_on_reading, note_end, only_primary
