@@ -59,6 +59,7 @@ class TableSettings:
         None, LOOKUP, "Of method lookup: { table = T, key = COLUMN, shard = COLUMN }, a table of the home shard."
     )
     group: str = ""
+    declared: bool = False  # while Trunkline runs, of the table that there is: another one of its name is none of this
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,9 +240,8 @@ cdef int decide(ClientLink client, Route own, Frame *frame, dict bodies) except?
 cdef bint goes_on(ClientLink client, Route own) except -1:
     """It has changed the schema, and may hold locks that the reading waits for; or is waited for; or means the same."""
     stale, known = own.router.stale, own.router.known
-    if client.server is not None and client.server.schema_changed and stale.lets_definer:
-        return True
-    if client.server is not None and stale.lets_end and not client.server.session.is_free():
+    if client.server is not None and ((client.server.schema_changed and stale.lets_definer)
+                                      or (stale.lets_end and not client.server.session.is_free())):
         return True
     return stale.lets(known.ready.plan if known is not None else None)
 

@@ -150,8 +150,9 @@ class Conductor:
 
     async def look_at(self, statement: Statement) -> None:
         """Have a server look at the values of a call, as it does at Bind; StatementFailed in its words."""
-        if self._studies.of(statement.sql, self._router, self._context).ready.plan.draws is not None:
-            return  # they are with the ids, which are drawn when it runs
+        study = self._studies.of(statement.sql, self._router, self._context)
+        if study.ready.plan.draws is not None or study.is_call_of_ours:
+            return  # they are with the ids, which are drawn when it runs; or no server knows of it
         await self.before_asking()
         one = await self._anyone()
         asked = parse(statement.sql, statement.types) + bind(statement.formats, statement.values, ())

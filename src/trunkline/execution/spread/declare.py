@@ -123,14 +123,17 @@ async def _change(found: Wanted, home: Participant, watch: CatalogWatch, partici
 
 async def _keep(home: Participant, found: Wanted, watch: CatalogWatch) -> None:
     """What is so from now on; nobody else may have changed it."""
-    table = found.table
-    said = f"DELETE FROM trunkline.tables WHERE name = {literal(found.name)}"
+    table, relation = found.table, _regclass(found.name)
+    said = (
+        f"DELETE FROM trunkline.tables AS t WHERE relation = {relation}"
+        " OR NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.relation)"
+    )
     if table is not None:
         key = ", ".join(literal(column) for column in table.shard_by)
-        root = table.group if table.group in found.settings.tables else found.name
-        said = (
-            f"INSERT INTO trunkline.tables (name, shard_by, colocated_with)"
-            f" VALUES ({literal(found.name)}, ARRAY[{key}]::text[], {literal(root)})"
+        root = _regclass(table.group if table.group in found.settings.tables else found.name)
+        said += (
+            f"; INSERT INTO trunkline.tables (relation, shard_by, colocated_with)"
+            f" VALUES ({relation}, ARRAY[{key}]::text[], {root})"
         )
     try:
         if not declared.is_kept(watch.catalog):
@@ -148,6 +151,12 @@ async def _keep(home: Participant, found: Wanted, watch: CatalogWatch) -> None:
             " GRANT UPDATE ON trunkline.epoch TO role"
         )
         raise
+
+
+def _regclass(name: str) -> str:
+    """A table by its name as settings have it; a bare one is of public."""
+    schema, dot, bare = name.partition(".")
+    return f"{literal(full(schema, bare) if dot else full('public', name))}::pg_catalog.regclass"
 
 
 async def _must_be_empty(home: Participant, found: Wanted) -> None:

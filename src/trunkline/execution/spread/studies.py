@@ -58,12 +58,22 @@ class Study:
         request = self.request
         if known is not None or request is None:
             return known
-        if request.kind != "SelectStmt" or request.plan.verdict is not Verdict.EVERY:
+        if not self._is_at_every_shard:
             return None
         program = self.program
         if isinstance(program, Refusal):
             raise refused(program)
         return of_call(program.title, program.parameters) if isinstance(program, Placing | Indexing) else None
+
+    @property
+    def _is_at_every_shard(self) -> bool:
+        request = self.request
+        return request is not None and request.kind == "SelectStmt" and request.plan.verdict is Verdict.EVERY
+
+    @property
+    def is_call_of_ours(self) -> bool:
+        """Whether it calls what no server has: `create_distributed_table` and its like."""
+        return self._is_at_every_shard and isinstance(self.program, Placing | Indexing)
 
     @property
     def syntax_error(self) -> StatementRefused | None:

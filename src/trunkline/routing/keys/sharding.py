@@ -90,6 +90,7 @@ class TableRule:
     columns: tuple[str, ...] = ()
     function: ShardFunction | None = None
     group: str = ""
+    declared: bool = False  # of the table that there is: a new one of its name is a home table
 
 
 @dataclass(frozen=True, slots=True)

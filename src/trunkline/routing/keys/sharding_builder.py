@@ -133,12 +133,12 @@ class _Builder:
         elif relation.kind not in _TABLES:
             self.problems.append(f"{name} is not a table")
         if table.reference:
-            return TableRule(Kind.REFERENCE)
+            return TableRule(Kind.REFERENCE, declared=table.declared)
         if relation is None:
             function: ShardFunction = self._unusable(table, f"the table {name} was not there when the schema was read")
         else:
             function = self._function(name, table, relation)
-        return TableRule(Kind.SHARDED, table.shard_by, function, table.group)
+        return TableRule(Kind.SHARDED, table.shard_by, function, table.group, table.declared)
 
     def _function(self, name: str, table: TableSettings, relation: Relation) -> ShardFunction:
         columns = [relation.column(column) for column in table.shard_by]
@@ -214,7 +214,8 @@ class _Builder:
             f"and that one's of {', '.join(other)}"
         )
         self.problems.append(reason)
-        rules[name] = TableRule(Kind.SHARDED, table.shard_by, self._unusable(table, reason), name)
+        function = self._unusable(table, reason)
+        rules[name] = TableRule(Kind.SHARDED, table.shard_by, function, name, table.declared)
 
     def _key_types(self, name: str, table: TableSettings) -> list[str]:
         relation = self._relation(name)

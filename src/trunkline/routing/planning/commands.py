@@ -11,7 +11,7 @@ from typing import Any
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found
-from trunkline.routing.planning.declarations import declares
+from trunkline.routing.planning.declarations import created, declares
 from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_block, on_write
@@ -168,7 +168,7 @@ def _copy(analysis: Analysis, name: str, node: Node) -> Part | None:
 
 def _create_as(analysis: Analysis, name: str, node: Node) -> Part | None:
     into = node["into"]["rel"]
-    found = analysis.find(into.get("schemaname"), into["relname"])
+    found = created(analysis.find(into.get("schemaname"), into["relname"]))
     _everywhere(analysis, note_table(analysis, found, found.name, writes=True))
     if node.get("objtype") == "OBJECT_MATVIEW" or found.rule.kind is Kind.HOME:
         said = ".".join(filter(None, (into.get("schemaname"), into["relname"])))
@@ -214,7 +214,8 @@ def _ddl(analysis: Analysis, name: str, node: Node) -> Part | None:
     """A statement about the tables that it names first; foreign keys and the like do not count."""
     for key in ("relation", "rel", "table", "view", "sequence"):
         if "relname" in node.get(key, {}):
-            _define(analysis, node[key], [one["RangeVar"] for one in node.get("inhRelations", ()) if "RangeVar" in one])
+            parents = [one["RangeVar"] for one in node.get("inhRelations", ()) if "RangeVar" in one]
+            _define(analysis, node[key], parents, is_new=name == "CreateStmt")
             return None
     relations = [one["RangeVar"] for one in node.get("relations", ()) if "RangeVar" in one]
     relations += [one["RangeVar"] for one in node.get("objects", ()) if "RangeVar" in one]
@@ -225,8 +226,9 @@ def _ddl(analysis: Analysis, name: str, node: Node) -> Part | None:
     return None
 
 
-def _define(analysis: Analysis, relation: Node, parents: list[Node]) -> None:
+def _define(analysis: Analysis, relation: Node, parents: list[Node], *, is_new: bool = False) -> None:
     found = table_of(analysis, relation.get("schemaname"), relation["relname"])
+    found = created(found) if is_new else found
     if found.rule.kind is Kind.HOME and found.shard is None and parents:
         parent = analysis.find(parents[0].get("schemaname"), parents[0]["relname"])
         found.rule = parent.rule

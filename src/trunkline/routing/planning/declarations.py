@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.routing.planning.analysis import Analysis
+from trunkline.routing.keys.sharding import HOME_RULE
+from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.sql import Node, only, walk
 
 PLACING: Final = frozenset(("create_distributed_table", "create_reference_table", "undistribute_table"))
@@ -53,3 +54,10 @@ def declared_by(node: Node) -> str:
     call = call_of(node)
     name = call["funcname"][-1]["String"].get("sval", "") if call is not None else ""
     return name if name in PLACING | UNIQUE else ""
+
+
+def created(found: Found) -> Found:
+    """As a table lies that is new: what was declared is of the one that there is, or was until this transaction."""
+    if found.rule.declared:
+        found.rule = HOME_RULE
+    return found

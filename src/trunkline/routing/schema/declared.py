@@ -1,7 +1,8 @@
 """Tables that were declared while Trunkline runs: how the home shard keeps them, and what they add to the settings.
 
-`trunkline.tables` has a row for each, `trunkline.epoch` the number of changes so far. What the configuration file says
-of a table goes before.
+`trunkline.tables` has a row for each, `trunkline.epoch` the number of changes so far. A row is of the relation, not of
+its name: with a table that is dropped, by whomever, its declaration is over in the same transaction, and the row is
+removed with the next change. What the configuration file says of a table goes before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from trunkline.routing.schema.catalog import Catalog
 CREATE = """\
 CREATE SCHEMA IF NOT EXISTS trunkline;
 CREATE TABLE IF NOT EXISTS trunkline.tables (
-  name text PRIMARY KEY, shard_by text[] NOT NULL, colocated_with text NOT NULL,
+  relation regclass PRIMARY KEY, shard_by text[] NOT NULL, colocated_with regclass NOT NULL,
   declared timestamptz NOT NULL DEFAULT now());
 CREATE TABLE IF NOT EXISTS trunkline.epoch (epoch int8 NOT NULL);
 GRANT USAGE ON SCHEMA trunkline TO PUBLIC;
@@ -24,8 +25,12 @@ GRANT SELECT ON trunkline.tables, trunkline.epoch TO PUBLIC;
 INSERT INTO trunkline.epoch SELECT 0 WHERE NOT EXISTS (SELECT FROM trunkline.epoch)"""
 TABLES = ("trunkline", "tables")
 READ = """\
-SELECT e.epoch, t.name, array_to_json(t.shard_by), t.colocated_with
-FROM trunkline.epoch e LEFT JOIN trunkline.tables t ON true ORDER BY t.declared, t.name"""
+SELECT e.epoch, n.nspname || '.' || c.relname, array_to_json(t.shard_by),
+  coalesce(gn.nspname || '.' || g.relname, t.colocated_with::oid::text)
+FROM trunkline.epoch e LEFT JOIN (
+  trunkline.tables t JOIN pg_class c ON c.oid = t.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class g ON g.oid = t.colocated_with LEFT JOIN pg_namespace gn ON gn.oid = g.relnamespace) ON true
+ORDER BY t.declared, t.relation::oid"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ def read(rows: Iterable[Sequence[str | None]]) -> Declared:
         epoch = int(number or 0)
         if name is not None:
             key = tuple(str(one) for one in json.loads(columns or "[]"))
-            tables[name] = TableSettings(shard_by=key, reference=not key, group=colocated or name)
+            tables[name] = TableSettings(shard_by=key, reference=not key, group=colocated or name, declared=True)
     return Declared(epoch, tables)
 
 

@@ -41,6 +41,9 @@ def why_not(request: Request) -> Refusal | None:
         return None
     if "OBJECT_TABLE" in (node.get("renameType"), node.get("objectType")):
         return Refusal(f"{'.'.join(name)} would not be the table any more that is {rule.kind}.", _DECLARED)
+    if node.get("renameType") == "OBJECT_COLUMN" and node.get("subname") in rule.columns:
+        reason = f"{node['subname']} is the key of {'.'.join(name)}, which is known by this name."
+        return Refusal(reason, "Bring the table home, rename the column, and declare the table anew.")
     return next(_of_constraints(request, name, rule), None) or _of_type(node, name, rule)
 
 

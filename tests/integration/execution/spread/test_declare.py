@@ -16,7 +16,7 @@ from tests.integration.proxy import Proxy
 from tests.integration.sharded import SHARDS, create_database
 from tests.integration.transcript import errors, messages, session
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, Wire, bind, describe, execute, parse
+from tests.integration.wire import FLUSH, SYNC, Wire, bind, describe, execute, parse
 
 DATABASE = "declared_tables"
 EVERYWHERE = """
@@ -207,3 +207,47 @@ async def test_nobody_is_answered_by_the_old_placement(proxy: Proxy, postgres: P
     assert set(sums) == {2000}
     assert await on_shards(postgres, "SELECT to_regclass('accounts')::text") == [[("accounts",)], [(None,)]]
     assert await postgres.fetch("SELECT sum(balance)::int8 FROM accounts", database=f"{DATABASE}_s0") == [(2000,)]
+
+
+async def test_a_declaration_ends_with_its_table(proxy: Proxy, postgres: Postgres, wire: Wire) -> None:
+    await done(wire, "CREATE TABLE passing (id int8 PRIMARY KEY)")
+    for create in ("create_distributed_table('passing', 'id')", "create_reference_table('passing')"):
+        await done(wire, f"SELECT {create}")
+        assert errors(await wire.query("CREATE TABLE passing (id int8)")) == ["42P07"]
+        await done(wire, "BEGIN")
+        await done(wire, "DROP TABLE passing")
+        await done(wire, "ROLLBACK")
+        await done(wire, "INSERT INTO passing SELECT generate_series(1, 50)")
+        assert await done(wire, "SELECT count(*) FROM passing") == [b"\0\1\0\0\0\00250"]
+        await done(wire, "BEGIN")
+        await done(wire, "DROP TABLE passing")
+        await done(wire, "CREATE TABLE passing (id int8 PRIMARY KEY)")
+        await done(wire, "COMMIT")
+        await done(wire, "INSERT INTO passing SELECT generate_series(1, 40)")
+        assert await done(wire, "SELECT count(*) FROM passing") == [b"\0\1\0\0\0\00240"]
+        assert await on_shards(postgres, "SELECT to_regclass('passing')::text") == [[("passing",)], [(None,)]]
+        await done(wire, "DELETE FROM passing")
+    await done(wire, "SELECT create_distributed_table('passing', 'id')")
+    assert await postgres.fetch("SELECT count(*) FROM trunkline.tables", database=f"{DATABASE}_s0") == [(1,)]
+
+
+async def test_what_a_declared_table_is_known_by_is_not_renamed(wire: Wire) -> None:
+    await done(wire, "SELECT create_distributed_table('accounts', 'id')")
+    for sql in (
+        "ALTER TABLE accounts RENAME TO others",
+        "ALTER TABLE accounts SET SCHEMA sales",
+        "ALTER TABLE accounts RENAME COLUMN id TO number",
+        "ALTER TABLE accounts RENAME id TO number",
+    ):
+        assert errors(await wire.query(sql)) == ["0A000"], sql
+    await done(wire, "ALTER TABLE accounts RENAME COLUMN balance TO amount")
+    assert await done(wire, "SELECT sum(amount)::int8 FROM accounts") == [b"\0\1\0\0\0\0042000"]
+
+
+async def test_a_flush_before_the_call_runs_is_no_error(wire: Wire) -> None:
+    await wire.send(parse("SELECT create_reference_table($1)") + bind(values=[b"countries"]) + FLUSH)
+    assert [frame.type for frame in await wire.read_until("2")] == ["1", "2"]
+    await wire.send(describe("P") + execute() + SYNC)
+    reply = await wire.read_until("Z")
+    assert not errors(reply), messages(reply)
+    assert [frame.type for frame in reply] == list("TDCZ")
