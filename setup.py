@@ -43,6 +43,7 @@ COMPILED = (
     "trunkline.execution.whole",
     "trunkline.execution.readers",
     "trunkline.execution.spread.judging",
+    "trunkline.execution.spread.whole_answers",
     "trunkline.execution.spread.participant",
     "trunkline.execution.merge.sort_keys",
     "trunkline.execution.merge.merger",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from trunkline.admin import columns
 from trunkline.admin.commands import show
 from trunkline.admin.result import Row
+from trunkline.proxy.at_once import AtOnce
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.instance import Instance
 from trunkline.proxy.several import Several
@@ -23,8 +24,8 @@ def show_queries(instance: Instance) -> Iterator[Row]:
             yield row
 
 
-def _row(link: ClientLink, several: Several, now: float) -> Row | None:
-    participants = several.conductor.participants
+def _row(link: ClientLink, several: Several | AtOnce, now: float) -> Row | None:
+    participants = several.participants
     doing, commit = participants.doing, participants.commit_state
     if doing is None and not commit:
         return None

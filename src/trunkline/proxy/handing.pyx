@@ -9,6 +9,7 @@ Rules:
 
 import re
 
+from trunkline.proxy.batches import MOST_BYTES as READ_BYTES
 from trunkline.routing.plans.plan import Verdict
 
 from trunkline.execution.router cimport OVER_SEVERAL, REFUSED, SESSION, TO_HOME
@@ -20,6 +21,7 @@ from trunkline.proxy.routed cimport Route
 from trunkline.proxy.steps cimport WAIT
 
 cdef object HOME = Verdict.HOME
+cdef Py_ssize_t MOST_BYTES = READ_BYTES
 OF_CURSORS = re.compile(rb"\s*(?:/\*.*?\*/\s*)*(?:fetch|move|close)\b", re.IGNORECASE | re.DOTALL)
 DECLARES = re.compile(rb"\s*(?:/\*.*?\*/\s*)*declare\b", re.IGNORECASE | re.DOTALL)
 DISCARDS = re.compile(rb"\s*discard\s+all\b", re.IGNORECASE)
@@ -91,7 +93,7 @@ cdef bint comes_again(ClientLink client, Route own) except -1:
     return True
 
 
-cdef int hand_over(ClientLink client, Route own) except -1:
+cdef int hand_over(ClientLink client, Route own, Frame *frame) except -1:
     """The session that goes on begins when this chunk is left; the server of its block is the session's at once."""
     cdef ServerLink server = client.server
     unsynced = server is not None and not server.session.synced
@@ -109,7 +111,8 @@ cdef int hand_over(ClientLink client, Route own) except -1:
     own.planned = None
     client.batch = 0
     client.blocked = True
-    own.several(client, own, beginning or (), unsynced)
+    said = bytes(frame.data[:client.chunk_end - frame.data]) if client.chunk_end - frame.data <= MOST_BYTES else b""
+    own.several(client, own, beginning or (), unsynced, said)
     return WAIT
 
 

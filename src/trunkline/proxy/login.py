@@ -54,12 +54,12 @@ from trunkline.protocol.startup import (
     parse_startup,
 )
 from trunkline.proxy.arrival import Arrival
+from trunkline.proxy.at_once import go_on
 from trunkline.proxy.authentication import Authentication
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
 from trunkline.proxy.identity import Identity
 from trunkline.proxy.routed import Route
-from trunkline.proxy.several import Several
 
 log = logging.getLogger("trunkline.client")
 
@@ -273,7 +273,7 @@ class _Login:
             door.routers.studies_of(identity.database),
             door.routers.coordinations.of(identity.database),
         )
-        several = None if is_whole else partial(Several, studies, coordination)
+        several = None if is_whole else partial(go_on, studies, coordination)
         route = Route(router, pools, readers, several)
         if not is_whole:
             route.ids = Ids(coordination.ids)

@@ -127,7 +127,7 @@ cdef int choose(ClientLink client, Route own, Frame *frame, const unsigned char 
     if decision == SESSION and frame.type == c'Q' and answer_block(client, own, frame):
         return DONE
     if decision == SEVERAL:
-        return hand_over(client, own)
+        return hand_over(client, own, frame)
     if decision == REFUSED and own.held is None:
         return refuse(client, own, frame)
     own.on_replica, own.asked_unit, own.block_ends = False, -1, False
@@ -353,7 +353,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     if decision == APART:
         return leave_to_plan(client, own)
     if decision == SEVERAL:
-        return hand_over(client, own)
+        return hand_over(client, own, frame)
     if decision == REFUSED and own.router.outcome == OVER_SEVERAL and comes_again(client, own):
         return WAIT if client.server is not None else choose(client, own, frame, end)
     if decision == REFUSED:
@@ -378,7 +378,7 @@ cdef int agree(ClientLink client, Route own, Frame *frame, const unsigned char *
     if client.blocked:
         return WAIT
     if stays and may_be_handed_over(client, own, frame):
-        return hand_over(client, own)
+        return hand_over(client, own, frame)
     error = own.router.spans(own.shard, decision, client.sticky) if stays else only_primary(own)
     return fail(client, frame, error, OTHERWISE_REFUSED)
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from trunkline.errors import InternalError, ProtocolViolation, StatementRefused, TrunklineError
 from trunkline.execution.spread.asked import CopyIn
+from trunkline.execution.spread.at_once import UnderWay
 from trunkline.execution.spread.binding import Bound
 from trunkline.execution.spread.calls import Statement
 from trunkline.execution.spread.clock import Clock
 from trunkline.execution.spread.conductor import Conductor
-from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.cursors import Cursors
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
@@ -62,30 +62,34 @@ class Several:
     def __init__(
         self,
         studies: Studies,
-        coordination: Coordination,
+        participants: Participants,
         link: ClientLink,
         route: Route,
         beginning: Sequence[bytes],
         unsynced: bool,
+        under_way: UnderWay | None = None,
+        inbox: Inbox | None = None,
     ) -> None:
+        """`under_way`: its first statement has been asked, and what has come since then is in this `inbox`."""
         self.link = link
-        pools = route.pools
-        outside, link.before_block = link.before_block or link.params, None
-        participants = Participants(pools, pools[0].pools.engine, outside, coordination)
+        self.participants = participants
         if link.server is not None:
             participants.take_over(link, route.shard, beginning, unsynced=unsynced)
         elif beginning:
             participants.beginning, participants.in_block = list(beginning), True
-        participants.ids = route.ids
         cursors = Cursors(route.cursors)
         self.conductor = Conductor(route.router, studies, participants, route.context, route.hint, cursors)
         self._portals = Portals()
         self.conductor.before_asking = self._portals.keep
+        self.conductor.under_way = under_way
+        self._inbox = inbox or Inbox(link)
+        self._inbox.on_end = self._on_gone
+        link.session.on_cancel = participants.stop
         self._route = route
         self._out = Outbox(link)
         self._skipping = False  # to the next Sync, behind an error
         self._in_batch = unsynced
-        self._placement = coordination.placement.with_session(participants)
+        self._placement = participants.coordination.placement.with_session(participants)
         link.several = self
         self._task = link.session.clients.tasks.spawn(self._run(), "several shards")
 
@@ -93,13 +97,10 @@ class Several:
 
     async def _run(self) -> None:
         link = self.link
-        self._inbox = Inbox(link)
-        self._inbox.data += link.take_kept()
-        self._inbox.on_end = self._on_gone
-        link.session.on_cancel = self.conductor.participants.stop
+        self._inbox.data[:0] = link.take_kept()
         try:
-            await self._placement.enter(self.conductor.participants)
-            await self.conductor.participants.go_on()
+            await self._placement.enter(self.participants)
+            await self.participants.go_on()
             await self._serve()
         except (ConnectionEnded, asyncio.CancelledError):
             self._leave("its client has left")
@@ -118,12 +119,12 @@ class Several:
 
     def _leave(self, reason: str) -> None:
         self._inbox.on_end = self.link.session.on_cancel = self.link.several = None
-        self._placement.leave(self.conductor.participants)
-        self.conductor.participants.release(reason)
+        self._placement.leave(self.participants)
+        self.participants.release(reason)
 
     def _on_gone(self) -> None:
-        self.conductor.participants.beside.abandoned = True
-        if not self.conductor.participants.committing:
+        self.participants.beside.abandoned = True
+        if not self.participants.committing:
             self._task.cancel()
 
     def drained(self) -> None:
@@ -135,7 +136,7 @@ class Several:
         pool = self._route.pools[0]
         settings = pool.pools.config.settings
         while True:
-            participants = self.conductor.participants
+            participants = self.participants
             limit = left_of_silence(pool.settings, participants.lasts_s) if self._is_open else ()
             try:
                 async with Clock(*limit):
@@ -158,7 +159,7 @@ class Several:
 
     async def _take(self, handle: Callable[[Several, bytes], Awaitable[None]], body: bytes, *, is_simple: bool) -> None:
         """One message; an error that it ends in is told, and what it means for the unit is done."""
-        participants = self.conductor.participants
+        participants = self.participants
         participants.clock = Clock(*left_of_work(self._route.pools[0].settings, participants.lasts_s))
         try:
             async with participants.clock:
@@ -192,14 +193,14 @@ class Several:
         self._out.send()
 
     def _tell_notices(self) -> None:
-        participants = self.conductor.participants
+        participants = self.participants
         for notices in (*(one.notices for one in participants), participants.beside.notices):
             self._out.write(b"".join(notices))
             notices.clear()
 
     def _tell_settings(self) -> None:
         """Those that are not as the client has last heard (guc.c, ReportChangedGUCOptions)."""
-        settings = self.conductor.participants.settings
+        settings = self.participants.settings
         if settings is None or settings is self.link.params or self.link.params is None:
             return
         for name, value in settings.news_for(self.link.params):
@@ -315,7 +316,7 @@ class Several:
         name = body[1:].split(b"\0", 1)[0]
         if body[:1] == b"P":
             await self._portals.close(name)
-            await self.conductor.participants.cursors.close(name.decode(errors="replace"))
+            await self.participants.cursors.close(name.decode(errors="replace"))
         elif not name:
             self.link.unnamed = None
         else:
@@ -335,7 +336,7 @@ class Several:
 
     def _meant(self, error: TrunklineError) -> TrunklineError:
         """The victim of a deadlock over several shards hears of that, whatever its servers have said."""
-        participants = self.conductor.participants
+        participants = self.participants
         if not participants.condemned:
             return error
         participants.condemned = False
@@ -344,7 +345,7 @@ class Several:
         )
 
     async def _finish_batch(self) -> None:
-        if not self.conductor.participants.in_block:
+        if not self.participants.in_block:
             await self._portals.clear()
         await self.conductor.end_unit()
 

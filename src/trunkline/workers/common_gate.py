@@ -36,6 +36,10 @@ class CommonGate(Gate):
             raise TransactionInDoubt("the processes of this instance have lost each other")
         return await super().enter(ticket, patience_s)
 
+    def enter_at_once(self, ticket: Ticket) -> bool:
+        """Only the supervisor knows whether nobody has to be waited for."""
+        return False
+
     def admit(self, ticket: Ticket) -> bool:
         number = self._numbers[ticket] = next(self._counter)
         self._line.append(ticket)

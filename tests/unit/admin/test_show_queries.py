@@ -14,7 +14,7 @@ def link(doing: Doing | None, commit: str = "") -> SimpleNamespace:
     pools = [SimpleNamespace(database=f"shop/s{number}") for number in range(3)]
     participants = SimpleNamespace(pools=pools, here={2: None}, doing=doing, commit_state=commit, began_at=1.0)
     identity = SimpleNamespace(database="shop", user="ann", peer=SimpleNamespace(host="10.0.0.1", port=5))
-    several = SimpleNamespace(conductor=SimpleNamespace(participants=participants))
+    several = SimpleNamespace(participants=participants)
     return SimpleNamespace(several=several, session=identity, id=7)
 
 

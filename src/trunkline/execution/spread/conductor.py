@@ -22,6 +22,7 @@ from trunkline.execution.refusals import refused
 from trunkline.execution.router import Router
 from trunkline.execution.spread.agreeing import set_at_all
 from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.at_once import UnderWay
 from trunkline.execution.spread.binding import bind, parse
 from trunkline.execution.spread.calls import Begun, Statement, said
 from trunkline.execution.spread.cursors import Cursors
@@ -50,7 +51,6 @@ from trunkline.protocol.messages import SYNC
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.plan import Refusal
-from trunkline.routing.session.session_effects import stays
 from trunkline.routing.spreading.cursors import Fetch, current_of
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.quoting import identifier
@@ -82,6 +82,7 @@ class Conductor:
         self._studies = studies
         self._context = context
         self._hint = hint
+        self.under_way: UnderWay | None = None  # what its first statement has been asked already
         self.before_asking: Callable[[], Awaitable[None]] = _nothing  # whoever takes rows of theirs has to be over
 
     @property
@@ -163,6 +164,9 @@ class Conductor:
 
     async def start(self, statement: Statement) -> Begun:
         """Begin to run one; a TrunklineError if it is refused or fails. `fail` has to hear of that too."""
+        if self.under_way is not None:
+            asked, self.under_way = self.under_way, None
+            return await asked.begun()
         study = self._studies.of(statement.sql, self._router, self._context)
         begun = await self._start(statement, study.request)
         return await kept(begun, study.ready.plan, self.participants, self._router.home)
@@ -387,10 +391,7 @@ class Conductor:
 
     def _must_leave_nothing(self, sql: bytes) -> None:
         known = self._studies.of(sql, self._router, self._context)
-        if known.ready.plan.draws is not None:
-            return  # it is looked at when its ids are there
-        pool = self.participants.pools[self._router.home]
-        if pool.exact and known.syntax_error is None and stays(pool.sessions.effects.of(sql), sql, self._context.path):
+        if known.leaves_something(self.participants.pools[self._router.home], self._context):
             raise StatementRefused(_LEAVES, hint="Say it before the transaction, or in one for one shard.")
 
 

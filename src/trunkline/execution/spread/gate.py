@@ -80,8 +80,14 @@ class Gate:
 
     def admit(self, ticket: Ticket) -> bool:
         """Go inside at once, or into the line."""
-        if any(ticket.is_against(other) for other in (*self._inside, *self._line)):
+        if not self.enter_at_once(ticket):
             self._line.append(ticket)
+            return False
+        return True
+
+    def enter_at_once(self, ticket: Ticket) -> bool:
+        """Go inside, if nobody has to be waited for."""
+        if any(ticket.is_against(other) for other in (*self._inside, *self._line)):
             return False
         self._inside.append(ticket)
         return True

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 
 from trunkline.errors import StatementRefused
+from trunkline.execution.spread.apart import open_apart
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
@@ -135,7 +136,7 @@ class Gathering:
         participants = self._participants
         if self._apart:
             named = {(one.found.schema, one.found.name) for text in self._program.texts for one in text.named}
-            return await participants.open_apart(place, named)
+            return await open_apart(participants, place, named)
         mask = 1 << place
         for table in copied:
             mask |= self._mask(table)

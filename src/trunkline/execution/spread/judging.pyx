@@ -65,6 +65,11 @@ def count(Router router, judgement, int shard):
     router.count(judgement.known, router.outcome, shard)
 
 
+def count_last(Router router, int shard):
+    """What the relay has judged last is run at this shard, or (-1) at none alone."""
+    router.count(router.known, router.outcome, shard)
+
+
 cdef object _judged(Router router, int decision):
     cdef bint several = decision == REFUSED and router.outcome == OVER_SEVERAL
     return Judgement(

@@ -35,6 +35,13 @@ async def merged(program: Merging, asked: Asked, participants: Sequence[Particip
         types = [one.type for one in fields]
         own = [one.type for one in asked.described.fields or ()]
         program.known[asked.types] = fields if types[: merge.visible] == own and is_exact(merge, types) else None
+    return merged_as_known(program, asked, participants)
+
+
+def merged_as_known(program: Merging, asked: Asked, participants: Sequence[Participant]) -> Merged | None:
+    """The same, where the types are known."""
+    merge = program.merge
+    mentioned = _mentioned(merge)
     fields = program.known[asked.types]
     if fields is None or (participants[0].translates and _compares_texts(merge, fields)):
         return None
@@ -95,10 +102,26 @@ class Merged:
             begun.sql, asked.types, asked.formats, asked.values, begun.formats, mentioned, flushes=flushes
         )
 
-    async def bound(self) -> None:
-        """Ask all shards, until each has taken its snapshot, or failed before."""
+    def ask(self) -> None:
+        """All shards at once."""
         for one in self._participants:
             one.request(self._frames, REQUESTS)
+
+    def whole(self, parts: Sequence[bytes], tags: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """The rows and the tag, from the whole answers of the shards."""
+        merger = self._merger
+        for stream, rows in enumerate(parts):
+            if rows:
+                merger.feed(stream, rows)
+            merger.end(stream)
+        found = []
+        while not merger.done:
+            found.append(merger.take())
+        self._budget.release()
+        return b"".join(found), self.tag()
+
+    async def bound(self) -> None:
+        """Until each shard has taken its snapshot, or failed before."""
         for one in self._participants:
             await until_bound(one)
 

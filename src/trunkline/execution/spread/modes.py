@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import cache
+from typing import Final
 
 from trunkline.config.settings import DatabaseSettings
 from trunkline.shard_errors import InvalidValue, SecondShardRefused
@@ -32,7 +33,6 @@ KINDS: Final[Mapping[str, type[TransactionMode] | type[CrossShardSnapshot]]] = {
     "transaction_mode": TransactionMode,
     "cross_shard_snapshot": CrossShardSnapshot,
 }
-_Kind = TypeVar("_Kind", bound=enum.Enum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,20 @@ class Modes:
 
 def modes_of(settings: DatabaseSettings, extra: Mapping[bytes, bytes]) -> Modes:
     """`extra` has what the session has set, by whole names in lower case."""
-    return Modes(
-        _said(extra, "transaction_mode", TransactionMode, settings.transaction_mode),
-        _said(extra, "cross_shard_snapshot", CrossShardSnapshot, settings.cross_shard_snapshot),
+    return _modes(
+        _said(extra, b"trunkline.transaction_mode", settings.transaction_mode),
+        _said(extra, b"trunkline.cross_shard_snapshot", settings.cross_shard_snapshot),
     )
 
 
-def _said(extra: Mapping[bytes, bytes], name: str, kind: type[_Kind], default: str) -> _Kind:
-    said = extra.get(PREFIX + name.encode())
-    return kind(said.decode().lower() if said else default)
+def _said(extra: Mapping[bytes, bytes], name: bytes, default: str) -> str:
+    said = extra.get(name)
+    return said.decode().lower() if said else default
+
+
+@cache
+def _modes(transaction: str, snapshot: str) -> Modes:
+    return Modes(TransactionMode(transaction), CrossShardSnapshot(snapshot))
 
 
 def wrong_mode(name: bytes, value: bytes) -> InvalidValue | None:

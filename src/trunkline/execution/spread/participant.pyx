@@ -19,6 +19,7 @@ from trunkline.pool.own import open_own
 from trunkline.protocol.messages import message, parse_fields, query
 from trunkline.shard_errors import StatementFailed
 
+from trunkline.execution.spread.whole_answers cimport is_bound, whole_answer
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, read_u32
 
@@ -45,11 +46,17 @@ cdef class Participant(Lessee):
 
     # --- the lease ------------------------------------------------------------------------------------------------
 
+    def ask_for_server(self):
+        """Whether it has a server at once; else it is in line, or its server is being made ready: `lease` waits."""
+        self._asked_for = True
+        return self.pool.request(self) is not None
+
     async def lease(self):
         """Until it has a server; a TrunklineError if there is none."""
-        if self.pool.request(self) is None:
-            while self.server is None or self.blocked:
-                await self._more()
+        if not self._asked_for:
+            self.ask_for_server()
+        while self.server is None or self.blocked:
+            await self._more()
 
     async def lease_apart(self):
         """The same beside another server of this client: beyond the pool's size, rather than wait for who waits for it."""
@@ -88,15 +95,19 @@ cdef class Participant(Lessee):
         self._here.clear()
         self._at = 0
         if server is not None:
-            self.sticky = False
-            if server.session.is_free() and server.setup is None:
+            self.sticky = self.awaits_answers = False
+            if not server.session.is_free() or server.setup is not None:
+                self.pool.abandon(server, reason)
+            elif server.doubt or self.pins or server.left or server.kept is not None:
                 self.pool.release(server)
             else:
-                self.pool.abandon(server, reason)
+                server.owner.on_free(server)
         self.close()
 
     cpdef granted(self):
         self._wake()
+        if self.on_answer is not None:
+            self.on_answer()
 
     cpdef refused(self, error):
         self.lost = error
@@ -224,6 +235,30 @@ cdef class Participant(Lessee):
     async def run_of_rows(self):
         """A run of DataRow messages; b"" when another message is next."""
         return await self.run_of(c'D')
+
+    def tell(self, on_more, on_answer):
+        """Call `on_answer` whenever nothing is owed any more, and `on_more` when anything else has happened."""
+        self.on_more, self.on_answer = on_more, on_answer
+        self.awaits_answers = on_answer is not None
+
+    @property
+    def bound(self):
+        """The answer to a Parse and a Bind is here, and is that they are done."""
+        return is_bound(self._here, self._at)
+
+    @property
+    def awaits(self):
+        """Something is owed to it, and it waits for that to be over."""
+        return self.awaits_answers
+
+    @property
+    def full(self):
+        """Its server is not read, for too much of what it has said is kept."""
+        return self.server is not None and self.server.paused
+
+    def whole_answer(self):
+        """What is here, if it is all that answers one call: the body of its RowDescription, its rows, and its tag."""
+        return whole_answer(self._here, self._at)
 
     # --- requests -------------------------------------------------------------------------------------------------
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from trunkline.errors import CommitOutcomeUnknown, QueryCanceled, ServerLost, StatementRefused, TrunklineError
 from trunkline.execution.spread.agreeing import must_agree
+from trunkline.execution.spread.apart import OF_TRANSACTION
 from trunkline.execution.spread.beside import Beside
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
 from trunkline.execution.spread.clock import Clock, outcome_of
@@ -29,7 +29,7 @@ from trunkline.execution.spread.gate import Side, Ticket
 from trunkline.execution.spread.ids import Ids
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant
-from trunkline.execution.spread.questions import ISOLATION, SHUT, WROTE
+from trunkline.execution.spread.questions import ISOLATION, WROTE
 from trunkline.execution.spread.scatter import to_end
 from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
@@ -37,8 +37,6 @@ from trunkline.pool.pool import Pool
 from trunkline.pool.server import Lessee
 from trunkline.protocol.messages import SYNC
 from trunkline.protocol.params import Params
-from trunkline.routing.schema.catalog import Name
-from trunkline.routing.spreading.quoting import full, literal
 from trunkline.shard_errors import DistributedDeadlock
 
 if TYPE_CHECKING:
@@ -48,8 +46,6 @@ log = logging.getLogger("trunkline.transactions")
 
 SETTLE_S = 10.0  # how long one that is stopped may take to say so
 BEGIN = b"BEGIN"
-APART = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-_OF_TRANSACTION = re.compile(rb"\s*set\s+(local\s+)?transaction", re.IGNORECASE)
 _numbers = itertools.count(1)
 
 
@@ -57,7 +53,12 @@ class Participants:
     """Those of one client; `pools` are its user's, by the numbers of the shards."""
 
     def __init__(
-        self, pools: Sequence[Pool], engine: Engine, params: Params | None, coordination: Coordination
+        self,
+        pools: Sequence[Pool],
+        engine: Engine,
+        params: Params | None,
+        coordination: Coordination,
+        ids: Ids | None = None,
     ) -> None:
         self.pools = pools
         self.coordination = coordination
@@ -71,11 +72,13 @@ class Participants:
         self.here: dict[int, Participant] = {}
         self.beginning: list[bytes] = []  # what each of them is told first; nothing: there is no transaction
         self.in_block = False  # the transaction is the client's own block
-        self.ids = Ids(coordination.ids)  # or those that the client has had before
+        self.ids = ids or Ids(coordination.ids)
         self.apart: list[Participant] = []  # beside them, in transactions that are not the client's
         self.beside = Beside()
         self._engine = engine
         self._unsynced: Participant | None = None
+        self.leasing: dict[int, Participant] = {}  # that are in line for a server, or have one made ready
+        self.inside: Ticket | None = None  # inside the gate, without anybody who waits
         self._commit: Commit | None = None
         self._level = ""  # of the transaction, once a server has said it
         self._writing = 0  # shards that a statement has gone to which writes
@@ -129,8 +132,13 @@ class Participants:
             return self.here[shard]
         return await self._join(shard)
 
+    def another(self, shard: int) -> Participant:
+        """One of this shard, which has no server yet."""
+        return Participant(self._engine, self.pools[shard], shard, self.params)
+
     async def _join(self, shard: int) -> Participant:
-        found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
+        found = self.leasing.pop(shard, None) or self.another(shard)
+        self.here[shard] = found
         try:
             await found.lease()
             if self.beginning:
@@ -149,30 +157,14 @@ class Participants:
         """Those of all shards of a mask, by number."""
         return [await self.at(shard) for shard in range(len(self.pools)) if mask >> shard & 1]
 
-    async def open_apart(self, shard: int, relations: Iterable[Name] = ()) -> Participant:
-        """A connection beside those that take part, in a transaction of its own that has the settings of theirs.
-
-        StatementRefused if it would wait for what the client's own transaction has locked of these, for ever.
-        """
-        names = ", ".join(f"{literal(full(*name))}::regclass" for name in relations)
-        if shard in self.here and names and await self.here[shard].ask(SHUT % names.encode()):
-            raise StatementRefused(
-                "its transaction has changed or locked a table, and rows are gathered on another connection",
-                hint="Commit before, or name the key of every sharded table.",
-            )
-        found = Participant(self._engine, self.pools[shard], shard, self.params)
-        self.apart.append(found)
-        try:
-            await found.lease_apart()
-            said = [one for one in self.beginning[1:] if not _OF_TRANSACTION.match(one)]
-            await found.ask(b"; ".join([APART, *said]))
-            must_agree(found.params, self.settings)
-        except BaseException:
-            self.close_apart(found)
-            raise
-        return found
+    def leave_gate(self) -> None:
+        """For what has entered it without anybody who waits."""
+        if self.inside is not None:
+            self.coordination.gate.leave(self.inside)
+            self.inside = None
 
     def close_apart(self, one: Participant) -> None:
+        """Of those that `apart.open_apart` has opened."""
         if one in self.apart:
             self.apart.remove(one)
             one.release("what it was opened for is over")
@@ -182,7 +174,7 @@ class Participants:
 
         Without a beginning it is in a batch, which is `unsynced`, and in the implicit transaction of that: `go_on`.
         """
-        found = self.here[shard] = Participant(self._engine, self.pools[shard], shard, self.params)
+        found = self.here[shard] = self.another(shard)
         self.began_at, found.params = found.take_over(client), client.params
         self.beginning, self.in_block = list(beginning) or [BEGIN], bool(beginning)
         self._unsynced = found if unsynced else None
@@ -210,16 +202,22 @@ class Participants:
 
         Whoever reads sends with `flushes` and leaves once all shards have said that they are bound.
         """
-        taken = self.in_block and self._level.startswith("rep")
-        if not mask & (mask - 1) or taken or self.modes.snapshot is CrossShardSnapshot.SHARD:
+        ticket = self.reader(mask) if not self.in_block or not self._level.startswith("rep") else None
+        if ticket is None:
             yield
             return
-        self.coordination.recovery.wanted()
-        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
+        await self.coordination.gate.enter(ticket)
         try:
             yield
         finally:
             self.coordination.gate.leave(ticket)
+
+    def reader(self, mask: int) -> Ticket | None:
+        """Who takes snapshots of these shards, for the gate; None: nothing can be seen half."""
+        if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD:
+            return None
+        self.coordination.recovery.wanted()
+        return Ticket(Side.SNAPSHOT, mask, self)
 
     @property
     def keeps_snapshot(self) -> bool:
@@ -229,10 +227,10 @@ class Participants:
     async def take_snapshots(self, mask: int) -> None:
         """In a transaction that keeps them: of these shards, now."""
         concerned = await self.at_all(mask)
-        if not mask & (mask - 1) or self.modes.snapshot is CrossShardSnapshot.SHARD:
+        ticket = self.reader(mask)
+        if ticket is None:
             return
-        self.coordination.recovery.wanted()
-        ticket = await self.coordination.gate.enter(Ticket(Side.SNAPSHOT, mask, self))
+        await self.coordination.gate.enter(ticket)
         try:
             await asyncio.gather(*[one.ask(b"SELECT 1") for one in concerned])
         finally:
@@ -279,7 +277,7 @@ class Participants:
     @property
     def how_it_began(self) -> bytes:
         """What begins another transaction like this one, as AND CHAIN does."""
-        return b"; ".join([*self.beginning[:1], *(one for one in self.beginning[1:] if _OF_TRANSACTION.match(one))])
+        return b"; ".join([*self.beginning[:1], *(one for one in self.beginning[1:] if OF_TRANSACTION.match(one))])
 
     async def begin(self, how: bytes = BEGIN) -> None:
         """A transaction of our own at each that takes part, now and later; in one already nothing happens."""
@@ -354,10 +352,12 @@ class Participants:
         if self.committing:
             return  # which releases them when it is over
         self.coordination.deadlocks.leave(self)
+        self.leave_gate()
         self.ids.released()
         here, self.here = list(self.here.values()), {}
         if here and here[0].is_idle:
             self.params = here[0].params  # what its transaction has changed is kept, or taken back
+        here, self.leasing = [*here, *self.leasing.values()], {}
         self.beginning, self.in_block = [], False
         self._level, self._writing, self._taken_over = "", 0, 0
         for one in here:

@@ -229,6 +229,15 @@ class Placement:
             await self._opened.wait()
         self.sessions.add(session)
 
+    @property
+    def is_open(self) -> bool:
+        """No table is on its way, and it is known where all of them lie."""
+        return self._barrier is None
+
+    def enter_at_once(self, session: Participants) -> None:
+        """It begins, while that is open."""
+        self.sessions.add(session)
+
     def leave(self, session: Participants) -> None:
         """It is over."""
         self.sessions.discard(session)

@@ -81,6 +81,7 @@ async def _merge(program: Merging, asked: Asked, participants: Participants) -> 
             raise refused(program.otherwise)
         return await run(program.otherwise, asked, participants)
     async with participants.one_snapshot(asked.mask):
+        answer.ask()
         await answer.bound()
     return answer
 

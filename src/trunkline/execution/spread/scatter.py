@@ -45,6 +45,10 @@ class Scatter:
                 yield run
             self._tags.append(await to_end(one))
 
+    def whole(self, parts: Sequence[bytes], tags: Sequence[bytes]) -> tuple[bytes, bytes]:
+        """The rows and the tag, from the whole answers of the shards."""
+        return b"".join(parts), united(tags)
+
     def tag(self) -> bytes:
         return united(self._tags)
 

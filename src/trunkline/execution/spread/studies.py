@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.refusals import not_mapped, refused
@@ -18,6 +18,7 @@ from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.plans.call import Call
 from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import Refusal, Verdict, Where
+from trunkline.routing.session.session_effects import stays
 from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.indexing import Indexing
@@ -28,6 +29,7 @@ from trunkline.routing.text.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from trunkline.execution.router import Context, Router
+    from trunkline.pool.pool import Pool
 
 CAPACITY = 256  # some 30 kB each
 
@@ -41,6 +43,8 @@ class Study:
     ready: ReadyPlan
     every: int
     descriptions: dict[tuple[int, ...], Description] = field(default_factory=dict)
+    leaves: tuple[object, bool] = (None, False)  # what was known of effects, and whether it leaves something by that
+    shapes: dict[object, Any] = field(default_factory=dict)  # of calls that are asked at once (at_once.Shape)
     _program: Program | Drawing | Refusal | None = None
 
     @property
@@ -80,6 +84,16 @@ class Study:
         """Why it does not parse, as PostgreSQL would say; None: it does, or nobody knows."""
         found = self.ready.plan.unless_single
         return refused(found) if self.request is None and found is not None and found.sqlstate == "42601" else None
+
+    def leaves_something(self, pool: Pool, context: Context) -> bool:
+        """Whether it leaves something in its server's session, as far as that is known of the servers of a pool."""
+        if not pool.exact or self.ready.plan.draws is not None:
+            return False  # what draws ids is looked at when they are there
+        effects = pool.sessions.effects
+        if self.leaves[0] is not effects:
+            leaves = self.syntax_error is None and stays(effects.of(self.sql), self.sql, context.path)
+            self.leaves = (effects, leaves)
+        return self.leaves[1]
 
     def mask(self, call: Call, where: Where | None = None) -> int:
         """The shards that a call concerns, of the whole or of one condition; a value that nobody can read: all.

@@ -38,6 +38,7 @@ async def begun(made: Relay, merging: Merging, columns: bytes = COLUMNS) -> tupl
 
 
 async def rows_of(answer: Merged) -> bytes:
+    answer.ask()
     await answer.bound()
     return b"".join([run async for run in answer.rows()])
 

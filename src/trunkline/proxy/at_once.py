@@ -1,0 +1,175 @@
+"""AtOnce: a client whose statement concerns several shards and is asked at once, without a session for it.
+
+Theory of operation. The relay hands its client over as it does to `Several`, with the frames that ask still to be read.
+What a client asks in one go (batches.py), and can be asked at once (execution/spread/at_once.py), is sent to the shards
+before the relay goes on; its answer is written, and the client relayed again, when the last shard has answered. In all
+other cases a session of several shards begins: with what has been asked, if something was, under way.
+
+Rule: nothing of the answers, and of what the client has said, is taken before all of the answers are here and in order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trunkline.errors import InternalError, TrunklineError, UnknownStatement
+from trunkline.execution.spread.at_once import UnderWay, ask, shape_of
+from trunkline.execution.spread.calls import Statement
+from trunkline.execution.spread.coordination import Coordination
+from trunkline.execution.spread.judging import count_last
+from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.studies import Studies
+from trunkline.net.inbox import Inbox
+from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, ready_for_query
+from trunkline.proxy.batches import Batch, batch_of
+from trunkline.proxy.handing import hand_back
+from trunkline.proxy.several import Several
+from trunkline.proxy.statements import body_of
+from trunkline.proxy.telling import told
+from trunkline.routing.plans.call import Call
+
+if TYPE_CHECKING:
+    from trunkline.proxy.client import ClientLink
+    from trunkline.proxy.routed import Route
+
+log = logging.getLogger("trunkline.proxy")
+
+_READY = ready_for_query(b"I")
+_OVER = "its client has what it asked for"
+
+
+def go_on(
+    studies: Studies,
+    coordination: Coordination,
+    link: ClientLink,
+    route: Route,
+    beginning: Sequence[bytes],
+    unsynced: bool,
+    said: bytes,
+) -> None:
+    """The client's statements concern several shards from now on: `said` is what it says next, as far as it is here."""
+    outside, link.before_block = link.before_block or link.params, None
+    participants = Participants(route.pools, route.pools[0].pools.engine, outside, coordination, route.ids)
+    if link.server is None and not beginning and not route.cursors:
+        batch = batch_of(said) if said else None
+        under_way = _asked(studies, link, route, participants, batch) if batch is not None else None
+        if batch is not None and under_way is not None:
+            AtOnce(studies, link, route, batch, under_way)
+            return
+    Several(studies, participants, link, route, beginning, unsynced)
+
+
+def _asked(
+    studies: Studies, link: ClientLink, route: Route, participants: Participants, batch: Batch
+) -> UnderWay | None:
+    """What the batch asks, asked; None: that is for a session to do."""
+    router, context, home = route.router, route.context, route.pools[0]
+    if (
+        home.settings.query_timeout
+        or home.settings.transaction_timeout
+        or not participants.coordination.placement.is_open
+    ):
+        return None
+    sql, types, bound = batch.sql, batch.types, batch.bound
+    if bound is None:
+        if home.pools.config.settings.disable_pqexec:
+            return None
+        assert sql is not None
+        statement = Statement(sql, result_formats=(0,))
+    else:
+        if sql is None:
+            try:
+                sql, types = body_of(link, batch.name)
+            except UnknownStatement:
+                return None
+        statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
+        if bound.values:
+            return None
+    study = studies.of(sql, router, context)
+    shape = shape_of(study, types, statement.result_formats)
+    if shape is None or study.leaves_something(route.pools[router.home], context):
+        return None
+    call = Call(sql, statement.bind or None, types, context.standard)
+    under_way = ask(study, shape, statement, call, participants)
+    if under_way is not None:
+        count_last(router, -1)
+    return under_way
+
+
+class AtOnce:
+    """One client's, while its answers are awaited."""
+
+    __slots__ = ("_batch", "_inbox", "_link", "_route", "_studies", "_under_way", "participants")
+
+    def __init__(self, studies: Studies, link: ClientLink, route: Route, batch: Batch, under_way: UnderWay) -> None:
+        self._studies = studies
+        self._link = link
+        self._route = route
+        self._batch = batch
+        self._under_way = under_way
+        self.participants = under_way.participants
+        link.several = self
+        link.session.on_cancel = self.participants.stop
+        self.participants.coordination.placement.enter_at_once(self.participants)
+        self._inbox = Inbox(link)
+        self._inbox.on_end = self._on_gone
+        under_way.await_answers(self._on_more, self._on_answer)
+        self._on_more()  # a server may be lost by now
+
+    def drained(self) -> None:
+        """The client has taken all that was sent: nothing waits for that."""
+
+    def _on_gone(self) -> None:
+        self._leave("its client has left")
+
+    def _on_more(self) -> None:
+        if self._under_way.note_more():
+            self._go_over()
+
+    def _on_answer(self) -> None:
+        """A server owes nothing any more."""
+        if not self._under_way.is_answered:
+            return
+        try:
+            answer = self._under_way.answer()
+        except TrunklineError as error:
+            self._say(told(error))
+        except Exception:
+            log.exception("internal error at %r", self._link)
+            self._leave("internal error")
+            self._link.end(InternalError.incident())
+        else:
+            if answer is None:
+                self._go_over()
+            else:
+                rows, tag = answer
+                self._say(rows + command_complete(tag.decode()))
+
+    def _say(self, answer: bytes) -> None:
+        """The end of it: what the client asked is answered, and it is relayed again."""
+        link, batch, columns = self._link, self._batch, self._under_way.shape.columns
+        if batch.bound is None:
+            link.unnamed = None  # a simple query ends the unnamed statement
+            answer = b"".join((columns, answer, _READY))
+        else:
+            if batch.parse:
+                link.unnamed = batch.parse
+            parsed = PARSE_COMPLETE if batch.parse else b""
+            answer = b"".join((parsed, BIND_COMPLETE, columns if batch.describes else b"", answer, _READY))
+        link.write(answer)
+        if link.opened:
+            self._leave(_OVER)
+            hand_back(link, (link.take_kept() + self._inbox.rest())[batch.size :])
+
+    def _leave(self, reason: str) -> None:
+        self._inbox.on_end = self._link.session.on_cancel = self._link.several = None
+        self.participants.coordination.placement.leave(self.participants)
+        self._under_way.hand_over()
+        self.participants.release(reason)
+
+    def _go_over(self) -> None:
+        """A session looks at what comes, message by message."""
+        self._under_way.hand_over()
+        Several(self._studies, self.participants, self._link, self._route, (), False, self._under_way, self._inbox)
