@@ -24,6 +24,14 @@ DATABASES = ("spread_0", "spread_1")
 ROWS = 1_000_000
 CLIENTS = 8
 ASKED = {"SELECT count(*) FROM numbers": 15, "SELECT id FROM numbers ORDER BY id LIMIT 10": 200}
+LATENCIES = (
+    "statement",
+    "two shards, ms",
+    "one shard through Trunkline, ms",
+    "the slower one directly, ms",
+    "two / directly",
+    "one / directly",
+)
 MERGED = "SELECT id FROM numbers ORDER BY id"
 RATE = "rows merged, 1/s"
 GROWTH = "merge of 1,000,000 rows, memory growth, MB"
@@ -100,16 +108,21 @@ def _latencies(
 ) -> None:
     rows = []
     for statement, times in ASKED.items():
-        found: list[tuple[float, float]] = []
+        found: list[tuple[float, float, float]] = []
+        at_one = f"/* trunkline: shard={DATABASES[0]} */ {statement}"
         for _ in range(options.rounds):
             ours = _median_ms(contender.port, wire.DATABASE, statement, times)
+            alone = _median_ms(contender.port, wire.DATABASE, at_one, times)
             slower = max(_median_ms(stage.server.port, name, statement, times) for name in DATABASES)
-            found.append((ours, slower))
-            progress(f"spread: {statement} {ours:.2f} ms, the slower shard {slower:.2f} ms")
-        section.figures[latency(statement)] = [ours / slower for ours, slower in found]
-        rows.append([statement, *(spread([one[side] for one in found]) for side in (0, 1)),
-                     ratio(section.figures[latency(statement)])])  # fmt: skip
-    section.tables.append(table(("statement", "two shards, ms", "the slower one directly, ms", "ratio"), rows))
+            found.append((ours, alone, slower))
+            progress(
+                f"spread: {statement} {ours:.2f} ms, one shard {alone:.2f} ms, the slower directly {slower:.2f} ms"
+            )
+        section.figures[latency(statement)] = [ours / slower for ours, _, slower in found]
+        rows.append([statement, *(spread([one[side] for one in found]) for side in (0, 1, 2)),
+                     ratio(section.figures[latency(statement)]),
+                     ratio([alone / slower for _, alone, slower in found])])  # fmt: skip
+    section.tables.append(table(LATENCIES, rows))
 
 
 def _median_ms(port: int, database: str, statement: str, times: int) -> float:
