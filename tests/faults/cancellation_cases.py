@@ -441,6 +441,9 @@ EITHER_WAY: dict[str, str] = {
     "pool/listening.py Listeners._pass_mark: await mark.joined.wait()": (
         "two connections hear of one NOTIFY: reached if the client's own is the first"
     ),
+    "pool/catalog_watch.py CatalogWatch._ask: await pool.until_primary()": (
+        "reached by who logs in before the primary is known, without shards: before them the placement waits for it"
+    ),
 }
 PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/directory_": "directories are played in tests/integration/test_directories.py",
@@ -454,6 +457,7 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "pool/control.py": "by these connections",
     "pool/catalog_watch.py CatalogWatch.read_now": "who declares tables is in tests/integration/execution/spread there",
     "pool/catalog_watch.py CatalogWatch._read_once: await self._ask": "and so is what has been declared",
+    "pool/catalog_watch.py CatalogWatch._read_home: async with self._one": "and so is who reads beside them",
     "pool/patroni.py": "Patroni, with its faults, is played in tests/integration/test_patroni.py",
     "pool/rest.py": "and so is who asks it",
     "pool/auth_": "auth_query, its faults too, is played in tests/integration/test_auth_query.py",
@@ -483,6 +487,7 @@ PLAYED_ELSEWHERE: dict[str, str] = {  # by how their names begin
     "proxy/replication.py Replication.__call__: await self._target": "and so is who waits for the next",
     "proxy/replication.py Replication._target": "and so is who waits for the next",
     "proxy/several.py": "what concerns several shards is harmed in tests/faults/test_several_shards.py",
+    "proxy/outbox.py": "and so is a client that does not read what it is told",
     "proxy/portals.py": "and so are its portals",
     "proxy/copy_data.py": "and so is the data of its COPY",
     "execution/spread/": "and its commits are killed at every point in tests/faults/test_transfers.py",
