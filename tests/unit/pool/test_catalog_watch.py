@@ -42,7 +42,7 @@ APP = DatabaseSettings("app", hosts=("127.0.0.1",))
 def answer(type: str = "int8") -> bytes:
     """A schema of one table with one column."""
     columns = [["id", type, True, None, False, True, False, -1]]
-    rest = json.dumps(["r", columns, *[None] * 7, "p"]).encode()
+    rest = json.dumps(["r", columns, *[None] * 7, "p", None]).encode()
     rows = message(b"D", row(b"relation", b"public", b"t", b"0", rest))
     return command_complete("SET") + rows + command_complete("SELECT 1") + READY
 

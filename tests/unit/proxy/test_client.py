@@ -178,7 +178,7 @@ async def test_a_statement_follows_its_client_to_another_server() -> None:
     async with relay() as made:
         _, client = made.client()
         first, far = made.server()
-        client.send(parse(b"mine"), SYNC)
+        client.send(parse(b"mine", b"select 'known to no other test'"), SYNC)
         made.turn()
         assert [kind for kind, _ in far.frames()] == ["P", "S"]
         far.send(PARSE_COMPLETE, READY)
