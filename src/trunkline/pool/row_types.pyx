@@ -60,12 +60,18 @@ cdef int on_description(ServerLink server, Frame *frame, object note, bint ours)
     types = (<object>server.owner).database.encode() + b"\0" + types
     if statement.row_types is None:
         statement.row_types = types
-    elif types != statement.row_types and not mean_the_same(server.owner, types, statement.row_types):
+    elif columns_of(types) != columns_of(statement.row_types) and not mean_the_same(
+            server.owner, types, statement.row_types):
         statement.changed = True
         retire(statement)  # who prepares this text from now on gets the new result
         if ours:
             server.prepared[statement] = types
     return 0
+
+
+cdef bytes columns_of(bytes types):
+    """What they are, without the name of the pool that has said so."""
+    return types[types.index(b"\0") + 1:]
 
 
 cdef bint mean_the_same(object pool, bytes one, bytes other):
