@@ -112,6 +112,7 @@ ON_THE_WALL_CLOCK = {
     "admin/show_workers.py",
     "admin/expressions.py",
     "admin/functions.py",
+    "execution/spread/shard_work.py",
     "workers/member.py",
 }
 

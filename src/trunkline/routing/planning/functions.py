@@ -106,6 +106,15 @@ def _takes(function: object, node: Node) -> bool:
     return bool(function.variadic or most - defaults <= given <= most)  # type: ignore[attr-defined]
 
 
+def _changes_answers(analysis: Analysis, node: Node) -> bool:
+    """Whether what set_config() sets may. `jit` does not, and asyncpg sets it when it asks about types."""
+    name = node.get("args", ({},))[0].get("A_Const")
+    if name is None:
+        return True
+    analysis.fix(name)
+    return str(name.get("sval", {}).get("sval", "")).lower() != "jit"
+
+
 def _on_builtin(analysis: Analysis, name: str, node: Node) -> None:
     facts = analysis.facts
     if name in _HOME:
@@ -123,7 +132,7 @@ def _on_builtin(analysis: Analysis, name: str, node: Node) -> None:
             f"{name}() runs SQL or reads tables that are named by a text, which is not looked into.",
             "Write the query itself.",
         )
-    facts.configures |= name == "set_config"
+    facts.configures |= name == "set_config" and _changes_answers(analysis, node)
     on_sequence(analysis, name, node)
     if name in _SEQUENCES and node.get("args"):
         for one in node["args"][:1]:
