@@ -22,6 +22,7 @@ from bench import postgres, process, wire
 from bench.options import MODES, POOL_SIZE
 from bench.postgres import Backend
 from bench.process import Daemon, DidNotStart
+from trunkline.demo.free_port import free_port
 
 MAX_CLIENT_CONN = 12_000
 SHARDS = ("shard_0", "shard_1")
@@ -115,7 +116,7 @@ def _pgbouncer(stage: Stage, setup: Setup, directory: Path) -> Running:
     binary = pgbouncer_binary()
     if binary is None:
         raise DidNotStart("not installed: apt-get install pgbouncer")
-    port = process.free_port()
+    port = free_port()
     account = stage.server.account
     ini = _file(directory / "pgbouncer.ini", _pgbouncer_ini(stage, setup, directory, port), account)
     daemon = process.start(
@@ -168,7 +169,7 @@ def _forgetful(stage: Stage, setup: Setup, directory: Path) -> Running:
 
 def trunkline(stage: Stage, setup: Setup, directory: Path, databases: str = "", more: str = "") -> Running:
     """``databases`` are the sections of the configuration, if not the plain database; ``more`` are global settings."""
-    port = process.free_port()
+    port = free_port()
     text = _trunkline_toml(stage, setup, directory, port)
     if databases:
         text = text.partition("[databases.")[0] + databases
@@ -202,7 +203,7 @@ def _compiled_floor(directory: Path) -> Path:
 def _floor(stage: Stage, setup: Setup, directory: Path) -> Running:
     if setup != Setup():
         raise DidNotStart("the floor knows trust without TLS only")
-    port = process.free_port()
+    port = free_port()
     command = [_compiled_floor(stage.directory), port, stage.server.port, wire.USER, wire.DATABASE, POOL_SIZE]
     daemon = process.start("floor", [str(word) for word in command], directory / "floor.log")
     _ready(daemon, setup, port)

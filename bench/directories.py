@@ -23,6 +23,7 @@ import psycopg
 from bench import postgres, process, wire
 from bench.postgres import SETTINGS, TRUST, find_binaries
 from bench.process import Daemon
+from trunkline.demo.free_port import free_port
 from trunkline.demo.postgres_server import PostgresServer
 from trunkline.demo.privileges import choose_launcher
 
@@ -52,7 +53,7 @@ def server(directory: Path, rows: int) -> Iterator[PostgresServer]:
     """Two shards in one server, and a directory of so many rows for each type of key."""
     launcher = choose_launcher(find_binaries(), directory)
     made = PostgresServer(
-        directory / "postgres", launcher, user=wire.USER, settings=SETTINGS, hba=TRUST, port=process.free_port()
+        directory / "postgres", launcher, user=wire.USER, settings=SETTINGS, hba=TRUST, port=free_port()
     )
 
     async def start() -> None:
@@ -82,7 +83,7 @@ def connect(port: int, database: str) -> psycopg.Connection:
 
 @contextmanager
 def trunkline(directory: Path, server_port: int, type: str, *timed: str | Path) -> Iterator[tuple[Daemon, int]]:
-    port = process.free_port()
+    port = free_port()
     file = directory / f"{type}.toml"
     file.write_text(toml(server_port, port, type))
     daemon = process.start(

@@ -17,6 +17,7 @@ from bench.contenders import Running, Setup, Stage, lineup, trunkline
 from bench.options import Options
 from bench.process import Daemon, DidNotStart
 from bench.report import Section, number, table
+from trunkline.demo.free_port import free_port
 
 DATABASES, USERS = 100, 5_000
 START = f"start to the first accepted connection, {DATABASES} databases, seconds"
@@ -62,7 +63,7 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
 
 def _start(stage: Stage) -> float:
     directory = Path(tempfile.mkdtemp(prefix="start-", dir=stage.directory))
-    port = process.free_port()
+    port = free_port()
     server = f"host=127.0.0.1 port={stage.server.port} user={wire.USER}"
     names = "".join(f"app{n} = {server} dbname=app{n}\n" for n in range(DATABASES - 1))
     ini = directory / "pgbouncer.ini"

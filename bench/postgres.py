@@ -15,9 +15,10 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bench import process, wire
+from bench import wire
 from bench.process import DidNotStart
 from trunkline.demo import postgres_binaries
+from trunkline.demo.free_port import free_port
 from trunkline.demo.postgres_binaries import Binaries
 from trunkline.demo.postgres_server import PostgresServer
 from trunkline.demo.privileges import UNPRIVILEGED_USERS, choose_launcher
@@ -73,7 +74,7 @@ class Backend:
         self.account = unprivileged_account()
         launcher = choose_launcher(self.binaries, directory)
         self._server = PostgresServer(
-            directory / "postgres", launcher, user=wire.USER, settings=SETTINGS, hba=TRUST, port=process.free_port()
+            directory / "postgres", launcher, user=wire.USER, settings=SETTINGS, hba=TRUST, port=free_port()
         )
         self._replica: PostgresServer | None = None
 

@@ -11,7 +11,6 @@ import contextlib
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,24 +21,10 @@ from trunkline.demo.privileges import death_signal
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 STOP_S = 5.0
-_PORTS = iter(range(20_000 + os.getpid() * 37 % 10_000, 32_000))
 
 
 class DidNotStart(Exception):
     """A contender cannot take part; the text is the reason shown in the report."""
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, never given twice in one run.
-
-    Taken below the range of outgoing connections, where thousands of idle clients could take it first.
-    """
-    for port in _PORTS:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise DidNotStart("no free port")
 
 
 def _children(pid: int) -> list[int]:

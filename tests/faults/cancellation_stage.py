@@ -100,10 +100,15 @@ class Stage:
         self._patch.setattr(trunkline.pool.catalog_watch, "QUERY", SHORT_QUERY)
         self._patch.setattr(trunkline.pool.catalog_watch, "AGAIN_S", 0.05)
         self.serving = asyncio.get_running_loop().create_task(trunkline.app.serve(lambda: _load(path), _load(path)))
-        await wait_until(lambda: hasattr(self, "instance") and self.instance.started_at, what="it listens")
+        await wait_until(self._has_started, what="it listens")
         await wait_until(self._has_looked, what="what an earlier life has left at shards has been looked for")
         self._open_at_start = descriptors() - self._kept()
         return self
+
+    def _has_started(self) -> bool:
+        if self.serving.done():
+            self.serving.result()  # why it never did
+        return hasattr(self, "instance") and bool(self.instance.started_at)
 
     def _has_looked(self) -> bool:
         every = self.instance.routers.coordinations

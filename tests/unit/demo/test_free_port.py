@@ -17,3 +17,10 @@ def test_a_port_with_a_listener_is_not_free() -> None:
         port = listener.getsockname()[1]
         assert not is_free(port)
     assert is_free(port)
+
+
+def test_no_port_is_given_twice_nor_is_one_of_outgoing_connections() -> None:
+    ports = [free_port() for _ in range(100)]
+    with socket.create_server((HOST, 0)) as listener:  # where the kernel chooses, it does from those
+        assert max(ports) < listener.getsockname()[1]
+    assert len(set(ports)) == len(ports)
