@@ -21,16 +21,15 @@ from trunkline.errors import ServerRefused, StatementRefused
 from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Asked, CopyIn
 from trunkline.execution.spread.copy_in import copy_in
+from trunkline.execution.spread.declaration import Declared, declaration
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.gather_budget import Budget
-from trunkline.execution.spread.gather_copy import PLAIN
-from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.one_copy import CopyIntoOne, begin_copy
 from trunkline.execution.spread.participant import Participant, as_error
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import to_end
 from trunkline.pool.catalog_watch import CatalogWatch
-from trunkline.protocol.messages import message, query
+from trunkline.protocol.messages import query
 from trunkline.routing.keys.sharding_builder import build
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.plans.plan import Refusal
@@ -45,61 +44,23 @@ from trunkline.routing.spreading.quoting import full, identifier, literal
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.writing_copy import CopyRows
 from trunkline.routing.sql import parse_any
-from trunkline.shard_errors import NotInTransaction, PlacementChanged, StatementFailed
+from trunkline.shard_errors import PlacementChanged, StatementFailed
 
 IN_MEMORY_BYTES = 16 << 20  # of rows on their way
-BEGIN = "; ".join(
-    [
-        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
-        "SET LOCAL search_path = pg_catalog, pg_temp",
-        "SET LOCAL row_security = off",
-        *(f"SET LOCAL {name} = '{value}'" for name, value in PLAIN),
-        "SELECT pg_catalog.set_config('lock_timeout', coalesce(nullif(pg_catalog.current_setting('lock_timeout'), '0'),"
-        " '10s'), true)",
-    ]
-).encode()
 _NO_RIGHT = "42501"
 
 
-class Placed:
-    """The answer: one row with nothing in it."""
-
-    async def rows(self) -> AsyncIterator[bytes]:
-        """That row."""
-        yield message(b"D", b"\0\1\0\0\0\0")
-
-    def tag(self) -> bytes:
-        return b"SELECT 1"
-
-
-async def place(program: Placing, asked: Asked, participants: Participants) -> Placed:
+async def place(program: Placing, asked: Asked, participants: Participants) -> Declared:
     """Do it, and return when it is committed."""
-    if participants.in_transaction:
-        raise NotInTransaction(f"{program.change} cannot run inside a transaction block")
-    if participants.modes.transaction is not TransactionMode.TWO_PHASE:
-        raise StatementRefused(f"{program.change} needs two-phase commit", hint="Use transaction_mode two_phase.")
     values = program.values([None if one is None else one.decode() for one in asked.values])
-    placement = participants.coordination.placement
-    async with placement.alone(participants) as watch:
-        home = await begin_at(asked.home, participants)
-        await placement.exclude(home)
-        await watch.read_now()  # what others have changed is committed
+    async with declaration(program.change, asked, participants) as (watch, home):
         file = participants.pools[0].pools.database(watch.database).sharding
         assert file is not None
         found = wanted(program, values, watch.settings, file, watch.catalog)
         if isinstance(found, Refusal):
             raise refused(found)
         await _change(found, home, watch, participants)
-        await participants.commit()
-    return Placed()
-
-
-async def begin_at(home: int, participants: Participants) -> Participant:
-    """The transaction of all shards, at the home shard."""
-    await participants.will_write((1 << len(participants.pools)) - 1)
-    await participants.coordination.decisions.cluster_of(participants.pools[home])  # which makes the schema by itself
-    await participants.begin(BEGIN)
-    return await participants.at(home)
+    return Declared()
 
 
 async def _change(found: Wanted, home: Participant, watch: CatalogWatch, participants: Participants) -> None:

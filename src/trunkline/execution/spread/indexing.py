@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trunkline.errors import ServerRefused, StatementRefused
+from trunkline.errors import ServerRefused
 from trunkline.execution.refusals import refused
 from trunkline.execution.spread.asked import Asked
-from trunkline.execution.spread.declare import Placed, begin_at
+from trunkline.execution.spread.declaration import Declared, declaration
 from trunkline.execution.spread.gather_budget import Budget
-from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.unique_values import DUPLICATE
@@ -21,30 +20,21 @@ from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading import unique_index
 from trunkline.routing.spreading.indexing import MAKE, Indexing, wanted
 from trunkline.routing.spreading.unique_index import UniqueIndex
-from trunkline.shard_errors import NotInTransaction, StatementFailed
+from trunkline.shard_errors import StatementFailed
 
 _NO_RIGHT = "42501"
 
 
-async def index(program: Indexing, asked: Asked, participants: Participants) -> Placed:
+async def index(program: Indexing, asked: Asked, participants: Participants) -> Declared:
     """Do it, and return when it is committed."""
-    if participants.in_transaction:
-        raise NotInTransaction(f"{program.function} cannot run inside a transaction block")
-    if participants.modes.transaction is not TransactionMode.TWO_PHASE:
-        raise StatementRefused(f"{program.function} needs two-phase commit", hint="Use transaction_mode two_phase.")
     values = program.values([None if one is None else one.decode() for one in asked.values])
-    placement = participants.coordination.placement
-    async with placement.alone(participants) as watch:
-        home = await begin_at(asked.home, participants)
-        await placement.exclude(home)
-        await watch.read_now()  # what others have changed is committed
+    async with declaration(program.function, asked, participants) as (watch, home):
         found = wanted(program, values, watch.built.sharding, watch.catalog)
         if isinstance(found, Refusal):
             raise refused(found)
         await _change(found, program.function == MAKE, home, participants)
-        await participants.commit()
-        watch.stale()  # it is known by the catalog alone
-    return Placed()
+    watch.stale()  # it is known by the catalog alone
+    return Declared()
 
 
 async def _change(found: UniqueIndex, makes: bool, home: Participant, participants: Participants) -> None:

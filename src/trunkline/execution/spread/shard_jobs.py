@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import EXECUTE, bind, parse
+from trunkline.execution.spread.calls import Said
 from trunkline.execution.spread.jobs import Job, State, is_lost
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import to_end
@@ -22,23 +22,7 @@ _AGAIN = "Say the same statement again when the cause is gone: shards that have 
 _LEFT = "An index that is not valid may be left at: {}."
 
 
-class Finished:
-    """The answer: no rows."""
-
-    def __init__(self, tag: bytes) -> None:
-        self._tag = tag
-
-    async def rows(self) -> AsyncIterator[bytes]:
-        """None."""
-        nothing: tuple[bytes, ...] = ()
-        for rows in nothing:
-            yield rows
-
-    def tag(self) -> bytes:
-        return self._tag
-
-
-async def shard_jobs(program: ShardJobs, asked: Asked, participants: Participants) -> Finished | Done:
+async def shard_jobs(program: ShardJobs, asked: Asked, participants: Participants) -> Said | Done:
     """Do it at every shard that it concerns, and return when all are through."""
     if participants.in_transaction or any(participants):
         return await _in_transaction(program, asked, participants)
@@ -56,7 +40,7 @@ async def shard_jobs(program: ShardJobs, asked: Asked, participants: Participant
     error = error or _outcome(work.job, asked.home, leaves_half=program.work is not Work.UPKEEP)
     if error is not None:
         raise error
-    return Finished(program.tag)
+    return Said(program.tag)
 
 
 # --- in a transaction -------------------------------------------------------------------------------------------------

@@ -161,9 +161,6 @@ async def test_what_cannot_be_is_refused_and_leaves_nothing(wire: Wire, postgres
     ):
         reply = await wire.query(sql)
         assert errors(reply) == [code], (sql, messages(reply))
-    await done(wire, "BEGIN")
-    assert errors(await wire.query("SELECT create_distributed_table('wide', 'id')")) == ["25001"]
-    await done(wire, "ROLLBACK")
     await postgres.fetch("CREATE TABLE wide ()", database=f"{DATABASE}_s1")
     await done(wire, "DELETE FROM wide WHERE id > 10")
     assert errors(await wire.query("SELECT create_distributed_table('wide', 'id')")) == ["42P07"]
