@@ -13,11 +13,8 @@ from tests.integration.sharded import SHARDS, create
 from tests.integration.transcript import errors, messages, session
 
 DATABASE = "declaration"
-SCHEMA = """
-CREATE TABLE users (id int8 PRIMARY KEY, email text);
-CREATE TABLE notes (id int8 PRIMARY KEY, body text);
-CREATE TABLE codes (id int8 PRIMARY KEY, body text);
-"""
+SCHEMA = "CREATE TABLE users (id int8 PRIMARY KEY, email text)"
+AT_HOME = ("CREATE TABLE notes (id int8 PRIMARY KEY)", "CREATE TABLE codes (id int8 PRIMARY KEY)")
 FUNCTIONS = (
     "create_distributed_table('notes', 'id')",
     "create_reference_table('notes')",
@@ -35,7 +32,7 @@ async def proxy(start_proxy: ProxyFactory, postgres: Postgres) -> Proxy:
 
 async def kept(postgres: Postgres) -> list[object]:
     """What the shards have that declarations leave there."""
-    sql = "SELECT relname FROM pg_class WHERE relname LIKE '%unique_users%' OR relname = 'notes' AND relhastriggers"
+    sql = "SELECT relname FROM pg_class WHERE relname LIKE 'unique_users%' OR relname IN ('notes', 'codes')"
     return [await postgres.fetch(sql, database=f"{DATABASE}_{shard}") for shard in SHARDS]
 
 
@@ -43,9 +40,10 @@ async def kept(postgres: Postgres) -> list[object]:
 async def test_a_declaration_is_neither_part_of_a_transaction_nor_of_one_shard(
     function: str, proxy: Proxy, postgres: Postgres
 ) -> None:
-    before = await kept(postgres)
     async with session(proxy, database=DATABASE) as wire:
-        await wire.query("SELECT create_distributed_table('codes', 'id')")
+        for sql in (*AT_HOME, "SELECT create_distributed_table('codes', 'id')"):
+            assert errors(await wire.query(sql)) == []
+        before = await kept(postgres)
         await wire.query("BEGIN")
         reply = await wire.query(f"SELECT {function}")
         assert errors(reply) == ["25001"] and "cannot run inside a transaction block" in messages(reply)[0]
