@@ -26,6 +26,7 @@ from trunkline.protocol.statement cimport Statement
 
 cdef bytes FLUSH = FLUSH_BYTES
 cdef int FIRST_USER_OID = 16384  # FirstNormalObjectId
+cdef int FIXED_BYTES = 18  # of a column in a RowDescription, behind its name
 
 
 cdef Promise look_again(Lessee client, Statement statement) except *:
@@ -94,7 +95,8 @@ cdef list without_own_numbers(bytes types):
 
 
 cdef bytes row_types(Frame *frame):
-    """Names and types of the columns; where they come from may change (equalRowTypes in tupdesc.c). None: not all here."""
+    """Names and types of the columns; where they come from may change (equalRowTypes in tupdesc.c). None where not all
+    of it is here, or it ends in a column."""
     cdef list parts = []
     cdef bytes body
     cdef Py_ssize_t at = 2, end
@@ -103,9 +105,9 @@ cdef bytes row_types(Frame *frame):
     body = PyBytes_FromStringAndSize(<char *>frame.data + HEADER_BYTES, frame.size - HEADER_BYTES)
     while at < len(body):
         end = body.find(b"\0", at)
-        if end < 0:
+        if end < 0 or end + FIXED_BYTES >= len(body):
             return None
         parts.append(body[at:end + 1])
         parts.append(body[end + 7:end + 17])  # behind table and column: type, size, modifier
-        at = end + 19
+        at = end + 1 + FIXED_BYTES
     return b"".join(parts)

@@ -144,3 +144,12 @@ async def test_a_description_that_is_not_all_here_promises_nothing() -> None:
         server, far = made.server()
         await tell(made, client, far, described(*((b"x" * 60, INT) for _ in range(1500))))
         assert statement_of(server).row_types is None
+
+
+async def test_a_description_that_ends_in_a_column_promises_nothing() -> None:
+    async with relay() as made:
+        _, client = made.client()
+        server, far = made.server()
+        column = b"x\0" + struct.pack("!IhIhih", 1, 1, INT, -1, -1, 0)
+        await tell(made, client, far, NO_PARAMETERS + message(b"T", struct.pack("!h", 2) + column + column[:-1]))
+        assert statement_of(server).row_types is None
