@@ -227,6 +227,22 @@ async def test_a_gather_does_not_wait_for_its_own_transaction(world: World, lock
     assert world.tally.refused.total() == refused + 1
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT DISTINCT x.n AS q, y.q AS c, x.k FROM orders AS x, (SELECT count(*) AS q FROM rates) AS y"
+        " ORDER BY q, 2, 3",
+        "SELECT DISTINCT ON (q) x.n AS q, y.q AS c, x.k FROM orders AS x, (SELECT count(*) AS q FROM rates) AS y"
+        " ORDER BY q, 2, 3",
+        "SELECT x.n AS q, y.q AS c, count(*) FROM orders AS x, (SELECT count(*) AS q FROM rates) AS y GROUP BY x.n, y.q"
+        " ORDER BY q, c",
+    ],
+)
+async def test_an_output_by_the_name_of_another_column_is_what_order_by_means(world: World, sql: str) -> None:
+    """It was ambiguous: what the shards were asked for besides had the same name."""
+    await done(world, Statement(sql))
+
+
 # --- what each shard would compute for itself -------------------------------------------------------------------------
 
 

@@ -117,6 +117,34 @@ async def test_errors_have_the_clients_line_and_leave_nothing(pair: Pair) -> Non
     assert await pair.same("customers") == []
 
 
+def much(*at: tuple[int, str]) -> bytes:
+    """More rows than PostgreSQL writes at once, with these at their places."""
+    made = [f"{number}\tx\t" for number in range(10_000, 13_000)]
+    for place, row in at:
+        made[place] = row
+    return lines(*made)
+
+
+MET_FIRST = [
+    ("COPY customers FROM STDIN", lines(f"{A[0]}\tx\t", f"{A[0]}\ty\t", f"{B[0]}\tx\tbad")),
+    ("COPY customers FROM STDIN", lines(f"{B[0]}\tx\t", f"{A[0]}\ty\t", f"{B[0]}\tx\t", f"{A[0]}\t\\N\t")),
+    ("COPY customers FROM STDIN", much((10, f"{A[0]}\tx\t"), (20, f"{A[0]}\tx\t"), (900, f"{B[0]}\tx\tbad"))),
+    ("COPY customers FROM STDIN", much((10, f"{A[0]}\tx\t"), (20, f"{A[0]}\tx\t"), (1900, f"{B[0]}\tx\tbad"))),
+    (
+        "COPY customers FROM STDIN",
+        much((10, f"{A[0]}\tx\t"), (20, f"{A[0]}\t{'x' * 70_000}\t"), (30, f"{B[0]}\tx\tbad")),
+    ),
+]
+
+
+@pytest.mark.every_postgres
+async def test_the_error_that_is_told_is_the_one_that_one_postgresql_meets_first(pair: Pair) -> None:
+    """Rows that it reads together are looked at one by one, and then written, which is when duplicates are found."""
+    for sql, data in MET_FIRST:
+        await both(pair, sql, data)
+    assert await pair.same("customers") == []
+
+
 MARKED = [
     ("COPY customers FROM STDIN CSV", lines(f"{A[0]},a,", f"{B[0]},b,", "\\.")),
     ("COPY customers FROM STDIN CSV HEADER", lines("a,b,c", "\\.", f"{A[0]},a,")),

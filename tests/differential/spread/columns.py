@@ -57,6 +57,7 @@ MONEY = Type("numeric_2", "numeric(12,2)", 1700, "numeric", ("0.00", "1.00", "1.
 NUMERIC = Type("numeric", "numeric", 1700, "numeric", ("0", "1", "1.5", "2.25", "-0.001", "NaN", "1e20"))
 FLOAT8 = Type("float8", "float8", 701, "float", ("0", "1", "0.5", "-2.25", "3", "1024"))
 FLOAT4 = Type("float4", "float4", 700, "float", ("0", "1", "0.5", "-2.25", "3"))
+ROUNDED = Type("float8", "float8", 701, "rounded", ())  # made of many, in an order that is not said
 TEXT = Type("text", "text", 25, "text", WORDS, binary=str.encode)
 TEXT_C = Type("text_c", "text", 25, "text", WORDS, '"C"', binary=str.encode)
 VARCHAR = Type("varchar", "varchar(8)", 1043, "text", WORDS)
@@ -92,6 +93,3 @@ ORDINARY: Sequence[Type] = (
 def by_icu(collation: str) -> Type:
     """Text that is not ordered by its bytes."""
     return Type("text_icu", "text", 25, "text", WORDS, collation, binary=str.encode)
-
-
-NUMBERS = ("integer", "numeric", "float")

@@ -125,7 +125,7 @@ class Queries:
             for one in scope
             for mine in one.all()
             for theirs in relation.all()
-            if mine.type == theirs.type and mine.type.family not in ("unordered", "bool", "json")
+            if mine.type == theirs.type and mine.type.family not in ("unordered", "bool", "json", "rounded")
         ]
         return rng.choice(pairs) if pairs else None
 

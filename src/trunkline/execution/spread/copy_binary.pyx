@@ -62,7 +62,7 @@ cdef class BinarySplitter(Splitter):
                 at = end
             else:
                 shard = self._binary_shard(data)
-                self.log.note(shard, 0)
+                self.log.note(shard, 0, 0)
                 self.rows += 1
                 self._append(shard, data + at, end - at)
                 at = end

@@ -2,8 +2,12 @@
 
 Theory of operation. Data are gathered until there is a piece worth cutting; what each shard gets of it is sent, and no
 more is asked of the client while a shard has much that it has not taken. When a shard fails, the others end with what
-they have: so the error that is told is the one of the first line, by the client's count, as one PostgreSQL would have
-told it. What is left of the data is dropped, as PostgreSQL does.
+they have: so the error that is told is the one that one PostgreSQL would have met first, with the client's number of
+its line. What is left of the data is dropped, as PostgreSQL does.
+
+PostgreSQL reads many rows before it writes them, if no trigger and no default has to see each (CIM_MULTI in
+copyfrom.c): then a duplicate is found behind whatever is wrong with a row that was read with it, and its CONTEXT has
+not the row's text.
 """
 
 from __future__ import annotations
@@ -31,8 +35,12 @@ PIECE_BYTES = 32768  # of data that are cut at once
 QUEUED_BYTES = 262144  # that a server has not taken, above which the client has to wait
 COPY_DONE = message(b"c", b"")
 _FORMS = {"text": TEXT, "csv": CSV, "binary": BINARY}
-_LINE = re.compile(rb"(COPY .+?, line )(\d+)")
+_LINE = re.compile(rb"(COPY .+?, line )(\d+)(:|, column)?")
+_OF_WRITTEN = ("23505", "23P01")  # unique_violation, exclusion_violation
 _LAST = 1 << 62
+Moment = tuple[int, bool, int]  # when an error is met: how often rows were written before, at the next time, which line
+_AT_ONCE: Moment = (-1, False, 0)
+_AT_LAST: Moment = (_LAST, False, 0)
 
 
 async def copy_in(program: CopyRows, asked: Asked, participants: Participants) -> CopyIntoMany:
@@ -113,30 +121,31 @@ class CopyIntoMany(CopyIn):
     async def _cut(self, *, last: bool = False) -> None:
         data = b"".join(self._gathered)
         self._gathered, self._size = [], 0
-        refusal: tuple[int, TrunklineError] | None = None
+        refusal: TrunklineError | None = None
+        line = 0
         try:
             self._splitter.feed(data)
             if last:
                 self._splitter.end()
         except Unsplit as found:
-            refusal = found.line, StatementRefused(f"COPY over several shards does not read {found}")
+            line, refusal = found.line, StatementRefused(f"COPY over several shards does not read {found}")
         except KeyUnknown as found:
             line = self._splitter.line_of(-1, _LAST)
-            refusal = line, StatementRefused(f"the shard of line {line} is not known: its key is {found}")
+            refusal = StatementRefused(f"the shard of line {line} is not known: its key is {found}")
         except KeyNotMapped as found:
+            line = self._splitter.line_of(-1, _LAST)
             error = not_mapped(found)
             refusal = (
-                self._splitter.line_of(-1, _LAST),
-                (error if isinstance(error, TrunklineError) else StatementRefused(f"a key is not known yet: {found}")),
+                error if isinstance(error, TrunklineError) else StatementRefused(f"a key is not known yet: {found}")
             )
         for one in self._people:
             if (part := self._splitter.take(one.shard)) and goes_on(one):
                 one.send_copy(part)
         if refusal is not None:
-            await self._end(COPY_DONE, refusal)
+            await self._end(COPY_DONE, ((self._splitter.batch_of(line), False, line), refusal))
 
-    async def _end(self, ending: bytes, refusal: tuple[int, TrunklineError] | None = None) -> bytes:
-        """End it at every shard, and tell the error of the first line."""
+    async def _end(self, ending: bytes, refusal: tuple[Moment, TrunklineError] | None = None) -> bytes:
+        """End it at every shard, and tell the error that one PostgreSQL would have met first."""
         for one in self._people:
             if goes_on(one):
                 one.send_copy(ending, True)
@@ -148,12 +157,12 @@ class CopyIntoMany(CopyIn):
             except StatementFailed as error:
                 errors.append(self.renumbered(one.shard, error))
             except TrunklineError as error:
-                errors.append((-1, error))
+                errors.append((_AT_ONCE, error))
         if errors:
             raise min(errors, key=lambda found: found[0])[1]
         return united(tags)
 
-    def renumbered(self, shard: int, error: StatementFailed) -> tuple[int, TrunklineError]:
+    def renumbered(self, shard: int, error: StatementFailed) -> tuple[Moment, TrunklineError]:
         """A shard's error with the client's number of its line; one without comes behind those with."""
         fields = error.said.split(b"\0")
         for place, field in enumerate(fields):
@@ -161,8 +170,9 @@ class CopyIntoMany(CopyIn):
             if found is not None:
                 line = self._splitter.line_of(shard, int(found[2]))
                 fields[place] = field[: found.start(2)] + b"%d" % line + field[found.end(2) :]
-                return line, as_error(b"\0".join(fields))
-        return _LAST, error
+                written = found[3] is None and error.sqlstate in _OF_WRITTEN
+                return (self._splitter.batch_of(line), written, line), as_error(b"\0".join(fields))
+        return _AT_LAST, error
 
 
 def goes_on(one: Participant) -> bool:

@@ -190,14 +190,14 @@ cdef class Splitter:
             raise Unsplit("an end-of-data marker that is not alone on its line", self.log.lines + 1)
         if self.header and not self.begun:
             self.begun = True
-            self.log.note(EVERYWHERE, self.extra)
+            self.log.note(EVERYWHERE, self.extra, body)
             return self._everywhere(row, n)
         if self.looks and self.moments.are_in(PyBytes_FromStringAndSize(<const char *>row, body)):
             raise Unsplit("a word for the time, which each shard would take for its own", self.log.lines + 1)
         shard = (self.first if self.first >= 0 else self.home) if odd else self._shard(row, body)
         if self.first < 0:
             self.first = shard
-        self.log.note(shard, self.extra)
+        self.log.note(shard, self.extra, body)
         self.rows += 1
         return self._append(shard, row, n)
 
@@ -325,6 +325,10 @@ cdef class Splitter:
     def line_of(self, int shard, Py_ssize_t line):
         """The number of the client's line that a shard calls `line`."""
         return self.log.line_of(shard, line)
+
+    def batch_of(self, Py_ssize_t line):
+        """Which rows the client's line would have been written with by one PostgreSQL."""
+        return self.log.batch_of(line)
 
 
 cdef int number_of(int64_t mask, int home) noexcept:

@@ -23,7 +23,7 @@ from trunkline.routing.spreading.limiting import limits_of
 from trunkline.routing.spreading.locking import locked, unlocked
 from trunkline.routing.spreading.merge import Combine, Having, Merge, SortKey
 from trunkline.routing.spreading.request import Request
-from trunkline.routing.spreading.sorting import Asked, KeyColumn, of_output, order_of, sort_key, to_tell_apart
+from trunkline.routing.spreading.sorting import Asked, KeyColumn, of_output, order_of, quoted, sort_key, to_tell_apart
 from trunkline.routing.spreading.tables import source
 from trunkline.routing.spreading.unsure import Unsure
 from trunkline.routing.sql import Node, Unparsed, parse_any
@@ -180,12 +180,14 @@ class Shape:
         visible = len(self._bound.outputs)
         order = b", ".join(self._clauses.order) if own_order else ordinals(visible + len(computed), sort_keys)
         clauses = self._clauses
+        names_matter = own_order or clauses.group or self._bound.node.get("distinctClause", [{}]) != [{}]
+        added = [as_target(one, f"?{place}?" if names_matter else "") for place, one in enumerate(hidden, 1)]
         sql = b" ".join(
             part
             for part in (
                 clauses.before,
                 clauses.distinct,
-                b", ".join((*clauses.targets, *(one.text for one in hidden))),
+                b", ".join((*clauses.targets, *(one.text for one in added))),
                 clauses.middle,
                 b"GROUP BY " + b", ".join(clauses.group) if clauses.group else b"",
                 clauses.having if unique is None else b"",
@@ -196,20 +198,27 @@ class Shape:
         )
         if self._limits.ties and unique is not None:
             raise Unsure("WITH TIES of rows that are put together")
-        self._verify(sql, hidden, grouped=unique is not None)
+        self._verify(sql, added, grouped=unique is not None)
         return Merge(sql, visible, len(hidden) - len(computed), sort_keys, unique, tuple(combines), self._limits)
 
-    def _verify(self, sql: bytes, hidden: Sequence[Asked], *, grouped: bool) -> None:
+    def _verify(self, sql: bytes, added: Sequence[Asked], *, grouped: bool) -> None:
         """The text has to mean what it was made for. HAVING is not the shards' where groups are put together."""
         node, mine = dict(_only_select(sql)), dict(self._bound.node)
         targets = node["targetList"]
-        expected = [*mine["targetList"], *({"ResTarget": {"val": one.node}} for one in hidden)]
+        expected = [*mine["targetList"], *(one.node for one in added)]
         ours = ("targetList", "sortClause", "limitCount", "limitOffset", "limitOption")
         for name in (*ours, "havingClause") if grouped else ours:
             node.pop(name, None)
             mine.pop(name, None)
         if not same_tree(targets, expected) or not same_tree(node, mine):
             raise Unsure("the text for the shards does not say what it is meant to")
+
+
+def as_target(one: Asked, name: str) -> Asked:
+    """As an element of the SELECT list: by its own name, it could be what a clause of the client's means."""
+    if not name:
+        return Asked(one.text, {"ResTarget": {"val": one.node}})
+    return Asked(b"%s AS %s" % (one.text, quoted(name)), {"ResTarget": {"name": name, "val": one.node}})
 
 
 def ordinals(visible: int, keys: Sequence[SortKey]) -> bytes:

@@ -20,10 +20,10 @@ def test_an_error_has_the_clients_line() -> None:
     assert isinstance(program, CopyRows)
     copy = CopyIntoMany(program, [Elsewhere()], b"", 3, 0b111)  # type: ignore[list-item]
     said = b'SERROR\0C23505\0Mduplicate\0WCOPY customers, line 3, column id: "x"\nSQL\0\0'
-    line, error = copy.renumbered(0, as_error(said))
-    assert (line, error.said) == (1, said.replace(b"line 3", b"line 1"))  # type: ignore[attr-defined]
-    line, error = copy.renumbered(0, as_error(b"SERROR\0C23505\0Mat commit\0\0"))
-    assert line > 10**12
+    moment, error = copy.renumbered(0, as_error(said))
+    assert (moment, error.said) == ((0, False, 1), said.replace(b"line 3", b"line 1"))  # type: ignore[attr-defined]
+    moment, error = copy.renumbered(0, as_error(b"SERROR\0C23505\0Mat commit\0\0"))
+    assert moment > (10**12, False, 0)
 
 
 def test_messages_are_taken_apart() -> None:

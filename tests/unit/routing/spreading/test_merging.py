@@ -25,21 +25,27 @@ MERGED = {
         " pg_catalog.count(x) FILTER (WHERE x > 2) FROM a"
     ),
     "SELECT t, sum(x) FROM a GROUP BY 1": (
-        'SELECT t, sum(x), (t) COLLATE pg_catalog."C", sum(x) FROM a GROUP BY 1 ORDER BY 3 ASC NULLS LAST'
+        'SELECT t, sum(x), (t) COLLATE pg_catalog."C" AS "?1?", sum(x) AS "?2?" FROM a'
+        " GROUP BY 1 ORDER BY 3 ASC NULLS LAST"
     ),
     "SELECT k, sum(f) AS s FROM a GROUP BY k HAVING count(*) > 1 ORDER BY s": (
-        "SELECT k, sum(f) AS s, sum(f) FROM a GROUP BY k HAVING count(*) > 1 ORDER BY 3 ASC NULLS LAST"
+        'SELECT k, sum(f) AS s, sum(f) AS "?1?" FROM a GROUP BY k HAVING count(*) > 1 ORDER BY 3 ASC NULLS LAST'
     ),
     "SELECT x, count(*) AS c FROM a GROUP BY x HAVING sum(x) > 1.5 AND 2 <= max(x) ORDER BY c DESC, x LIMIT 2": (
-        "SELECT x, count(*) AS c, count(*), x, sum(x), max(x), x, count(*), count(*), sum(x), max(x) FROM a"
+        'SELECT x, count(*) AS c, count(*) AS "?1?", x AS "?2?", sum(x) AS "?3?", max(x) AS "?4?", x AS "?5?",'
+        ' count(*) AS "?6?", count(*) AS "?7?", sum(x) AS "?8?", max(x) AS "?9?" FROM a'
         " GROUP BY x ORDER BY 7 ASC NULLS LAST"
     ),
     "SELECT count(*) FROM a HAVING count(*) FILTER (WHERE (x > 1)) > 3": (
         "SELECT count(*), count(*) FILTER (WHERE (x > 1)), count(*), count(*) FILTER (WHERE (x > 1)) FROM a"
     ),
     "SELECT DISTINCT x FROM a": "SELECT DISTINCT x, x FROM a ORDER BY 2 ASC NULLS LAST",
-    "SELECT DISTINCT ON (x) x, k FROM a ORDER BY x, k": "SELECT DISTINCT ON (x) x, k, x, k FROM a ORDER BY x, k",
-    "SELECT DISTINCT ON (x, x) x, k FROM a ORDER BY x, k": "SELECT DISTINCT ON (x, x) x, k, x, k FROM a ORDER BY x, k",
+    "SELECT DISTINCT ON (x) x, k FROM a ORDER BY x, k": (
+        'SELECT DISTINCT ON (x) x, k, x AS "?1?", k AS "?2?" FROM a ORDER BY x, k'
+    ),
+    "SELECT DISTINCT ON (x, x) x, k FROM a ORDER BY x, k": (
+        'SELECT DISTINCT ON (x, x) x, k, x AS "?1?", k AS "?2?" FROM a ORDER BY x, k'
+    ),
     "SELECT k FROM a UNION SELECT k FROM b ORDER BY 1": (
         "SELECT q.*, q.c1 FROM (SELECT k FROM a UNION SELECT k FROM b) AS q (c1) ORDER BY 2 ASC NULLS LAST"
     ),
