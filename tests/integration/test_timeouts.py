@@ -15,7 +15,7 @@ from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import HOST, USER
 from tests.integration.transcript import errors, session, shape, transact
 from tests.integration.waiting import wait_until
-from tests.integration.wire import FLUSH, SYNC, Wire, bind, error_fields, execute, parse, rows
+from tests.integration.wire import FLUSH, SYNC, Wire, bind, error_fields, execute, parse, query, rows
 from trunkline.demo.free_port import free_port
 
 
@@ -36,6 +36,31 @@ async def test_a_query_that_runs_too_long_ends_its_client(postgres: Postgres, st
         return await postgres.fetch("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'") == []
 
     await wait_until(stopped)
+
+
+SLOW_TO_COMMIT = """
+DROP TABLE IF EXISTS slow_to_commit;
+CREATE TABLE slow_to_commit (n int);
+CREATE OR REPLACE FUNCTION commit_slowly() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM pg_sleep(60); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow_to_commit DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION commit_slowly()
+"""
+
+
+@pytest.mark.parametrize("limit", ["query_timeout", "transaction_timeout"])
+@pytest.mark.parametrize("commit", [query("COMMIT"), parse("COMMIT") + bind() + execute() + SYNC])
+async def test_a_commit_that_takes_too_long_may_have_happened(
+    postgres: Postgres, start_proxy: ProxyFactory, limit: str, commit: bytes
+) -> None:
+    await postgres.fetch(SLOW_TO_COMMIT)
+    proxy = await start_proxy({limit: 0.5}, databases={"postgres": postgres})
+    async with session(proxy) as wire:
+        await wire.query("BEGIN")
+        await wire.query("INSERT INTO slow_to_commit VALUES (1)")
+        await wire.send(commit)
+        assert await last_words(wire) == ("FATAL", "08007")
+    await postgres.fetch("DROP TABLE slow_to_commit")
 
 
 async def test_a_query_in_time_is_left_alone(postgres: Postgres, start_proxy: ProxyFactory) -> None:

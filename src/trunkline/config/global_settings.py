@@ -141,7 +141,9 @@ class Settings:
         0.0, SECONDS, "Close a client idle in a transaction this long; 0 is never."
     )
     transaction_timeout: float = setting(0.0, SECONDS, "Longest transaction; 0 is no limit.")
-    query_timeout: float = setting(0.0, SECONDS, "Longest query; 0 is no limit.")
+    query_timeout: float = setting(
+        0.0, SECONDS, "Longest query; 0 is no limit. Cut off in its COMMIT, a client hears 08007."
+    )
     cancel_wait_timeout: float = setting(
         10.0, SECONDS, "Longest wait of a cancel request for a connection; 0 is no limit."
     )

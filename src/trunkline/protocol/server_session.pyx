@@ -178,14 +178,20 @@ cdef class ServerSession:
         self.skipping = True
         return 0
 
-    def lose(self):
-        """The connection is gone: what was owed, as (request, action, mark), oldest first; all of it goes to `undone`."""
+    def owed(self):
+        """What is owed, as (request, action, mark), oldest first."""
         cdef list owed = []
         cdef Owed *head
         cdef Py_ssize_t i
         for i in range(self.count):
             head = &self.ring[(self.head + i) & (self.capacity - 1)]
             owed.append((REQUEST_NAMES[head.request], ACTION_NAMES[head.action], <int>head.mark))
+        return owed
+
+    def lose(self):
+        """The connection is gone: what was `owed`, all of which goes to `undone`."""
+        cdef list owed = self.owed()
+        cdef Owed *head
         while self.count:
             head = &self.ring[self.head]
             if head.request > SYNC:

@@ -5,12 +5,14 @@ Rules:
 2. Who holds a server and is not running anything is idle in a transaction, also in a batch whose Sync has not come;
    so is who has lost the server of its block and has not ended that.
 3. Only who holds nothing is idle.
+4. A COMMIT that is cut off may have happened: its client is told that nobody knows.
 """
 
 from __future__ import annotations
 
 from trunkline.config.settings import PoolSettings
 from trunkline.errors import (
+    CommitOutcomeUnknown,
     IdleClientTimeout,
     IdleTransactionTimeout,
     QueryTimeout,
@@ -18,7 +20,9 @@ from trunkline.errors import (
     TrunklineError,
 )
 from trunkline.pool.server import Lessee, ServerLink
+from trunkline.protocol.server_session import ServerSession
 from trunkline.proxy.client import ClientLink
+from trunkline.routing.text.lexer import COMMITTING
 
 
 def overdue(settings: PoolSettings, server: ServerLink, now: float) -> TrunklineError | None:
@@ -26,15 +30,23 @@ def overdue(settings: PoolSettings, server: ServerLink, now: float) -> Trunkline
     session = server.session
     running = session.running
     if running and settings.query_timeout and now - server.request_at >= settings.query_timeout:
-        return QueryTimeout("query_timeout")
+        return _cut_off(session, QueryTimeout("query_timeout"))
     if session.free:
         return None
     if settings.transaction_timeout and now - server.begun_at >= settings.transaction_timeout:
-        return TransactionTimeout("transaction_timeout")
+        return _cut_off(session, TransactionTimeout("transaction_timeout"))
     idle = not running and now - server.request_at >= settings.idle_transaction_timeout
     if settings.idle_transaction_timeout and idle:
         return IdleTransactionTimeout("idle_transaction_timeout")
     return None
+
+
+def _cut_off(session: ServerSession, limit: TrunklineError) -> TrunklineError:
+    """What the client hears of a limit that strikes while its server works, or does not."""
+    if not any(mark & COMMITTING for _, _, mark in session.owed()):
+        return limit
+    text = f"{limit.message} was over while a COMMIT was under way"
+    return CommitOutcomeUnknown(text, hint="The transaction may have been committed.")
 
 
 def left_of_work(settings: PoolSettings, lasts_s: float) -> tuple[float | None, TrunklineError | None]:
