@@ -126,13 +126,14 @@ async def test_rows_are_locked_until_the_end_of_the_block(pair: Pair) -> None:
 
 async def test_what_would_lock_too_much_is_refused(pair: Pair) -> None:
     for sql in (
-        "SELECT id FROM customers ORDER BY id LIMIT 3 FOR UPDATE",
+        "SELECT c.id FROM customers c JOIN orders o ON o.customer_id = c.id ORDER BY c.id LIMIT 3 FOR UPDATE",
         "SELECT c.id FROM customers c JOIN countries k ON k.code = c.country FOR UPDATE",
         "SELECT count(*) FROM (SELECT id FROM customers FOR UPDATE) q",
     ):
         assert errors(await pair.sharded.query(sql)) == ["0A000"], sql
     await pair.both("SELECT c.id FROM customers c JOIN countries k ON k.code = c.country ORDER BY 1 FOR UPDATE OF c")
     await pair.both("SELECT id FROM customers WHERE id > $1 ORDER BY id FOR UPDATE", [b"10"])
+    await pair.both("SELECT id FROM customers ORDER BY id LIMIT 3 FOR UPDATE")
 
 
 async def test_who_waits_for_several_shards_is_shown(pair: Pair) -> None:

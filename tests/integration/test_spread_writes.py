@@ -51,6 +51,34 @@ async def filled(pair: Pair) -> None:
 # --- INSERT ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO customers (id, name)"
+        " SELECT customer_id, row_number() OVER (ORDER BY total) FROM orders WHERE id = 1",
+        "INSERT INTO customers (id, name) SELECT customer_id, count(*) OVER w FROM orders WHERE id = 1 WINDOW w AS ()",
+        "INSERT INTO customers (id, name) SELECT DISTINCT ON (id) customer_id, id FROM orders WHERE id = 1"
+        " ORDER BY id, total",
+        "INSERT INTO customers (id, name) SELECT q.customer_id, q.n FROM"
+        " (SELECT customer_id, rank() OVER (ORDER BY total DESC) AS n FROM orders WHERE id = 2) AS q WHERE q.n < 4",
+    ],
+)
+async def test_what_numbers_or_picks_rows_does_so_over_all_shards(pair: Pair, sql: str) -> None:
+    """Each shard would begin with 1, or give the first of its own."""
+    await filled(pair)
+    await pair.both("DELETE FROM customers")
+    await pair.both(sql)
+    assert await pair.same("customers")
+
+
+async def test_a_merge_with_a_source_that_numbers_its_rows_is_refused(pair: Pair) -> None:
+    await filled(pair)
+    numbered = "SELECT customer_id, row_number() OVER (ORDER BY total) AS n FROM orders WHERE id = 0"
+    merge = f"MERGE INTO customers c USING ({numbered}) AS s ON s.customer_id = c.id WHEN NOT MATCHED THEN"
+    reply = await pair.sharded.query(f"{merge} INSERT (id, name) VALUES (s.customer_id, s.n)")
+    assert errors(reply) == ["0A000"]
+
+
 async def test_rows_are_inserted_where_their_keys_are(pair: Pair) -> None:
     await pair.both(f"INSERT INTO customers VALUES {values(MIXED[:5])}")
     await pair.both(f"INSERT INTO customers (name, id) VALUES ('x', {A[4]}), (NULL, {B[4]}), (DEFAULT, '{A[5]}')")

@@ -68,7 +68,7 @@ class Writes:
             return self._copy(table)
         kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
             self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
-            self._merge, self._insert_elsewhere,
+            self._merge, self._insert_elsewhere, self._lock,
         )  # fmt: skip
         sql, order = rng.choice(kinds)(table)
         return replace(finished(sql, self.expressions.parameters, order), is_write=True)
@@ -173,10 +173,26 @@ class Writes:
                 None,
             )
         if chance < 0.45 and table.is_unique:
-            picked = f"SELECT y.k, y.id FROM {table.name} AS y ORDER BY y.id, y.k LIMIT 2"
+            locks = rng.choice(["", " FOR UPDATE", " FOR UPDATE SKIP LOCKED"])
+            picked = f"SELECT y.k, y.id FROM {table.name} AS y ORDER BY y.id, y.k LIMIT 2{locks}"
             return f"DELETE FROM {table.name} AS x WHERE (x.k, x.id) IN ({picked}){returning}", None
         where = self.queries.condition(scope, 1) or f" WHERE x.n = {self.expressions.constant(_SMALL)}"
         return f"DELETE FROM {table.name} AS x{where}{returning}", None
+
+    def _lock(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        """The first rows, which are then changed or only locked."""
+        rng = self.rng
+        where = self.queries.condition([Relation("x", table.columns, table.group)], 0)
+        waits = rng.choice(["UPDATE", "NO KEY UPDATE NOWAIT", "UPDATE SKIP LOCKED", "SHARE OF x SKIP LOCKED"])
+        order = f"ORDER BY x.id{rng.choice(['', ' DESC'])}, x.n, x.k LIMIT {rng.randint(0, 5)}"
+        if not table.is_unique or rng.random() < 0.5:
+            return f"SELECT x.id, x.n, x.k FROM {table.name} AS x{where} {order} FOR {waits}", None
+        chosen = f"SELECT x.k, x.id FROM {table.name} AS x{where} {order} FOR {waits}"
+        returning = self._returning(table, prefix="y.")
+        if rng.random() < 0.5:
+            return f"UPDATE {table.name} AS y SET n = 3 WHERE (y.k, y.id) IN ({chosen}){returning}", None
+        joined = f"FROM q WHERE y.k = q.k AND y.id = q.id{returning}"
+        return f"WITH q AS ({chosen}) UPDATE {table.name} AS y SET n = 4 {joined}", None
 
     def _move(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         """The key itself is changed."""

@@ -97,11 +97,11 @@ def begin(
     take: Callable[[int], None] = lambda count: None,
 ) -> Begun:
     """A merge of so many streams. `types` are exact; `result_formats` are as in Bind; `take` hears of bytes kept."""
-    formats = _formats(merge, result_formats)
+    formats = formats_of(merge, result_formats)
     count, offset = parameters.number(merge.limits.count), parameters.number(merge.limits.offset)
     sql, finishes = merge.sql, bool(merge.final_order or merge.having)
     if (count is not None and count < 0) or (offset is not None and offset < 0):
-        sql += _negative(count, offset)
+        sql += negative(count, offset)
         count = offset = None
     elif count == 0:  # nobody computes anything, so nothing fails
         sql += b" LIMIT 0"
@@ -110,19 +110,20 @@ def begin(
         if merge.unique != 0 and not finishes:
             rows = b"FETCH FIRST %d ROWS WITH TIES" if merge.limits.ties else b"LIMIT %d"
             sql += b" " + rows % (count + offset)
-    orders = _orders(merge.keys, types[merge.made :])
+    orders = orders_of(merge.keys, types[merge.made :])
     combines = [(one.column, one.parts, _maker(one, types, formats)) for one in merge.combines]
     limits = (0, None, False) if finishes else (offset or 0, count, merge.limits.ties)
     merger = Merger(streams, merge.made, merge.hidden, orders, merge.unique, combines, *limits)
     if not finishes:
         return Begun(sql, formats, merger)
     computed = types[merge.visible : merge.made]
-    last = Finisher(merger, merge.visible, _orders(merge.final_order, computed), offset or 0, count, take)
+    last = Finisher(merger, merge.visible, orders_of(merge.final_order, computed), offset or 0, count, take)
     last.having = [(merge.visible + one.column, computed[one.column], one) for one in merge.having]
     return Begun(sql, formats, last)
 
 
-def _formats(merge: Merge, result_formats: Sequence[int]) -> tuple[int, ...]:
+def formats_of(merge: Merge, result_formats: Sequence[int]) -> tuple[int, ...]:
+    """The formats of a shard's columns; NotMerged if those of the client's are not as many as these."""
     visible = list(result_formats) or [0]
     if len(visible) == 1:
         visible *= merge.visible
@@ -131,7 +132,8 @@ def _formats(merge: Merge, result_formats: Sequence[int]) -> tuple[int, ...]:
     return (*visible, *(1,) * (merge.computed + merge.hidden))
 
 
-def _orders(keys: Sequence[SortKey], types: Sequence[int]) -> list[tuple[int, bool, bool]]:
+def orders_of(keys: Sequence[SortKey], types: Sequence[int]) -> list[tuple[int, bool, bool]]:
+    """How keys of these types are compared: as `sort_key` takes it."""
     orders = []
     for key, oid in zip(keys, types, strict=False):
         kind = kind_of(oid, bytewise=key.bytewise)
@@ -148,7 +150,7 @@ def _maker(one: Combine, types: Sequence[int], formats: Sequence[int]) -> Callab
     return make
 
 
-def _negative(count: int | None, offset: int | None) -> bytes:
+def negative(count: int | None, offset: int | None) -> bytes:
     """For PostgreSQL to refuse in its own words."""
     words = b"" if count is None else b" LIMIT %d" % count
     return words + (b"" if offset is None else b" OFFSET %d" % offset)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Protocol
 
 from trunkline.errors import StatementRefused, TrunklineError
@@ -17,10 +18,11 @@ from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.merged import merged
+from trunkline.execution.spread.own_types import differ
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.runs import cut
-from trunkline.execution.spread.scatter import to_end, to_rows
+from trunkline.execution.spread.scatter import Agrees, to_end, to_rows
 from trunkline.routing.spreading.cursors import Declared, Fetch, forward
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.quoting import identifier
@@ -58,14 +60,15 @@ async def flowing(program: Declared, inner: Asked, participants: Participants) -
         sql, mentioned = answer.sql, answer.mentioned
         source = Merged(program.program, inner, Shards(program.name, people, fields))
     async with participants.one_snapshot(inner.mask):
-        await _declare(program, inner, people, sql, mentioned)
+        await declared_at(people, program.name, sql, inner, mentioned)
     return Flowing(program.name, inner.described.fields or (), source, people)
 
 
-async def _declare(
-    program: Declared, inner: Asked, people: Sequence[Participant], sql: bytes, mentioned: Collection[int] | None
+async def declared_at(
+    people: Sequence[Participant], name: str, sql: bytes, inner: Asked, mentioned: Collection[int] | None
 ) -> None:
-    text = f"DECLARE {identifier(program.name)} NO SCROLL CURSOR FOR ".encode() + sql
+    """Declare a cursor of this name at each of them, which takes its snapshot."""
+    text = f"DECLARE {identifier(name)} NO SCROLL CURSOR FOR ".encode() + sql
     frames = asked_of(text, inner.types, inner.formats, inner.values, (), mentioned)
     for one in people:
         one.request(frames, REQUESTS)
@@ -158,6 +161,8 @@ class Shards:
     name: str
     people: Sequence[Participant]
     fields: Sequence[Field]
+    agrees: Agrees | None = None  # whether those of a shard are the same; `others` are those that are not quite
+    others: dict[int, Sequence[Field]] = dataclass_field(default_factory=dict)
 
     async def fetch(self, places: Sequence[int], count: int, formats: Sequence[int]) -> dict[int, tuple[bytes, bool]]:
         """From these, at once: rows, and whether there may be more."""
@@ -168,15 +173,18 @@ class Shards:
         errors: list[TrunklineError] = []
         for place in places:
             try:
-                found[place] = await self._taken(self.people[place], count)
+                found[place] = await self._taken(place, count)
             except TrunklineError as error:
                 errors.append(error)
         if errors:
             raise errors[0]
         return found
 
-    async def _taken(self, one: Participant, count: int) -> tuple[bytes, bool]:
-        await to_rows(one, self.fields)
+    async def _taken(self, place: int, count: int) -> tuple[bytes, bool]:
+        one = self.people[place]
+        fields = await to_rows(one, self.fields, agrees=self.agrees)
+        if differ(fields, self.fields):
+            self.others[place] = fields
         runs = []
         while run := await one.run_of_rows():
             runs.append(run)

@@ -43,7 +43,7 @@ def merged_as_known(program: Merging, asked: Asked, participants: Sequence[Parti
     merge = program.merge
     mentioned = _mentioned(merge)
     fields = program.known[asked.types]
-    if fields is None or (participants[0].translates and _compares_texts(merge, fields)):
+    if fields is None or (participants[0].translates and compares_texts(merge, fields)):
         return None
     parameters = Parameters(asked.described.parameters, asked.formats, asked.values)
     settings = participants[0].pool.pools.config.settings
@@ -57,7 +57,7 @@ def merged_as_known(program: Merging, asked: Asked, participants: Sequence[Parti
     return Merged(begun, asked, fields, mentioned, participants, budget)
 
 
-def _compares_texts(merge: Merge, fields: Sequence[Field]) -> bool:
+def compares_texts(merge: Merge, fields: Sequence[Field]) -> bool:
     """In the client's encoding they come in another order than shards have sorted them by."""
     return any(one.type in TEXTS for one in fields[merge.visible :])
 

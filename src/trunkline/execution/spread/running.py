@@ -10,6 +10,7 @@ from trunkline.execution.refusals import refused
 from trunkline.execution.spread import write
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.carried import carried
+from trunkline.execution.spread.claim import claim, claimed_write
 from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.copy_query import copy_query
@@ -29,6 +30,7 @@ from trunkline.execution.spread.scatter import Scatter, agree
 from trunkline.execution.spread.selected import selected
 from trunkline.execution.spread.shard_jobs import shard_jobs
 from trunkline.routing.plans.plan import Refusal
+from trunkline.routing.spreading.claiming import Claim
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.declaring import Placing
@@ -41,6 +43,7 @@ from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_carried import Carried
+from trunkline.routing.spreading.writing_claimed import ClaimedWrite
 from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
@@ -110,6 +113,8 @@ async def _select(program: Selected, asked: Asked, participants: Participants) -
 RUNNERS: dict[type, Runner] = {
     Alone: write.alone,
     Carried: carried,
+    Claim: claim,
+    ClaimedWrite: claimed_write,
     Concatenation: _concatenate,
     CopyAll: copy_out,
     CopyQuery: _copy_query,
@@ -130,6 +135,7 @@ RUNNERS: dict[type, Runner] = {
 
 
 STATES: dict[type, str] = {
+    Claim: "lock",
     Concatenation: "scatter",
     CopyAll: "copy",
     CopyQuery: "copy",
@@ -146,9 +152,9 @@ STATES: dict[type, str] = {
 
 def locks(program: Program) -> bool:
     """Whether it locks rows for the rest of its transaction."""
-    return (isinstance(program, Concatenation) and program.locks) or (
-        isinstance(program, Merging) and program.merge.locks
-    )
+    if isinstance(program, Merging):
+        return program.merge.locks
+    return isinstance(program, Claim) or (isinstance(program, Concatenation) and program.locks)
 
 
 async def run(program: Program, asked: Asked, participants: Participants) -> Answer | CopyIn:

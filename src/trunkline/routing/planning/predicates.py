@@ -94,7 +94,7 @@ class Reader:
             return []
         variable, other = (a, right) if a is not None else (b, left)
         if variable is not None and "SubLink" in other:
-            return self._scalar(variable, other["SubLink"])
+            return self.one_of(variable, other["SubLink"], "EXPR_SUBLINK")
         source = self.value_for(variable, other)
         return [Member((variable,), ((source,),))] if variable is not None and source is not None else []
 
@@ -112,9 +112,9 @@ class Reader:
             return []
         return [Same(left, right)]
 
-    def _scalar(self, variable: int, node: Node) -> list[Condition]:
-        """A column that is equal to the one row of a query."""
-        if node["subLinkType"] != "EXPR_SUBLINK" or id(node) not in self._bound:
+    def one_of(self, variable: int, node: Node, form: str) -> list[Condition]:
+        """A column that is equal to the one row of a query, or to one of the array that is made of them."""
+        if node["subLinkType"] != form or id(node) not in self._bound:
             return []
         derived = self._bound[id(node)]
         if derived.query.groups_all or len(derived.columns) != 1 or derived.columns[0] is None:
@@ -169,6 +169,8 @@ def _operator_any(reader: Reader, node: Node) -> list[Condition]:
     if "TypeCast" in array and "A_ArrayExpr" in array["TypeCast"]["arg"]:
         return _cast_array(reader, node["lexpr"], array["TypeCast"])
     variable = reader.column(node["lexpr"])
+    if variable is not None and "SubLink" in array:
+        return reader.one_of(variable, array["SubLink"], "ARRAY_SUBLINK")
     source = reader.constant(array)
     if variable is None or source is None or not fits(reader._families[variable], source):
         return []

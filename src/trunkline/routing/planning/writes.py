@@ -23,6 +23,7 @@ from trunkline.routing.planning.sources import bind_from, bind_source, bind_tabl
 from trunkline.routing.planning.tree import Block, Derived, Join, Leaf, Part, linked
 from trunkline.routing.planning.unique import note_conflict
 from trunkline.routing.planning.unnested import where_of_arrays
+from trunkline.routing.planning.updatable import base_of, on_write_below
 from trunkline.routing.plans.plan import Constant, Fixed, Source, Where
 from trunkline.routing.sql import Node
 
@@ -47,7 +48,7 @@ def _returning(analysis: Analysis, node: Node, scope: Scope) -> tuple[list[Deriv
 
 
 def _target(analysis: Analysis, node: Node) -> tuple[Found, Part | None, Item]:
-    """The table of UPDATE, DELETE and MERGE; through a view, the tables of its query."""
+    """The table of UPDATE, DELETE and MERGE; through a view, the one below it, or all tables of its query."""
     found = analysis.find(node.get("schemaname"), node["relname"])
     if found.relation is None or found.relation.kind != "v":
         part, items = bind_table(analysis, found, node, writes=True)
@@ -55,10 +56,12 @@ def _target(analysis: Analysis, node: Node) -> tuple[Found, Part | None, Item]:
     facts = analysis.facts
     uses, others = len(facts.uses), (set(facts.home), set(facts.reference))
     part, items = bind_source(analysis, {"RangeVar": node}, Scope())
+    base = base_of(analysis, found)
     for use in facts.uses[uses:]:
-        use.writes = True
+        use.writes = base is None or use.table == base.full_name
     for place, before in zip((facts.home, facts.reference), others, strict=True):
-        place.update(dict.fromkeys(set(place) - before, True))
+        named = set(place) - before
+        place.update(dict.fromkeys(named if base is None else named & {base.full_name}, True))
     return found, part, items[0]
 
 
@@ -267,6 +270,7 @@ def _update(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Output
     scope.items.append(item)
     others = bind_from(analysis, node.get("fromClause", ()), scope)
     on_write(analysis, found, "UPDATE", [_name(one) for one in node["targetList"]], scope)
+    on_write_below(analysis, found, "UPDATE", scope)
     block, outputs = _changing(analysis, node, scope, [*([part] if part else []), *others])
     may_move = scope.parent is None and analysis.is_own
     check_keys(analysis, found, item, node["targetList"], block.up, scope, may_move=may_move)
@@ -278,6 +282,7 @@ def _delete(analysis: Analysis, node: Node, scope: Scope) -> tuple[Block, Output
     scope.items.append(item)
     others = bind_from(analysis, node.get("usingClause", ()), scope)
     on_write(analysis, found, "DELETE", [], scope)
+    on_write_below(analysis, found, "DELETE", scope)
     return _changing(analysis, node, scope, [*([part] if part else []), *others])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.plans.plan import Refusal, RoutePlan
 from trunkline.routing.schema.catalog import Catalog
+from trunkline.routing.spreading.claiming import Claim
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Merge
@@ -34,6 +35,8 @@ def words_of(program: object) -> str:
     """How a program answers, in a few words."""
     if isinstance(program, Concatenation):
         return "concatenated; each shard is asked for its rows"
+    if isinstance(program, Claim):
+        return "locked; of the rows of all shards the first that nobody has locked, and no others"
     if isinstance(program, Wrapped):
         return words_of(program.program)
     if isinstance(program, Gather):

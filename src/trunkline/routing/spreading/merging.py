@@ -93,6 +93,17 @@ class Shape:
             return self._distinct()
         return self._rows()
 
+    @property
+    def targets(self) -> tuple[bytes, ...]:
+        """The texts of its outputs."""
+        return self._clauses.targets
+
+    def placed(self, place: Asked) -> Merge:
+        """All rows of all shards, in order if one is asked for, and behind the keys of each where it lies."""
+        if self._bound.is_grouped or self._bound.windows or "distinctClause" in self._bound.node:
+            raise Unsure("its rows are not those of a table")
+        return self._made(order_of(self._clauses, self._bound, self._binder), (place,), None, ())
+
     def _rows(self) -> Merge:
         """All rows of all shards, in order if one is asked for."""
         keys = order_of(self._clauses, self._bound, self._binder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading import (
+    claiming,
     copied,
     cursors,
     declaring,
@@ -18,6 +19,7 @@ from trunkline.routing.spreading import (
     writing,
     writing_selected,
 )
+from trunkline.routing.spreading.claiming import Claim
 from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.drawing_slots import Drawing
@@ -27,7 +29,8 @@ from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
 
 Program = (
-    Concatenation
+    Claim
+    | Concatenation
     | CopyQuery
     | Declared
     | Explained
@@ -74,7 +77,7 @@ def _within(request: Request) -> Program | Refusal:
 
 def _without_merge(request: Request) -> Program | Refusal:
     if request.kind == "SelectStmt":
-        return gathering.plan(request)
+        return claiming.plan(request) or gathering.plan(request)
     if writing.concerns(request):
         found = writing.plan(request)
         selected = writing_selected.plan(request, _within) if isinstance(found, Refusal) else None

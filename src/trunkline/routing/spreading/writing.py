@@ -7,17 +7,20 @@ from trunkline.routing.plans.plan import Refusal, Verdict
 from trunkline.routing.spreading import (
     writing_alone,
     writing_carried,
+    writing_claimed,
     writing_copies,
     writing_copy,
     writing_everywhere,
     writing_insert,
     writing_moved,
 )
+from trunkline.routing.spreading.gathering_names import is_view
 from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_carried import Carried
+from trunkline.routing.spreading.writing_claimed import ClaimedWrite
 from trunkline.routing.spreading.writing_copies import CopyToAll
 from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
@@ -25,7 +28,7 @@ from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_moved import Moved
 from trunkline.routing.spreading.writing_reading import Written, read
 
-Write = Alone | Carried | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows | ShardJobs
+Write = Alone | Carried | ClaimedWrite | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows | ShardJobs
 
 _KINDS = frozenset(("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "CopyStmt"))
 
@@ -36,6 +39,11 @@ def plan(request: Request) -> Write | Refusal:
     """The program of a statement that writes, over several shards."""
     found = _by_shards(request)
     if not isinstance(found, Refusal) or request.plan.refusal is not None:
+        return found
+    claimed = writing_claimed.plan(request, _by_shards)
+    if claimed is not None:
+        return claimed
+    if _is_through_view(request):
         return found
     ways = (way(request) for way in (writing_moved.plan, writing_carried.plan))
     tried = [way for way in ways if way is not None]
@@ -61,6 +69,11 @@ def _by_shards(request: Request) -> Write | Refusal:
     columns = (column.type for column in relation.columns) if relation is not None else iter(())
     hidden = hidden_time(written.analysis, written.node, columns, trigger_functions(written.analysis, written.found))
     return hidden or _planned(written)
+
+
+def _is_through_view(request: Request) -> bool:
+    relation = request.node.get("relation")
+    return relation is not None and is_view(request.analysis().find(relation.get("schemaname"), relation["relname"]))
 
 
 def concerns(request: Request) -> bool:

@@ -49,9 +49,10 @@ def _not_beside(written: Written) -> Refusal | None:
 def _anchors(written: Written) -> list[Use]:
     """Occurrences of which each row that is written has one row: what is written, unless it is new.
 
-    An outer join makes rows for which there is none.
+    An outer join makes rows for which there is none; windows and DISTINCT ON look at rows of other keys.
     """
-    sources = [use for use in written.others if not use.writes] if not _joins_outside(written) else []
+    by_row = not _joins_outside(written) and not _looks_at_others(written)
+    sources = [use for use in written.others if not use.writes] if by_row else []
     if written.kind == "InsertStmt":
         return sources
     return [written.use, *sources] if written.kind == "MergeStmt" else [written.use]
@@ -59,6 +60,11 @@ def _anchors(written: Written) -> list[Use]:
 
 def _joins_outside(written: Written) -> bool:
     return any(name == "jointype" and value != "JOIN_INNER" for name, value in walk_with_views(written))
+
+
+def _looks_at_others(written: Written) -> bool:
+    parts = list(walk_with_views(written))
+    return any(name == "over" or (name == "distinctClause" and value != [{}]) for name, value in parts)
 
 
 def _lies_beside(use: Use, anchor: Use) -> bool:

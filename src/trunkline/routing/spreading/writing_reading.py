@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import Facts, Use
+from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.planning.programs import definition
+from trunkline.routing.planning.updatable import base_of
 from trunkline.routing.planning.writes import columns_of
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Column
+from trunkline.routing.spreading import merging
+from trunkline.routing.spreading.gathering_names import is_view
 from trunkline.routing.spreading.moments import Template, cut, places_of
+from trunkline.routing.spreading.quoting import full
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Node, parse_any, walk
 
@@ -60,6 +65,8 @@ def analysed(request: Request) -> Written | Refusal:
 def read(request: Request) -> Written | Refusal:
     """One that writes a sharded table, and nothing else."""
     written = analysed(request)
+    if not isinstance(written, Refusal) and is_view(written.found):
+        written = _below(written)
     if isinstance(written, Refusal):
         return written
     found = written.found
@@ -73,6 +80,22 @@ def read(request: Request) -> Written | Refusal:
     if found.relation is None:
         return Refusal(f"Nothing is known of {found.full_name}.", "Create it on every shard.")
     return per_statement(found) or written
+
+
+def _below(written: Written) -> Written | Refusal:
+    """The table below a view through which PostgreSQL writes: each shard does that if the view's rows are its own."""
+    found, request = written.found, written.request
+    base = base_of(written.analysis, found)
+    if base is None or written.kind not in ("UpdateStmt", "DeleteStmt"):
+        reason = f"{found.full_name} is a view that is no plain selection of one table, or has rules or triggers."
+        return Refusal(reason, "Write the table itself.")
+    text = f"SELECT count(*) FROM {full(found.schema, found.name)}".encode()
+    ((kind, node),) = parse_any(text)
+    plan = make_plan(text, request.catalog, request.sharding, request.search_path)
+    if merging.plan(replace(request, sql=text, kind=kind, node=node, plan=plan)) is None:
+        reason = f"Which rows the view {found.full_name} has is not each shard's own business."
+        return Refusal(reason, "Write the table itself.")
+    return replace(written, found=base)
 
 
 def _forbidden(facts: Facts, kind: str) -> Refusal | None:
