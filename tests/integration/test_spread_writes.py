@@ -17,6 +17,7 @@ DATABASE = "spread_writes"
 SCHEMA = """
 CREATE TABLE customers (id int8 PRIMARY KEY, name text CHECK (name <> 'bad'), region text DEFAULT 'none');
 CREATE TABLE orders (customer_id int8, id int8, total numeric(10, 2), PRIMARY KEY (customer_id, id));
+CREATE TABLE archive (customer_id int8, id int8, total numeric(10, 2), PRIMARY KEY (customer_id, id));
 CREATE TABLE stamped (id int8, at timestamptz DEFAULT now(), token uuid DEFAULT gen_random_uuid());
 CREATE TABLE countries (code text PRIMARY KEY, name text);
 CREATE TABLE notes (id int8, body text);
@@ -25,6 +26,7 @@ INSERT INTO countries VALUES ('de', 'Germany'), ('fr', 'France');
 TABLES = {
     "customers": {"shard_by": "id"},
     "orders": {"shard_by": "customer_id", "colocated_with": "customers"},
+    "archive": {"shard_by": "customer_id", "colocated_with": "customers"},
     "stamped": {"shard_by": "id"},
     "countries": {"reference": True},
 }
@@ -69,6 +71,44 @@ async def test_what_numbers_or_picks_rows_does_so_over_all_shards(pair: Pair, sq
     await pair.both("DELETE FROM customers")
     await pair.both(sql)
     assert await pair.same("customers")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH gone AS (DELETE FROM orders WHERE id = 1 RETURNING *) INSERT INTO archive SELECT * FROM gone",
+        "WITH gone AS (DELETE FROM orders WHERE total > 3 RETURNING customer_id, id, total) INSERT INTO archive AS a"
+        " SELECT customer_id, id + 5, total FROM gone WHERE id > 0 RETURNING a.*",
+        "WITH done AS (UPDATE orders SET total = total + 1 WHERE id < 2 RETURNING customer_id AS c) INSERT INTO archive"
+        " SELECT c, count(*), max(k.id) FROM done AS d, customers AS k WHERE k.id = d.c GROUP BY c",
+        "WITH gone AS (DELETE FROM orders RETURNING *) INSERT INTO archive SELECT customer_id, 0, total FROM gone",
+    ],
+)
+async def test_rows_that_with_deletes_are_inserted_elsewhere(pair: Pair, sql: str) -> None:
+    """The last one inserts the same key twice: nothing is deleted then."""
+    await filled(pair)
+    if "0, total" in sql:
+        await pair.both(f"DELETE FROM orders WHERE customer_id <> {A[0]} OR id = 2")
+    await pair.both(sql, in_order=False)
+    await pair.same("orders")
+    await pair.same("archive")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT customer_id, (SELECT count(*) FROM gone), 0 FROM gone",
+        "SELECT a.customer_id, b.id, 0 FROM gone AS a, gone AS b",
+        "SELECT id, customer_id, 0 FROM gone",
+        "SELECT customer_id, row_number() OVER (ORDER BY total), 0 FROM gone",
+        "SELECT customer_id, id, 0 FROM gone LIMIT 3",
+    ],
+)
+async def test_what_with_gives_as_a_whole_is_refused(pair: Pair, query: str) -> None:
+    await filled(pair)
+    reply = await pair.sharded.query(f"WITH gone AS (DELETE FROM orders RETURNING *) INSERT INTO archive {query}")
+    assert errors(reply) == ["0A000"]
+    await pair.same("orders")
 
 
 async def test_a_merge_with_a_source_that_numbers_its_rows_is_refused(pair: Pair) -> None:

@@ -184,7 +184,8 @@ class Writes:
         rng = self.rng
         where = self.queries.condition([Relation("x", table.columns, table.group)], 0)
         waits = rng.choice(["UPDATE", "NO KEY UPDATE NOWAIT", "UPDATE SKIP LOCKED", "SHARE OF x SKIP LOCKED"])
-        order = f"ORDER BY x.id{rng.choice(['', ' DESC'])}, x.n, x.k LIMIT {rng.randint(0, 5)}"
+        by_bytes = ' COLLATE "C"' if table.key.sql.startswith(("text", "varchar", "char")) else ""
+        order = f"ORDER BY x.id{rng.choice(['', ' DESC'])}, x.n, x.k{by_bytes} LIMIT {rng.randint(0, 5)}"
         if not table.is_unique or rng.random() < 0.5:
             return f"SELECT x.id, x.n, x.k FROM {table.name} AS x{where} {order} FOR {waits}", None
         chosen = f"SELECT x.k, x.id FROM {table.name} AS x{where} {order} FOR {waits}"

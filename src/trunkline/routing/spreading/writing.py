@@ -65,9 +65,10 @@ def _by_shards(request: Request) -> Write | Refusal:
     written = read(request)
     if isinstance(written, Refusal) or (request.plan.moves and not writing_insert.concerns(written)):
         return written if isinstance(written, Refusal) else refusal or _NOT_ALONE
-    relation = written.found.relation
-    columns = (column.type for column in relation.columns) if relation is not None else iter(())
-    hidden = hidden_time(written.analysis, written.node, columns, trigger_functions(written.analysis, written.found))
+    tables = [one for one in (written.found, written.source) if one is not None]
+    columns = (column.type for one in tables if one.relation is not None for column in one.relation.columns)
+    triggers = [function for one in tables for function in trigger_functions(written.analysis, one)]
+    hidden = hidden_time(written.analysis, written.node, columns, triggers)
     return hidden or _planned(written)
 
 

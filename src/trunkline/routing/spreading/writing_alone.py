@@ -52,8 +52,9 @@ def _anchors(written: Written) -> list[Use]:
     An outer join makes rows for which there is none; windows and DISTINCT ON look at rows of other keys.
     """
     by_row = not _joins_outside(written) and not _looks_at_others(written)
-    sources = [use for use in written.others if not use.writes] if by_row else []
-    if written.kind == "InsertStmt":
+    is_insert = written.kind == "InsertStmt"  # which has its rows of what a query in WITH writes, or of what it reads
+    sources = [use for use in written.others if is_insert or not use.writes] if by_row else []
+    if is_insert:
         return sources
     return [written.use, *sources] if written.kind == "MergeStmt" else [written.use]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from trunkline.routing.spreading.gathering_names import is_view
 from trunkline.routing.spreading.moments import Template, cut, places_of
 from trunkline.routing.spreading.quoting import full
 from trunkline.routing.spreading.request import Request
-from trunkline.routing.sql import Node, parse_any, walk
+from trunkline.routing.sql import Node, only, parse_any, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Written:
     node: Node
     found: Found  # its table
     use: Use  # the occurrence that is written
+    source: Found | None = None  # the table of a DELETE or UPDATE in WITH, whose rows an INSERT may take over
 
     @property
     def others(self) -> list[Use]:
@@ -53,7 +54,8 @@ def bound(request: Request) -> Written | Refusal:
     relation = node["relation"]
     found = analysis.find(relation.get("schemaname"), relation["relname"])
     writes = [use for use in analysis.facts.uses if use.writes]
-    return Written(request, analysis, kind, node, found, writes[0] if writes else Use(found.full_name, "", found.rule))
+    own = [use for use in writes if use.table == found.full_name] or writes
+    return Written(request, analysis, kind, node, found, own[0] if own else Use(found.full_name, "", found.rule))
 
 
 def analysed(request: Request) -> Written | Refusal:
@@ -69,17 +71,43 @@ def read(request: Request) -> Written | Refusal:
         written = _below(written)
     if isinstance(written, Refusal):
         return written
-    found = written.found
+    written = _with_source(written)
+    found, source = written.found, written.source
+    tables = [one.full_name for one in (found, source) if one is not None]
     writes = [use for use in written.analysis.facts.uses if use.writes]
-    known = writes and all(use.table == found.full_name and use.kind == "sharded" for use in writes)
-    if not known or (len(writes) > 1 and written.kind != "MergeStmt"):
+    known = writes and all(use.table in tables and use.kind == "sharded" for use in writes)
+    if not known or (len(writes) > len(tables) and written.kind != "MergeStmt"):
         return Refusal(
             f"It writes more than the one table {found.full_name} on several shards.",
             "Write each table in a statement of its own.",
         )
     if found.relation is None:
         return Refusal(f"Nothing is known of {found.full_name}.", "Create it on every shard.")
-    return per_statement(found) or written
+    return per_statement(found) or (per_statement(source) if source is not None else None) or written
+
+
+def _with_source(written: Written) -> Written:
+    """With the one table, another than its own, that an INSERT has written in WITH, if it is as plain as that."""
+    ctes = [one["CommonTableExpr"] for one in written.node.get("withClause", {}).get("ctes", ())]
+    queries = [only(one["ctequery"]) for one in ctes]
+    writing = [node for kind, node in queries if kind in ("DeleteStmt", "UpdateStmt")]
+    others = [kind for kind, _ in queries if kind in ("InsertStmt", "MergeStmt")]
+    if written.kind != "InsertStmt" or len(writing) != 1 or others:
+        return written
+    relation = writing[0]["relation"]
+    found = written.analysis.find(relation.get("schemaname"), relation["relname"])
+    defaulted = any(name == "SetToDefault" for name, _ in walk(writing[0]))
+    plain = found.relation is not None and not is_view(found) and not defaulted and _is_used_once(written.node, ctes)
+    return replace(written, source=found) if plain and found.full_name != written.found.full_name else written
+
+
+def _is_used_once(node: Node, ctes: Sequence[Node]) -> bool:
+    """Whether each of WITH stands in FROM of what is inserted, and nowhere else: so each of its rows is by itself."""
+    sources = node.get("selectStmt", {}).get("SelectStmt", {}).get("fromClause", [])
+    here = [one["RangeVar"]["relname"] for one in sources if "RangeVar" in one]
+    everywhere = [value for name, value in walk(node) if name == "relname"]
+    names = [one["ctename"] for one in ctes]
+    return all(here.count(name) == everywhere.count(name) == 1 for name in names)
 
 
 def _below(written: Written) -> Written | Refusal:
