@@ -72,8 +72,12 @@ async def piece_of_a_password(stage: Stage) -> None:
 
 
 async def find_a_server_by_name(stage: Stage) -> None:
+    """And look it up again, when that is due."""
+    names = stage.instance.names
     async with stage.client("named") as wire:
         await stage.expect_own_answer(wire)
+        names.tick(stage.instance.pools.now + stage.instance.config.settings.dns_max_ttl)
+        await wait_until(lambda: not len(names.tasks), what="it has been looked up again")
 
 
 async def reach_a_server_by_its_socket_file(stage: Stage) -> None:

@@ -39,6 +39,7 @@ class Routers:
             router.stale = NewCatalog()
         if watch is not None:
             watch.stale()
+            self.coordinations.on_schema_change(database)
 
     def __iter__(self) -> Iterator[Router]:
         return iter(list(self._routers.values()))

@@ -3,7 +3,8 @@
 Theory of operation. While a process answers by what it knows of the placement it has an advisory lock of the home
 shard, shared with all others that do. Who changes the placement takes the same lock exclusively, in the very
 transaction by which the change is committed: so nobody answers by the old one from then on, whatever has become of
-anybody. The exclusive lock is waited for, and who has the shared one is asked to give it up meanwhile, by NOTIFY.
+anybody. The exclusive lock is waited for, and who has the shared one is asked to give it up meanwhile, by NOTIFY. Other
+DDL is told to all by a NOTIFY too, once it is committed.
 
 Rules:
 1. A process that has lost the connection has lost the lock, and knows nothing for sure until it has another one.
@@ -41,7 +42,8 @@ KEY = _HIGH << 32 | _LOW
 EXCLUSIVE = f"SELECT pg_catalog.pg_advisory_xact_lock({KEY})"
 _SHARED = f"SELECT pg_catalog.pg_advisory_lock_shared({KEY})"
 _UNLOCK = f"SELECT pg_catalog.pg_advisory_unlock_shared({KEY})"
-_NOTIFY = f"SELECT pg_catalog.pg_notify('{CHANNEL}', '')"
+_NOTIFY = f"SELECT pg_catalog.pg_notify('{CHANNEL}', '{{}}')"
+_SCHEMA = "schema "  # and the process id of who tells it
 _OURS = (
     "locktype = 'advisory' AND database = (SELECT oid FROM pg_catalog.pg_database"
     f" WHERE datname = pg_catalog.current_database()) AND classid = {_HIGH} AND objid = {_LOW} AND objsubid = 1"
@@ -61,7 +63,7 @@ SETUP = (
 
 class PlacementLock:
     """Of one process and database. `on_lost` is called when a lock that was held is held no more, and nobody gave it
-    up; `on_asked` when somebody may want it."""
+    up; `on_asked` when somebody may want it; `on_schema` when another process has changed the schema."""
 
     def __init__(self, pools: Pools, database: str, tasks: Tasks) -> None:
         self.pools = pools
@@ -71,6 +73,7 @@ class PlacementLock:
         self.held = False
         self.on_lost: Callable[[], None] = lambda: None
         self.on_asked: Callable[[], None] = lambda: None
+        self.on_schema: Callable[[], None] = lambda: None
         self._link: HomeLink | None = None
 
     def __repr__(self) -> str:
@@ -101,7 +104,12 @@ class PlacementLock:
 
     async def ask_others(self) -> None:
         """All who hold it should give it up."""
-        await self._linked().ask(_NOTIFY, ANSWER_S)
+        await self._linked().ask(_NOTIFY.format(""), ANSWER_S)
+
+    async def tell_of_schema(self) -> None:
+        """All others should read the catalog anew."""
+        link = self._linked()
+        await link.ask(_NOTIFY.format(f"{_SCHEMA}{link.server.pid}"), ANSWER_S)
 
     async def holders(self) -> list[str]:
         """Who holds it now, in words for an operator."""
@@ -138,7 +146,7 @@ class PlacementLock:
         await home.until_primary()
         target = self.pools.target_of(home, self.pools.address_of(home, 0))
         server = await self.pools.opener.open(Unleased(), target, lambda new: new.move_to(self.pools.directories))
-        link = HomeLink(server, lambda payload: self.on_asked())
+        link = HomeLink(server, self._on_notification)
         self._tasks.spawn(self._read(link), f"placement of {self.database}")
         name = f"trunkline placement, {socket.gethostname()[:24]} pid {os.getpid()}".replace("'", "")
         try:
@@ -147,6 +155,12 @@ class PlacementLock:
             link.close("the home shard could not be listened to")
             raise
         return link
+
+    def _on_notification(self, payload: str) -> None:
+        if not payload.startswith(_SCHEMA):
+            self.on_asked()
+        elif payload != f"{_SCHEMA}{self._linked().server.pid}":
+            self.on_schema()
 
     async def _read(self, link: HomeLink) -> None:
         """Hear what it says until it is lost."""

@@ -73,3 +73,17 @@ async def test_a_connection_that_is_lost_takes_it_along(shop: Stage) -> None:
         await lock.probe()
         lock.close("the test is over")
         assert not lock.held
+
+
+async def test_ddl_is_told_to_all_others(shop: Stage) -> None:
+    async with shop.instance() as instance:
+        locks = [lock_of(instance, shop) for _ in range(3)]
+        told: list[int] = []
+        for number, one in enumerate(locks):
+            one.on_schema = lambda number=number: told.append(number)
+            one.on_asked = lambda: pytest.fail("nobody wants the lock")
+            await one.take()
+        await locks[1].tell_of_schema()
+        for one in locks:
+            await one.probe()  # a notification is told before the next answer
+        assert sorted(told) == [0, 2]

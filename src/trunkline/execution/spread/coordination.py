@@ -120,6 +120,11 @@ class Coordinations:
             self._all[database] = found
         return found
 
+    def on_schema_change(self, database: str) -> None:
+        """DDL has been committed here."""
+        if database in self._all:
+            self._all[database].placement.schema_changed()
+
     def share(self, make_gate: Callable[[str], Gate], elsewhere: Elsewhere) -> None:
         """There are other processes of this instance, which have gates in common with it. Before anything begins."""
         self.make_gate, self.elsewhere = make_gate, elsewhere

@@ -57,13 +57,14 @@ class Placement:
         self.router: Router | None = None
         self.watch: CatalogWatch | None = None
         self.lock = PlacementLock(pools, database, tasks)
-        self.lock.on_lost, self.lock.on_asked = self._on_lost, self._on_asked
+        self.lock.on_lost, self.lock.on_asked, self.lock.on_schema = self._on_lost, self._on_asked, self._on_schema
         self._errands = errands
         self._tasks = tasks
         self._keeper: asyncio.Task[None] | None = None
         self._sure = False  # the lock is held, and nothing has changed since the catalog was read
         self._retaken = False
         self._asked = False
+        self._untold = False  # DDL of ours, to others
         self._barrier: NewCatalog | None = None
         self._starting = asyncio.Lock()
         self._turn = asyncio.Lock()  # of who changes the placement, or lets others
@@ -107,6 +108,18 @@ class Placement:
         self._asked = True
         self._due.set()
 
+    def _on_schema(self) -> None:
+        """Another process has committed DDL: what begins from now on waits for the new catalog."""
+        if self.router is not None and self.router.stale is None:
+            self.router.stale = NewCatalog()
+        if self.watch is not None:
+            self.watch.stale()
+
+    def schema_changed(self) -> None:
+        """DDL has been committed here: other processes hear of it."""
+        self._untold = True
+        self._due.set()
+
     async def _keep(self) -> None:
         while True:
             try:
@@ -135,10 +148,21 @@ class Placement:
             self._due.clear()
             async with self._turn:
                 if self._sure:
+                    await self._tell()
                     await self.lock.probe()
                     if self._asked:
                         self._asked = False
                         await self._let_others()
+
+    async def _tell(self) -> None:
+        if not self._untold:
+            return
+        self._untold = False
+        try:
+            await self.lock.tell_of_schema()
+        except BaseException:
+            self._untold = True  # when there is a connection again
+            raise
 
     async def _be_sure(self) -> None:
         """Have the lock, which waits for the end of a change, and go on by what is so then."""
@@ -205,7 +229,7 @@ class Placement:
             return
         barrier.keeps_up = False
         if self.watch.reads:
-            self.pools.schema_changed(self.database)
+            self.watch.stale()
             return
         self.router.stale = None
         barrier.tell(None)

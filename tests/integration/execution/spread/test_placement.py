@@ -134,6 +134,36 @@ async def test_no_other_worker_answers_by_the_old_placement(
     assert held == [(2,)]  # both workers have served
 
 
+async def test_ddl_is_known_to_every_process(
+    start_proxy: ProxyFactory, settings: dict[str, Any], two: tuple[Proxy, Proxy], postgres: Postgres
+) -> None:
+    """It is told to them when it has been committed, also when it could not be told at once."""
+    workers = await start_proxy({"pool_mode": "transaction", "workers": 2}, databases={DATABASE: settings})
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(await psycopg.AsyncConnection.connect(proxy.dsn(DATABASE), autocommit=True))
+            for proxy in (two[1], *[workers] * 8)
+        ]
+        for client in clients:
+            await client.execute("SELECT count(*) FROM filed")
+        assert await postgres.fetch(f"SELECT count(*) FROM pg_stat_activity WHERE {HERE}") == [(4,)]  # every process
+        for number in range(2):
+            await two[0].fetch(f"ALTER TABLE filed ADD COLUMN more{number} int8", database=DATABASE)
+            await two[0].fetch(f"INSERT INTO filed (id, more{number}) VALUES ({10 + number}, 1)", database=DATABASE)
+            if number == 0:
+                await postgres.fetch(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {HERE}")
+
+            async def knows(client: psycopg.AsyncConnection[Any], column: str = f"more{number}") -> bool:
+                try:
+                    found = await client.execute(f"SELECT sum({column}) FROM filed HAVING sum({column}) > 0")  # type: ignore[arg-type]
+                except psycopg.Error:
+                    return False
+                return await found.fetchall() == [(1,)]
+
+            for client in clients:
+                await wait_until(lambda client=client: knows(client))
+
+
 async def test_two_that_declare_at_the_same_time_take_turns(two: tuple[Proxy, Proxy], postgres: Postgres) -> None:
     names = [f"t{number}" for number in range(6)]
     for name in names:
