@@ -1,5 +1,6 @@
 """Statements over two shards: what a scatter adds to the slower shard's own time, how fast rows are merged and how fast
-a COPY is split, and what committing in two phases costs beside plain commits of the same two statements.
+a COPY is split, what committing in two phases costs beside plain commits of the same two statements, and what it costs
+an INSERT that its id is drawn from the sequence that all shards have in common.
 
 The shards are two databases of the one server, each with half of the rows, without parallel query, since both shards
 work at the same time.
@@ -37,6 +38,11 @@ RATE = "rows merged, 1/s"
 GROWTH = "merge of 1,000,000 rows, memory growth, MB"
 COPIED = "rows copied to two shards, 1/s"
 LINES = b"".join(b"%d\tfiller\n" % number for number in range(ROWS // 2))
+DRAWN = f"INSERT with a drawn id / with the id given, throughput, {CLIENTS} clients"
+INSERTS = {
+    "with the id given": "\\set n random(1, 9000000000000000)\nINSERT INTO numbered (id, filler) VALUES (:n, 'x');\n",
+    "with a drawn id": "INSERT INTO numbered (filler) VALUES ('x');\n",
+}
 TWO_PHASE = f"two-phase / plain commits, throughput, {CLIENTS} clients"
 ERRORS = "errors of statements over two shards"
 SCRIPT = f"""\\set n random(0, {ROWS // 2 - 1})
@@ -52,6 +58,7 @@ CREATE TABLE numbers (id int8 PRIMARY KEY, filler text) WITH (fillfactor = 50);
 INSERT INTO numbers SELECT n, 'filler' FROM generate_series({shard}, {last}, 2) AS n;
 VACUUM ANALYZE numbers;
 CREATE TABLE loaded (id int8 PRIMARY KEY, filler text);
+CREATE TABLE numbered (id bigserial PRIMARY KEY, filler text);
 ALTER DATABASE {name} SET max_parallel_workers_per_gather = 0
 """
 
@@ -77,6 +84,7 @@ def configuration(port: int) -> str:
             said += f'[[databases.{name}.shards]]\nname = "{database}"\nprimary = "{url}"\n'
         said += f'[databases.{name}.tables]\nnumbers = {{ shard_by = "id", method = "modulo" }}\n'
         said += 'loaded = { shard_by = "id", method = "modulo", colocated_with = "numbers" }\n'
+        said += 'numbered = { shard_by = "id", method = "modulo", colocated_with = "numbers" }\n'
     return said
 
 
@@ -100,6 +108,7 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
             except OSError as reason:
                 section.notes.append(f"not answered: {reason}")
             _commits(stage, contender, options, section, progress)
+            _inserts(stage, contender, options, section, progress)
     return section
 
 
@@ -184,3 +193,25 @@ def _commits(
     rows = [[f"two updates, committed {names[name]}", number(median(one.tps for one in mine))]
             for name, mine in samples.items()]  # fmt: skip
     section.tables.append(table((f"{CLIENTS} clients", "tps"), rows))
+
+
+def _inserts(
+    stage: Stage, contender: Running, options: Options, section: Section, progress: Callable[[str], None]
+) -> None:
+    """Rows of one table, whose shards are those of their ids."""
+    rows = []
+    for mode in ("simple", "prepared"):
+        found: dict[str, list[Sample]] = {name: [] for name in INSERTS}
+        for _ in range(options.rounds):
+            for name, script in INSERTS.items():
+                path = Path(stage.directory) / "insert.sql"
+                path.write_text(script)
+                load = Load(mode, CLIENTS, options.seconds, script=path)
+                found[name].append(pgbench.measure(stage, contender, load))
+                progress(f"spread: INSERT {name}, {mode}: {found[name][-1].tps:.0f} tps {found[name][-1].note}")
+        section.figures[f"{DRAWN}, {mode}"] = ratios(found["with a drawn id"], found["with the id given"], tps)
+        section.figures[ERRORS] += [float(sum(one.errors for mine in found.values() for one in mine))]
+        rows.append([mode, *(spread([one.tps for one in mine], 0) for mine in found.values()),
+                     ratio(section.figures[f"{DRAWN}, {mode}"])])  # fmt: skip
+    names = [f"INSERT {name}, tps" for name in INSERTS]
+    section.tables.append(table((f"{CLIENTS} clients", *names, "drawn / given"), rows))

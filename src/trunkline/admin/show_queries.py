@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trunkline.admin import columns
 from trunkline.admin.commands import show
 from trunkline.admin.result import Row
-from trunkline.proxy.at_once import AtOnce
+from trunkline.proxy.at_once import Waiting
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.instance import Instance
 from trunkline.proxy.several import Several
@@ -24,7 +24,7 @@ def show_queries(instance: Instance) -> Iterator[Row]:
             yield row
 
 
-def _row(link: ClientLink, several: Several | AtOnce, now: float) -> Row | None:
+def _row(link: ClientLink, several: Several | Waiting, now: float) -> Row | None:
     participants = several.participants
     doing, commit = participants.doing, participants.commit_state
     if doing is None and not commit:

@@ -18,6 +18,8 @@ from trunkline.errors import InternalError, TrunklineError, UnknownStatement
 from trunkline.execution.spread.at_once import UnderWay, ask, shape_of
 from trunkline.execution.spread.calls import Statement
 from trunkline.execution.spread.coordination import Coordination
+from trunkline.execution.spread.drawn_at_once import Asker, OneUnderWay
+from trunkline.execution.spread.drawn_at_once import ask as ask_one
 from trunkline.execution.spread.judging import count_last
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.studies import Studies
@@ -25,9 +27,10 @@ from trunkline.net.inbox import Inbox
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, ready_for_query
 from trunkline.proxy.batches import Batch, batch_of
 from trunkline.proxy.handing import hand_back
+from trunkline.proxy.one_answer import for_client
 from trunkline.proxy.several import Several
 from trunkline.proxy.statements import body_of
-from trunkline.proxy.telling import told
+from trunkline.proxy.telling import news, told
 from trunkline.routing.plans.call import Call
 
 if TYPE_CHECKING:
@@ -54,59 +57,70 @@ def go_on(
     participants = Participants(route.pools, route.pools[0].pools.engine, outside, coordination, route.ids)
     if link.server is None and not beginning and not route.cursors:
         batch = batch_of(said) if said else None
-        under_way = _asked(studies, link, route, participants, batch) if batch is not None else None
-        if batch is not None and under_way is not None:
-            AtOnce(studies, link, route, batch, under_way)
+        if batch is not None and _goes_at_once(studies, link, route, participants, batch):
             return
     Several(studies, participants, link, route, beginning, unsynced)
 
 
-def _asked(
-    studies: Studies, link: ClientLink, route: Route, participants: Participants, batch: Batch
-) -> UnderWay | None:
-    """What the batch asks, asked; None: that is for a session to do."""
-    router, context, home = route.router, route.context, route.pools[0]
-    if (
-        home.settings.query_timeout
-        or home.settings.transaction_timeout
-        or not participants.coordination.placement.is_open
-    ):
+def _statement_of(batch: Batch, link: ClientLink, route: Route, participants: Participants) -> Statement | None:
+    """What the batch asks; None: that is for a session to ask, whatever it is."""
+    home, placement = route.pools[0], participants.coordination.placement
+    if home.settings.query_timeout or home.settings.transaction_timeout or not placement.is_open:
         return None
     sql, types, bound = batch.sql, batch.types, batch.bound
     if bound is None:
         if home.pools.config.settings.disable_pqexec:
             return None
         assert sql is not None
-        statement = Statement(sql, result_formats=(0,))
-    else:
-        if sql is None:
-            try:
-                sql, types = body_of(link, batch.name)
-            except UnknownStatement:
-                return None
-        statement = Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
-        if bound.values:
+        return Statement(sql, result_formats=(0,))
+    if sql is None:
+        try:
+            sql, types = body_of(link, batch.name)
+        except UnknownStatement:
             return None
-    study = studies.of(sql, router, context)
-    shape = shape_of(study, types, statement.result_formats)
+    return Statement(sql, types, bound.formats, bound.values, bound.result_formats, bound.rest)
+
+
+def _goes_at_once(studies: Studies, link: ClientLink, route: Route, participants: Participants, batch: Batch) -> bool:
+    """Whether it is asked by now."""
+    statement = _statement_of(batch, link, route, participants)
+    if statement is None:
+        return False
+    drawing = studies.drawing_of(statement.sql, route.router, route.context)
+    if drawing is not None:
+        one = ask_one(drawing, statement, Asker(route.router, route.context, route.hint, participants))
+        if one is not None:
+            OneAtOnce(link, batch, one)
+        return one is not None
+    under_way = _asked(studies, route, participants, statement)
+    if under_way is not None:
+        AtOnce(studies, link, route, batch, under_way)
+    return under_way is not None
+
+
+def _asked(studies: Studies, route: Route, participants: Participants, statement: Statement) -> UnderWay | None:
+    """A read of several shards, asked; None: that is for a session to do."""
+    router, context = route.router, route.context
+    if statement.values:
+        return None
+    study = studies.of(statement.sql, router, context)
+    shape = shape_of(study, statement.types, statement.result_formats)
     if shape is None or study.leaves_something(route.pools[router.home], context):
         return None
-    call = Call(sql, statement.bind or None, types, context.standard)
+    call = Call(statement.sql, statement.bind or None, statement.types, context.standard)
     under_way = ask(study, shape, statement, call, participants)
     if under_way is not None:
         count_last(router, -1)
     return under_way
 
 
-class AtOnce:
-    """One client's, while its answers are awaited."""
+class Waiting:
+    """A client while its answer is awaited."""
 
-    __slots__ = ("_batch", "_inbox", "_link", "_route", "_studies", "_under_way", "participants")
+    __slots__ = ("_batch", "_inbox", "_link", "_under_way", "participants")
 
-    def __init__(self, studies: Studies, link: ClientLink, route: Route, batch: Batch, under_way: UnderWay) -> None:
-        self._studies = studies
+    def __init__(self, link: ClientLink, batch: Batch, under_way: UnderWay | OneUnderWay) -> None:
         self._link = link
-        self._route = route
         self._batch = batch
         self._under_way = under_way
         self.participants = under_way.participants
@@ -125,15 +139,47 @@ class AtOnce:
         self._leave("its client has left")
 
     def _on_more(self) -> None:
-        if self._under_way.note_more():
+        raise NotImplementedError
+
+    def _on_answer(self) -> None:
+        raise NotImplementedError
+
+    def _over(self, answer: bytes) -> None:
+        """The end of it: what the client asked is answered, and it is relayed again."""
+        link = self._link
+        link.write(answer)
+        if link.opened:
+            self._leave(_OVER)
+            hand_back(link, (link.take_kept() + self._inbox.rest())[self._batch.size :])
+
+    def _leave(self, reason: str) -> None:
+        self._inbox.on_end = self._link.session.on_cancel = self._link.several = None
+        self.participants.coordination.placement.leave(self.participants)
+        self._under_way.hand_over()
+        self.participants.release(reason)
+
+
+class AtOnce(Waiting):
+    """One client's, whose statement several shards have been asked."""
+
+    __slots__ = ("_reading", "_route", "_studies")
+
+    def __init__(self, studies: Studies, link: ClientLink, route: Route, batch: Batch, under_way: UnderWay) -> None:
+        self._studies = studies
+        self._route = route
+        self._reading = under_way
+        super().__init__(link, batch, under_way)
+
+    def _on_more(self) -> None:
+        if self._reading.note_more():
             self._go_over()
 
     def _on_answer(self) -> None:
         """A server owes nothing any more."""
-        if not self._under_way.is_answered:
+        if not self._reading.is_answered:
             return
         try:
-            answer = self._under_way.answer()
+            answer = self._reading.answer()
         except TrunklineError as error:
             self._say(told(error))
         except Exception:
@@ -148,28 +194,46 @@ class AtOnce:
                 self._say(rows + command_complete(tag.decode()))
 
     def _say(self, answer: bytes) -> None:
-        """The end of it: what the client asked is answered, and it is relayed again."""
-        link, batch, columns = self._link, self._batch, self._under_way.shape.columns
+        link, batch, columns = self._link, self._batch, self._reading.shape.columns
         if batch.bound is None:
             link.unnamed = None  # a simple query ends the unnamed statement
-            answer = b"".join((columns, answer, _READY))
+            self._over(b"".join((columns, answer, _READY)))
         else:
             if batch.parse:
                 link.unnamed = batch.parse
             parsed = PARSE_COMPLETE if batch.parse else b""
-            answer = b"".join((parsed, BIND_COMPLETE, columns if batch.describes else b"", answer, _READY))
-        link.write(answer)
-        if link.opened:
-            self._leave(_OVER)
-            hand_back(link, (link.take_kept() + self._inbox.rest())[batch.size :])
-
-    def _leave(self, reason: str) -> None:
-        self._inbox.on_end = self._link.session.on_cancel = self._link.several = None
-        self.participants.coordination.placement.leave(self.participants)
-        self._under_way.hand_over()
-        self.participants.release(reason)
+            self._over(b"".join((parsed, BIND_COMPLETE, columns if batch.describes else b"", answer, _READY)))
 
     def _go_over(self) -> None:
         """A session looks at what comes, message by message."""
-        self._under_way.hand_over()
-        Several(self._studies, self.participants, self._link, self._route, (), False, self._under_way, self._inbox)
+        self._reading.hand_over()
+        Several(self._studies, self.participants, self._link, self._route, (), False, self._reading, self._inbox)
+
+
+class OneAtOnce(Waiting):
+    """One client's, whose statement one shard has been asked with its ids: what that says is what the client hears."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, link: ClientLink, batch: Batch, under_way: OneUnderWay) -> None:
+        self._asked = under_way
+        super().__init__(link, batch, under_way)
+
+    def _on_more(self) -> None:
+        lost = self._asked.lost
+        if isinstance(lost, TrunklineError):
+            self.participants.ids.doubt()
+            self._over(told(lost) + _READY)
+
+    def _on_answer(self) -> None:
+        """The server owes nothing any more."""
+        answer = self._asked.answer()
+        link, batch = self._link, self._batch
+        parsed, said, failed = for_client(answer, batch, self._asked)
+        if failed:
+            self.participants.ids.doubt()
+        if batch.bound is None:
+            link.unnamed = None  # a simple query ends the unnamed statement
+        elif batch.parse and parsed:
+            link.unnamed = batch.parse
+        self._over(said + news(self.participants, link) + _READY)

@@ -5,7 +5,7 @@ from trunkline.pool.leases import Leases
 from trunkline.pool.server import Lessee, ServerLink
 from trunkline.protocol.params import Params
 from trunkline.protocol.statement import Statement
-from trunkline.proxy.at_once import AtOnce
+from trunkline.proxy.at_once import Waiting
 from trunkline.proxy.lost_block import LostBlock
 from trunkline.proxy.routed import Route
 from trunkline.proxy.several import Several
@@ -18,7 +18,7 @@ class ClientLink(Lessee):
     session: Any
     lost: LostBlock | None
     route: Route | None
-    several: Several | AtOnce | None
+    several: Several | Waiting | None
     cancel_wanted: bool
     copy_syncs: int
     eof: bool

@@ -36,7 +36,6 @@ from trunkline.protocol.messages import (
     EMPTY_QUERY_RESPONSE,
     PARSE_COMPLETE,
     command_complete,
-    parameter_status,
     ready_for_query,
 )
 from trunkline.proxy.copy_data import fed
@@ -44,7 +43,7 @@ from trunkline.proxy.handing import hand_back
 from trunkline.proxy.outbox import Outbox
 from trunkline.proxy.portals import Portal, Portals
 from trunkline.proxy.statements import Prepared, body_of, name_it
-from trunkline.proxy.telling import QUERY, told, violation
+from trunkline.proxy.telling import QUERY, news, told, violation
 from trunkline.proxy.timers import left_of_silence, left_of_work
 from trunkline.routing.sql import pieces
 from trunkline.shard_errors import DistributedDeadlock, PortalSpent, StatementFailed
@@ -199,13 +198,7 @@ class Several:
             notices.clear()
 
     def _tell_settings(self) -> None:
-        """Those that are not as the client has last heard (guc.c, ReportChangedGUCOptions)."""
-        settings = self.participants.settings
-        if settings is None or settings is self.link.params or self.link.params is None:
-            return
-        for name, value in settings.news_for(self.link.params):
-            self._out.write(parameter_status(name, value))
-            self.link.params = self.link.params.with_reported(name, value)
+        self._out.write(news(self.participants, self.link))
 
     # --- the simple protocol --------------------------------------------------------------------------------------
 

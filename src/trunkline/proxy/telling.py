@@ -1,10 +1,16 @@
-"""How an error is told to a client that outlives it, and what ends one that says what it must not."""
+"""What a client is told beside answers: errors that it outlives, settings that changed, and what ends it."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trunkline.errors import ProtocolViolation, TrunklineError
-from trunkline.protocol.messages import error_response, message
+from trunkline.execution.spread.participants import Participants
+from trunkline.protocol.messages import error_response, message, parameter_status
 from trunkline.proxy.steps import NO_QUERIES
+
+if TYPE_CHECKING:
+    from trunkline.proxy.client import ClientLink
 
 QUERY = ord("Q")
 
@@ -21,3 +27,14 @@ def told(error: TrunklineError) -> bytes:
         return message(b"E", said)
     error.severity = "ERROR"
     return error_response(error)
+
+
+def news(participants: Participants, link: ClientLink) -> bytes:
+    """Settings that are not as the client has last heard (guc.c, ReportChangedGUCOptions)."""
+    settings, found = participants.settings, b""
+    if settings is None or settings is link.params or link.params is None:
+        return found
+    for name, value in settings.news_for(link.params):
+        found += parameter_status(name, value)
+        link.params = link.params.with_reported(name, value)
+    return found

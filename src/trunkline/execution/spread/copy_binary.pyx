@@ -64,6 +64,8 @@ cdef class BinarySplitter(Splitter):
                 shard = self._binary_shard(data)
                 self.log.note(shard, 0, 0)
                 self.rows += 1
+                if self.starts is not None:
+                    self.starts.append(len(self.out[0]))
                 self._append(shard, data + at, end - at)
                 at = end
         if at < n and (self.broken or self.ended):

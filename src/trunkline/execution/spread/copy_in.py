@@ -34,7 +34,7 @@ from trunkline.shard_errors import StatementFailed
 PIECE_BYTES = 32768  # of data that are cut at once
 QUEUED_BYTES = 262144  # that a server has not taken, above which the client has to wait
 COPY_DONE = message(b"c", b"")
-_FORMS = {"text": TEXT, "csv": CSV, "binary": BINARY}
+FORMS = {"text": TEXT, "csv": CSV, "binary": BINARY}
 _LINE = re.compile(rb"(COPY .+?, line )(\d+)(:|, column)?")
 _OF_WRITTEN = ("23505", "23P01")  # unique_violation, exclusion_violation
 _LAST = 1 << 62
@@ -81,7 +81,7 @@ class CopyIntoMany(CopyIn):
         marks = program.delimiter, program.quote, program.escape
         moments = Moments(program.times, program.form == "csv", *marks) if program.times else None
         self._splitter = make(
-            shards, home, _FORMS[program.form], program.keys, program.place, program.ready,
+            shards, home, FORMS[program.form], program.keys, program.place, program.ready,
             delimiter=program.delimiter, null=program.null, quote=program.quote, escape=program.escape,
             default=program.default, header=program.header, force_null=program.force_null,
             force_not_null=program.force_not_null, every=mask, csv_marker=program.csv_marker,

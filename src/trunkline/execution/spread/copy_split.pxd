@@ -36,6 +36,7 @@ cdef class Splitter:
     cdef Log log
     cdef int64_t every
     cdef readonly Py_ssize_t rows
+    cdef public list starts              # of the rows, in what the first shard gets next; None: nobody wants to know
 
     cdef int _append(self, int shard, const unsigned char *row, Py_ssize_t n) except -1
     cdef int _everywhere(self, const unsigned char *row, Py_ssize_t n) except -1

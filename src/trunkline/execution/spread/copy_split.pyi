@@ -14,6 +14,7 @@ class Unsplit(Exception):
 
 class Splitter:
     rows: int
+    starts: list[int] | None
     def __init__(
         self,
         shards: int,

@@ -199,6 +199,8 @@ cdef class Splitter:
             self.first = shard
         self.log.note(shard, self.extra, body)
         self.rows += 1
+        if self.starts is not None:
+            self.starts.append(len(self.out[0]))
         return self._append(shard, row, n)
 
     cdef bint _ends_oddly(self, const unsigned char *row, Py_ssize_t body, bint unfinished) except -1:

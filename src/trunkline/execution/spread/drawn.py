@@ -6,14 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trunkline.errors import StatementRefused
+from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.calls import Begun, Statement
+from trunkline.execution.spread.copy_numbered import NumberedCopy
 from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description, Field
 from trunkline.execution.spread.ids import with_slots
 from trunkline.execution.spread.scatter import to_end, to_rows
 from trunkline.execution.spread.write import parameters_in
-from trunkline.routing.spreading.drawing_slots import INT8, Drawing
+from trunkline.routing.spreading.drawing_again import place_in
+from trunkline.routing.spreading.drawing_slots import INT8, CopyIds, Drawing
+from trunkline.shard_errors import StatementFailed
 
 if TYPE_CHECKING:
     from trunkline.execution.spread.conductor import Conductor
@@ -30,6 +34,8 @@ async def with_ids(conductor: Conductor, program: Drawing, study: Study, stateme
     assert study.request is not None
     home = study.request.sharding.home
     ids.blocks.know(conductor.generation)
+    if program.copied is not None:
+        return await _copied(conductor, program, program.copied, home)
     rows = 0
     if program.count:
         mask, _ = await conductor.masks(study, conductor.call_of(statement))
@@ -37,8 +43,30 @@ async def with_ids(conductor: Conductor, program: Drawing, study: Study, stateme
     filled = await ids.filled(program, statement, participants, home, rows)
     try:
         return await conductor.start(filled)
+    except StatementFailed as error:
+        error.said = of_own_text(error.said, program, statement)
+        raise
     finally:
         ids.drawing = program
+
+
+async def _copied(conductor: Conductor, program: Drawing, copied: CopyIds, home: int) -> Begun:
+    """COPY FROM STDIN, whose rows get their ids as they come."""
+    participants = conductor.participants
+    begun = await conductor.start(Statement(program.text(0)))
+    participants.ids.drawing = program
+    assert isinstance(begun.answer, CopyIn)
+    return Begun(None, NumberedCopy(begun.answer, copied, participants, home))
+
+
+def of_own_text(error: bytes, drawing: Drawing, statement: Statement) -> bytes:
+    """The body of an ErrorResponse about a text with ids, with the place in the client's own."""
+    fields = error.split(b"\0")
+    taken = max(len(statement.types), drawing.parameters)
+    for number, field in enumerate(fields):
+        if field[:1] == b"P" and field[1:].isdigit():
+            fields[number] = b"P%d" % place_in(statement.sql, drawing, taken, int(field[1:]))
+    return b"\0".join(fields)
 
 
 async def _rows_of(conductor: Conductor, drawing: Drawing, mask: int, statement: Statement) -> int:
@@ -65,5 +93,9 @@ async def described_before(one: Participant, study: Study, types: tuple[int, ...
     if study.ready.plan.draws is None or not isinstance(study.program, Drawing):
         return await described(one, study.sql, types)
     taken = max(len(types), study.program.parameters)
-    found = await described(one, study.program.text(taken), with_slots(study.program, types))
+    try:
+        found = await described(one, study.program.text(taken), with_slots(study.program, types))
+    except StatementFailed as error:
+        error.said = of_own_text(error.said, study.program, Statement(study.sql, types))
+        raise
     return replace(found, parameters=found.parameters[:taken])

@@ -92,8 +92,7 @@ class Blocks:
         block = self._blocks.setdefault((pools[home], sequence), _Block())
         async with block.turn:
             await self._check(block, pools, home, sequence)
-            now = monotonic()
-            if now - block.drawn_at > (OWN_KEPT_S if sequence == OWN else KEPT_S):
+            if _is_old(block, sequence):
                 block.left.clear()
             given = [block.left.popleft() for _ in range(min(count, len(block.left)))]
             if len(given) < count:
@@ -102,6 +101,17 @@ class Blocks:
                 given += more[:needed]
                 block.left.extend(more[needed:])
             return given
+
+    def take(self, pools: Sequence[Pool], home: int, sequence: str, count: int) -> list[int] | None:
+        """So many values of those that are here already; None if one has to be drawn, or others wait for theirs."""
+        block = self._blocks.get((pools[home], sequence))
+        if block is None or len(block.left) < count or block.turn.locked() or _is_old(block, sequence):
+            return None
+        return [block.left.popleft() for _ in range(count)]
+
+    def give_back(self, pools: Sequence[Pool], home: int, sequence: str, values: Sequence[int]) -> None:
+        """What was taken just now, and is not used."""
+        self._blocks[pools[home], sequence].left.extendleft(reversed(values))
 
     async def _refill(self, block: _Block, pool: Pool, sequence: str, needed: int) -> list[int]:
         now = monotonic()
@@ -153,6 +163,10 @@ class Blocks:
                 hint=f"SELECT setval({literal(sequence)}, {highest}) through the proxy; the home shard's is the one.",
             )
         block.is_checked = complete
+
+
+def _is_old(block: _Block, sequence: str) -> bool:
+    return monotonic() - block.drawn_at > (OWN_KEPT_S if sequence == OWN else KEPT_S)
 
 
 def literal(name: str) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import islice
 from time import time_ns
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,13 +18,16 @@ from uuid import UUID
 from trunkline.errors import StatementRefused
 from trunkline.execution.spread.binding import bind
 from trunkline.execution.spread.id_blocks import OWN, Blocks, literal
-from trunkline.routing.planning.ids import FORGOTTEN, RESTARTED, SET, UNKNOWN
+from trunkline.routing.planning.ids import FORGOTTEN, READS, RESTARTED, SET, UNKNOWN
 from trunkline.routing.spreading.drawing_slots import Drawing, Slot
 from trunkline.shard_errors import NotYetDefined
 
 if TYPE_CHECKING:
     from trunkline.execution.spread.calls import Statement
     from trunkline.execution.spread.participants import Participants
+    from trunkline.pool.pool import Pool
+
+Drawn = dict[str, list[int]]  # by sequence
 
 MAX_PARAMETERS = 65535
 _BIND_HEAD = 7  # its type, length, and two names that are empty
@@ -76,7 +78,9 @@ class Ids:
 
     def doubt(self) -> None:
         """The statement has failed: how far one PostgreSQL would have come, if ids were drawn for it, is not known."""
-        for slot in self.drawing.slots if self.drawing is not None else ():
+        drawing = self.drawing
+        copied = drawing.copied.slots if drawing is not None and drawing.copied is not None else ()
+        for slot in (*drawing.slots, *copied) if drawing is not None else ():
             if slot.kind == "nextval":
                 self._put(slot.sequence, _Held.LOST)
 
@@ -104,54 +108,52 @@ class Ids:
         self, drawing: Drawing, statement: Statement, participants: Participants, home: int, rows: int
     ) -> Statement:
         """The statement with its ids as parameters behind the client's own; `rows` is what `drawing.count` has said."""
-        taken = max(len(statement.types), drawing.parameters)
-        _check_count(statement, taken)
-        slots = drawing.slots
-        if taken + len(slots) > MAX_PARAMETERS:
-            raise StatementRefused("too many ids are drawn for one statement", hint="Insert fewer rows at a time.")
-        values = (*statement.values, *await self._values_of(slots, participants, home, rows))
-        formats = (*statement.formats, *(0,) * len(slots))
-        types = with_slots(drawing, statement.types)
-        said = bind(formats, values, statement.result_formats)[_BIND_HEAD:]
-        return type(statement)(drawing.text(taken), types, formats, values, statement.result_formats, said)
-
-    async def _values_of(self, slots: Sequence[Slot], participants: Participants, home: int, rows: int) -> list[bytes]:
-        """In their order; of each sequence all are drawn at once."""
-        needed: Counter[str] = Counter()
-        for slot in slots:
-            if slot.kind == "nextval":
-                needed[slot.sequence] += rows if slot.many else 1
-        snowflakes = sum(slot.kind == "snowflake" for slot in slots)
-        if snowflakes:
-            needed[OWN] = snowflakes
+        _check(drawing, statement)
         drawn = {}
-        for sequence, count in needed.items():
-            drawn[sequence] = iter(await self.blocks.draw(participants.pools, home, sequence, count))
-        found: list[bytes] = []
-        for slot in slots:
-            if slot.many:
-                found.append(self._array_of(slot, drawn[slot.sequence], rows))
-                continue
-            if slot.kind == "nextval":
-                value = next(drawn[slot.sequence])
-                self._put(slot.sequence, value)
-                self._last = slot.sequence
-            elif slot.kind == "snowflake":
-                value = snowflake(next(drawn[OWN]))
-            elif slot.kind == "uuid7":
-                found.append(str(uuid7()).encode())
-                continue
-            else:
-                value = await self._last_of(slot, participants, home)
-            found.append(b"%d" % value)
-        return found
+        for sequence, count in _needed(drawing.slots, rows).items():
+            drawn[sequence] = await self.blocks.draw(participants.pools, home, sequence, count)
+        last = [await self._last_of(slot, participants, home) for slot in drawing.slots if slot.kind in READS]
+        values = _values_of(drawing.slots, drawn, last, rows)
+        self.given(drawing.slots, drawn)
+        return _with(drawing, statement, values)
 
-    def _array_of(self, slot: Slot, drawn: Iterator[int], rows: int) -> bytes:
-        values = list(islice(drawn, rows))
-        if values:
-            self._put(slot.sequence, values[-1])
-            self._last = slot.sequence
-        return b"{" + b",".join(b"%d" % one for one in values) + b"}"
+    def filled_at_once(
+        self, drawing: Drawing, statement: Statement, pools: Sequence[Pool], home: int
+    ) -> tuple[Statement, Drawn] | None:
+        """The same of ids that are here, and what it takes, which is `given` or taken back; None: they are not here."""
+        _check(drawing, statement)
+        drawn: Drawn = {}
+        for sequence, count in _needed(drawing.slots, 0).items():
+            taken = self.blocks.take(pools, home, sequence, count)
+            if taken is None:
+                self.take_back(pools, home, drawn)
+                return None
+            drawn[sequence] = taken
+        return _with(drawing, statement, _values_of(drawing.slots, drawn, (), 0)), drawn
+
+    def take_back(self, pools: Sequence[Pool], home: int, drawn: Drawn) -> None:
+        """Nothing has been said of these."""
+        for sequence, values in drawn.items():
+            self.blocks.give_back(pools, home, sequence, values)
+
+    async def of_rows(
+        self, slots: Sequence[Slot], participants: Participants, home: int, rows: int
+    ) -> list[list[bytes]]:
+        """For each slot an id for each row."""
+        drawn: Drawn = {}
+        for sequence, count in (_needed(slots, 1) if rows else {}).items():
+            drawn[sequence] = await self.blocks.draw(participants.pools, home, sequence, count * rows)
+        self.given(slots, drawn)
+        left = {sequence: iter(values) for sequence, values in drawn.items()}
+        by_row = [[_value(slot, left) for slot in slots] for _ in range(rows)]
+        return [[row[number] for row in by_row] for number in range(len(slots))]
+
+    def given(self, slots: Iterable[Slot], drawn: Drawn) -> None:
+        """These are the statement's: the last of each sequence is what currval() is."""
+        for slot in slots:
+            if slot.kind == "nextval" and drawn.get(slot.sequence):
+                self._put(slot.sequence, drawn[slot.sequence][-1])
+                self._last = slot.sequence
 
     async def _last_of(self, slot: Slot, participants: Participants, home: int) -> int:
         """currval() and lastval(); NotYetDefined as PostgreSQL has it."""
@@ -177,18 +179,56 @@ class Ids:
         return int(text or b"0")
 
 
-def _check_count(statement: Statement, taken: int) -> None:
+def _check(drawing: Drawing, statement: Statement) -> None:
     """As PostgreSQL does, which would count ours as well."""
-    given = len(statement.values)
-    if given == taken:
-        return
-    if not statement.bind:
+    taken, given = max(len(statement.types), drawing.parameters), len(statement.values)
+    if given != taken and not statement.bind:
         error = StatementRefused("there is no parameter $1")
         error.sqlstate = "42P02"
-    else:
+        raise error
+    if given != taken:
         error = StatementRefused(f"bind message supplies {given} parameters, but prepared statement requires {taken}")
         error.sqlstate = "08P01"
-    raise error
+        raise error
+    if taken + len(drawing.slots) > MAX_PARAMETERS:
+        raise StatementRefused("too many ids are drawn for one statement", hint="Insert fewer rows at a time.")
+
+
+def _needed(slots: Sequence[Slot], rows: int) -> Counter[str]:
+    """How many values of each sequence."""
+    needed: Counter[str] = Counter()
+    for slot in slots:
+        if slot.kind in ("nextval", "snowflake"):
+            needed[slot.sequence if slot.kind == "nextval" else OWN] += rows if slot.many else 1
+    return needed
+
+
+def _values_of(slots: Sequence[Slot], drawn: Drawn, last: Iterable[int], rows: int) -> list[bytes]:
+    """In their order; `last` are those of currval() and lastval()."""
+    left = {sequence: iter(values) for sequence, values in drawn.items()}
+    known = iter(last)
+    found = []
+    for slot in slots:
+        if slot.many:
+            found.append(b"{" + b",".join([_value(slot, left) for _ in range(rows)]) + b"}")
+        else:
+            found.append(b"%d" % next(known) if slot.kind in READS else _value(slot, left))
+    return found
+
+
+def _value(slot: Slot, left: Mapping[str, Iterator[int]]) -> bytes:
+    if slot.kind == "uuid7":
+        return str(uuid7()).encode()
+    return b"%d" % (next(left[slot.sequence]) if slot.kind == "nextval" else snowflake(next(left[OWN])))
+
+
+def _with(drawing: Drawing, statement: Statement, ids: Sequence[bytes]) -> Statement:
+    """The statement with these ids in its slots."""
+    taken = max(len(statement.types), drawing.parameters)
+    values, formats = (*statement.values, *ids), (*statement.formats, *(0,) * len(ids))
+    said = bind(formats, values, statement.result_formats)[_BIND_HEAD:]
+    types = with_slots(drawing, statement.types)
+    return type(statement)(drawing.text(taken), types, formats, values, statement.result_formats, said)
 
 
 def with_slots(drawing: Drawing, types: Sequence[int]) -> tuple[int, ...]:

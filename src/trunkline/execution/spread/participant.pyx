@@ -260,6 +260,13 @@ cdef class Participant(Lessee):
         """What is here, if it is all that answers one call: the body of its RowDescription, its rows, and its tag."""
         return whole_answer(self._here, self._at)
 
+    def all_here(self):
+        """All that is here and not taken yet."""
+        cdef bytes found = bytes(self._here[self._at:])
+        self._at = PyByteArray_GET_SIZE(self._here)
+        self._taken()
+        return found
+
     # --- requests -------------------------------------------------------------------------------------------------
 
     def request(self, bytes frames, requests):

@@ -20,6 +20,7 @@ from trunkline.routing.plans.evaluation import ReadyPlan
 from trunkline.routing.plans.plan import Refusal, Verdict, Where
 from trunkline.routing.session.session_effects import stays
 from trunkline.routing.spreading.declaring import Placing
+from trunkline.routing.spreading.drawing_again import Pattern, pattern_of
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.indexing import Indexing
 from trunkline.routing.spreading.planner import Program, program_of
@@ -68,6 +69,11 @@ class Study:
         if isinstance(program, Refusal):
             raise refused(program)
         return of_call(program.title, program.parameters) if isinstance(program, Placing | Indexing) else None
+
+    @property
+    def draws(self) -> bool:
+        """Whether ids are drawn before it runs."""
+        return self.request is not None and self.ready.plan.draws is not None
 
     @property
     def _is_at_every_shard(self) -> bool:
@@ -123,6 +129,8 @@ class Studies:
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[bytes, Context], Study] = OrderedDict()
+        self._patterns: OrderedDict[tuple[bytes, Context], Pattern] = OrderedDict()
+        self._fingerprint = Fingerprint()
 
     def of(self, sql: bytes, router: Router, context: Context) -> Study:
         """The study of a text in the context of a session."""
@@ -135,6 +143,28 @@ class Studies:
         else:
             self._known.move_to_end(key)
         return found
+
+    def drawing_of(self, sql: bytes, router: Router, context: Context) -> Drawing | None:
+        """By which ids are drawn for a text, if that is known of it, or of one that differs in its literals only."""
+        known = self._known.get((sql, context))
+        if known is not None:
+            return known.program if known.draws and isinstance(known.program, Drawing) else None
+        self._fingerprint.read(sql, context.standard)
+        if not context.standard or not self._fingerprint.cacheable:
+            return None
+        key = (self._fingerprint.key, context)
+        pattern = self._patterns.get(key)
+        if pattern is not None:
+            return pattern.drawing(sql)
+        study = self.of(sql, router, context)
+        if not study.draws or not isinstance(study.program, Drawing):
+            return None
+        pattern = pattern_of(sql, study.program, study.ready.plan.fixed)
+        if pattern is not None:
+            self._patterns[key] = pattern
+            if len(self._patterns) > CAPACITY:
+                self._patterns.popitem(last=False)
+        return study.program
 
 
 def _study(sql: bytes, router: Router, context: Context) -> Study:

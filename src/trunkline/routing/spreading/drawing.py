@@ -10,6 +10,7 @@ Rule: what is drawn stands where PostgreSQL would evaluate it exactly once; else
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis
@@ -18,12 +19,13 @@ from trunkline.routing.planning.ids import READS, UNKNOWN, is_generator, is_sequ
 from trunkline.routing.planning.queries import bind_select
 from trunkline.routing.planning.writes import bind_write
 from trunkline.routing.plans.plan import Refusal, Verdict
+from trunkline.routing.spreading import drawing_copy
+from trunkline.routing.spreading.drawing_again import edited
 from trunkline.routing.spreading.drawing_insert import Insert
 from trunkline.routing.spreading.drawing_slots import (
     Call,
     Drawing,
     Edit,
-    Piece,
     Slot,
     Unfit,
     calls_in,
@@ -39,28 +41,27 @@ _RETURNING = "Use RETURNING."
 
 def plan(request: Request) -> Drawing | Refusal:
     """The text of a statement of which `RoutePlan.draws` speaks."""
-    if request.kind == "CopyStmt":
-        return Refusal("COPY has no place for ids that are drawn before it.", "Copy the column of the ids as well.")
+    try:
+        return drawing_copy.plan(request) if request.kind == "CopyStmt" else _plan(request)
+    except Unfit as problem:
+        return problem.refusal
+
+
+def _plan(request: Request) -> Drawing:
     analysis = Analysis(
         request.sql, request.catalog, request.sharding, request.search_path, bind_select, bind_write, bind_statement
     )
     bind_statement(analysis, request.kind, request.node)
-    try:
-        edits, count = _calls(analysis, request), b""
-        if request.kind == "InsertStmt":
-            insert = Insert(analysis, request.node)
-            edits += insert.edits()
-            count = insert.count
-        _check(analysis, request, edits)
-    except Unfit as problem:
-        return problem.refusal
-    pieces: list[Piece] = []
-    at = 0
-    for edit in sorted(edits, key=lambda one: (one.start, one.end)):
-        pieces += [request.sql[at : edit.start], *edit.pieces]
-        at = edit.end
+    edits, count = _calls(analysis, request), b""
+    if request.kind == "InsertStmt":
+        insert = Insert(analysis, request.node)
+        edits += insert.edits()
+        count = insert.count
+    _check(analysis, request, edits)
     mentioned = [value.get("number", 0) for name, value in walk(request.node) if name == "ParamRef"]
-    return Drawing((*pieces, request.sql[at:]), max(mentioned, default=0), count)
+    in_order = sorted(edits, key=lambda one: (one.start, one.end))
+    found = edited(request.sql, in_order, max(mentioned, default=0))
+    return replace(found, count=count, inserts=request.kind == "InsertStmt")
 
 
 def _check(analysis: Analysis, request: Request, edits: Sequence[Edit]) -> None:

@@ -30,7 +30,7 @@ class Insert:
         self.rows = None if select is None else [one["List"].get("items", []) for one in select.get("valuesLists", ())]
         self.columns = columns_of(self.found, node) or []
         self.count = b""
-        self.defaults = {column.name: _default(analysis, column) for column in self._candidates()}
+        self.defaults = {column.name: drawn_default(analysis, column) for column in self._candidates()}
         self.defaults = {name: pieces for name, pieces in self.defaults.items() if pieces}
 
     def _candidates(self) -> list[Column]:
@@ -130,7 +130,7 @@ class Insert:
         return Edit(found[0][1], found[1][2], (*pieces, b")"))
 
 
-def _default(analysis: Analysis, column: Column) -> tuple[Piece, ...]:
+def drawn_default(analysis: Analysis, column: Column) -> tuple[Piece, ...]:
     """A column's default with slots; nothing if it draws nothing."""
     text = f"SELECT ({column.default})".encode()
     if not draws_of(analysis, column.default).draws:

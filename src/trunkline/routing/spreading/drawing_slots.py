@@ -52,12 +52,38 @@ Piece = bytes | Slot
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What stands from `start` to `end` is replaced."""
+
+    start: int
+    end: int
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyIds:
+    """What the rows of a COPY get in front, and how they are written; the marks are bytes as the data has them."""
+
+    slots: tuple[Slot, ...]
+    types: tuple[str, ...]  # of their columns
+    form: str
+    header: bool
+    delimiter: bytes
+    quote: bytes
+    escape: bytes
+    csv_marker: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
-    """The text in pieces; `parameters` are those of the client's own, `count` says how many rows it has."""
+    """The text in pieces, which `edits` make; `parameters` are the client's own, `count` says how many rows it has."""
 
     pieces: tuple[Piece, ...]
     parameters: int
     count: bytes = b""
+    edits: tuple[Edit, ...] = ()
+    inserts: bool = False
+    copied: CopyIds | None = None  # what is drawn while data come, and stands in no text
 
     @property
     def slots(self) -> list[Slot]:
@@ -70,15 +96,6 @@ class Drawing:
             number += isinstance(one, Slot)
             said.append(one.text(number) if isinstance(one, Slot) else one)
         return b"".join(said)
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What stands from `start` to `end` is replaced."""
-
-    start: int
-    end: int
-    pieces: tuple[Piece, ...]
 
 
 class Unfit(Exception):

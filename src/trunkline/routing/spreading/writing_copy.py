@@ -29,7 +29,7 @@ _KNOWN = frozenset(
         "default", "freeze", "log_verbosity",
     ]
 )  # fmt: skip
-_MARKER_IS_DATA = 180000  # from this version on, in CSV
+MARKER_IS_DATA = 180000  # from this version on, in CSV
 _TRUE = ("true", "on", "1", "match")
 OTHER_ENCODING = Refusal("COPY data in another encoding than UTF8 is not split over shards.", "Send it as UTF8.")
 
@@ -83,9 +83,9 @@ def plan(written: Written) -> CopyRows | Refusal:
     places = places_of(written.analysis, written.analysis.text, node.get("whereClause", {}))
     if isinstance(places, Refusal):
         return places
-    form = _text(options.get("format"), "text")
+    form = text_of(options.get("format"), "text")
     is_csv = form == "csv"
-    quote = _text(options.get("quote"), '"')
+    quote = text_of(options.get("quote"), '"')
     text = cut(written.analysis.text, 0, len(written.analysis.text), places)
     where = Equals(rule.function, tuple(Parameter(number) for number, _ in enumerate(rule.columns, 1)))
     return CopyRows(
@@ -98,15 +98,15 @@ def plan(written: Written) -> CopyRows | Refusal:
         of_null_key(written.analysis, found, written.use),
         written.analysis.sharding.home,
         "header" in options and is_true(options["header"]),
-        _text(options.get("delimiter"), "," if is_csv else "\t").encode(),
-        _text(options.get("null"), "" if is_csv else "\\N").encode(),
+        text_of(options.get("delimiter"), "," if is_csv else "\t").encode(),
+        text_of(options.get("null"), "" if is_csv else "\\N").encode(),
         quote.encode(),
-        _text(options.get("escape"), quote).encode(),
-        _text(options["default"], "").encode() if "default" in options else None,
+        text_of(options.get("escape"), quote).encode(),
+        text_of(options["default"], "").encode() if "default" in options else None,
         _names_any(options.get("force_null"), rule.columns),
         _names_any(options.get("force_not_null"), rule.columns),
         "encoding" in options,
-        int(written.analysis.catalog.server.get("version", "0")) < _MARKER_IS_DATA,
+        int(written.analysis.catalog.server.get("version", "0")) < MARKER_IS_DATA,
         times=times_of(found.relation, columns) if form != "binary" else (),
     )
 
@@ -128,7 +128,7 @@ def _not_understood(written: Written, options: Mapping[str, Node], columns: list
     unknown = next((name for name in options if name not in _KNOWN), "")
     if unknown or ("freeze" in options and is_true(options["freeze"])):
         return Refusal(f"COPY with {(unknown or 'freeze').upper()} is not split over shards.", "Leave it out.")
-    encoding = _text(options.get("encoding"), "utf8").lower().replace("-", "").replace("_", "")
+    encoding = text_of(options.get("encoding"), "utf8").lower().replace("-", "").replace("_", "")
     if encoding not in ("utf8", "unicode"):
         return OTHER_ENCODING
     rule, relation = written.use.rule, written.found.relation
@@ -136,7 +136,7 @@ def _not_understood(written: Written, options: Mapping[str, Node], columns: list
     if missing:
         return Refusal(f"The data has no {missing}, by which {written.found.full_name} is sharded.", "Copy it as well.")
     types = rule.function.types if rule.function is not None else ()
-    if _text(options.get("format"), "") == "binary" and any(base_of(one) not in BINARY_TYPES for one in types):
+    if text_of(options.get("format"), "") == "binary" and any(base_of(one) not in BINARY_TYPES for one in types):
         return Refusal("The key is of a type that is not read in binary.", "Copy in text or CSV format.")
     for column in relation.columns if relation is not None else ():
         if column.name not in columns or "default" in options:
@@ -159,11 +159,13 @@ def _own_function(written: Written) -> Refusal | None:
     return None
 
 
-def _text(arg: Node | None, default: str) -> str:
+def text_of(arg: Node | None, default: str) -> str:
+    """What an option says as a word."""
     return default if arg is None else str(arg.get("String", {}).get("sval", default if "String" not in arg else ""))
 
 
 def is_true(arg: Node) -> bool:
+    """Whether an option is on."""
     if "Boolean" in arg:
         return bool(arg["Boolean"].get("boolval"))
     if "Integer" in arg:
@@ -197,4 +199,4 @@ def plan_out(request: Request) -> CopyAll | Refusal:
         return Refusal("It copies what is no sharded table.", "Copy a query for one shard.")
     options = {one["DefElem"]["defname"]: one["DefElem"].get("arg", {}) for one in request.node.get("options", ())}
     header = "header" in options and is_true(options["header"])
-    return CopyAll(request.sql, _text(options.get("format"), "") == "binary", header)
+    return CopyAll(request.sql, text_of(options.get("format"), "") == "binary", header)

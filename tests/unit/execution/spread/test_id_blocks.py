@@ -97,3 +97,19 @@ async def test_our_own_sequence_is_made_when_it_is_needed() -> None:
     blocks, errands, pools = blocks_of(None)
     errands.absent = True
     assert await blocks.draw(pools, 0, OWN, 1) == [1]
+
+
+async def test_what_is_here_is_taken_at_once_and_given_back_in_its_order() -> None:
+    blocks, errands, pools = blocks_of(None)
+    assert blocks.take(pools, 0, "s", 1) is None
+    for _ in range(4):
+        await blocks.draw(pools, 0, "s", 1)
+    drawn = sum(errands.drawn)
+    assert drawn > 5
+    taken = blocks.take(pools, 0, "s", 2)
+    assert taken == [5, 6]
+    blocks.give_back(pools, 0, "s", taken)
+    assert blocks.take(pools, 0, "s", drawn) is None
+    assert await blocks.draw(pools, 0, "s", 3) == [5, 6, 7]
+    blocks.forget("s")
+    assert blocks.take(pools, 0, "s", 1) is None

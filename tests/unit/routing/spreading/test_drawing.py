@@ -76,7 +76,6 @@ def test_ids_become_parameters_behind_the_clients_own(sql: str, text: str) -> No
         "UPDATE orders SET total = nextval('numbers') WHERE customer_id = 5",
         "SELECT trunkline.snowflake() FROM orders",
         "SELECT nextval('numbers'), * FROM orders WHERE customer_id = 5",
-        "COPY orders (customer_id) FROM STDIN",
         "MERGE INTO orders o USING (VALUES (5)) AS v (k) ON o.customer_id = v.k AND o.customer_id = 5"
         " WHEN NOT MATCHED THEN INSERT (customer_id) VALUES (5)",
     ],
