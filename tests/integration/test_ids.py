@@ -12,7 +12,8 @@ from tests.integration.postgres import Postgres
 from tests.integration.proxy import Proxy
 from tests.integration.spread_pair import Pair, asked, two_shards_and_one_whole
 from tests.integration.transcript import errors, session
-from tests.integration.wire import SYNC, bind, describe, error_fields, execute, parse, rows
+from tests.integration.waiting import wait_until
+from tests.integration.wire import SYNC, bind, describe, error_fields, execute, parse, query, rows
 
 DATABASE = "ids"
 SCHEMA = """
@@ -26,7 +27,11 @@ CREATE TABLE kinds (id serial PRIMARY KEY, name text);
 CREATE TABLE notes (id serial PRIMARY KEY, body text);
 CREATE TABLE strict (id bigserial PRIMARY KEY, name text CHECK (name <> 'bad'), told int4 DEFAULT 1);
 CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN IF new.name = 'loud' THEN RAISE NOTICE 'it is %', new.id; END IF; RETURN new; END $$;
+BEGIN
+  IF new.name = 'loud' THEN RAISE NOTICE 'it is %', new.id; END IF;
+  IF new.name = 'slow' THEN PERFORM pg_sleep(60); END IF;
+  RETURN new;
+END $$;
 CREATE TRIGGER tells BEFORE INSERT ON strict FOR EACH ROW EXECUTE FUNCTION tell();
 """
 TABLES = {
@@ -104,6 +109,25 @@ async def test_an_error_is_where_it_is_in_the_text_that_the_client_has_sent(pair
                 told.append([error_fields(item)["P"] for reply in replies for item in reply if item.type == "E"])
             assert told[0] == told[1]
             assert len(told[0]) == 2
+
+
+async def test_an_insert_whose_server_is_lost_may_have_happened(pair: Pair) -> None:
+    """With drawn ids as with given ones; and it may be cancelled, as long as it runs."""
+    asleep = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    for number in range(4):
+        await pair.sharded.query(f"INSERT INTO strict (name) VALUES ('{number}')")
+    for columns, values in (("name", "'slow'"), ("id, name", "100, 'slow'")):
+        await pair.sharded.send(query(f"INSERT INTO strict ({columns}) VALUES ({values})"))
+        await wait_until(lambda: pair.postgres.fetch(asleep))
+        await pair.postgres.fetch(f"SELECT pg_terminate_backend(pid) FROM ({asleep}) AS found")
+        assert errors(await pair.sharded.read_until("Z")) == ["08007"]
+    assert rows(await pair.sharded.query("SELECT count(*) FROM strict")) == [[b"4"]]
+    await pair.sharded.query("INSERT INTO strict (name) VALUES ('again')")
+    await pair.sharded.send(query("INSERT INTO strict (name) VALUES ('slow')"))
+    await wait_until(lambda: pair.postgres.fetch(asleep))
+    await pair.postgres.fetch(f"SELECT pg_cancel_backend(pid) FROM ({asleep}) AS found")
+    assert errors(await pair.sharded.read_until("Z")) == ["57014"]
+    assert rows(await pair.sharded.query("SELECT count(*) FROM strict")) == [[b"5"]]
 
 
 async def test_a_statement_that_was_prepared_gets_its_ids(pair: Pair) -> None:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.errors import InternalError, TrunklineError, UnknownStatement
+from trunkline.errors import InternalError, ServerLost, TrunklineError, UnknownStatement
 from trunkline.execution.spread.at_once import UnderWay, ask, shape_of
 from trunkline.execution.spread.calls import Statement
 from trunkline.execution.spread.coordination import Coordination
@@ -27,6 +27,7 @@ from trunkline.net.inbox import Inbox
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, ready_for_query
 from trunkline.proxy.batches import Batch, batch_of
 from trunkline.proxy.handing import hand_back
+from trunkline.proxy.losses import loss
 from trunkline.proxy.one_answer import for_client
 from trunkline.proxy.several import Several
 from trunkline.proxy.statements import body_of
@@ -223,7 +224,8 @@ class OneAtOnce(Waiting):
         lost = self._asked.lost
         if isinstance(lost, TrunklineError):
             self.participants.ids.doubt()
-            self._over(told(lost) + _READY)
+            words = {"C": lost.sqlstate, "M": lost.message} if not isinstance(lost, ServerLost) else None
+            self._over(told(loss(words, unknown=self._asked.stores_rows)) + _READY)
 
     def _on_answer(self) -> None:
         """The server owes nothing any more."""
