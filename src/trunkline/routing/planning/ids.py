@@ -6,7 +6,8 @@ first (routing/spreading/drawing.py), and so has what asks for the last value, w
 advances.
 
 `Facts.draws` holds pairs: a function's name with the sequence that it names; "default" with the table whose default
-draws; "hidden" with the function in whose body it is done; "generator" with the name of one of ours.
+draws, "generated" with the same if it calls a generator of ours; "hidden" with the function in whose body it is done;
+"generator" with the name of one of ours.
 """
 
 from __future__ import annotations
@@ -114,8 +115,13 @@ def note_default(facts: Facts, table: str) -> Iterator[None]:
         yield
     finally:
         drawn, facts.draws = facts.draws, before
-        if drawn:
-            facts.draws.append(("default", table))
+        facts.draws += [(kind, table) for kind in _kinds(drawn)]
+
+
+def _kinds(drawn: Sequence[tuple[str, str]]) -> list[str]:
+    """Those under which it is noted what a default draws."""
+    generates = any(kind == "generator" for kind, _ in drawn)
+    return ["default", "generated"] if generates else ["default"] if drawn else []
 
 
 def note_hidden(facts: Facts, inner: Facts, name: str) -> None:
@@ -126,12 +132,14 @@ def note_hidden(facts: Facts, inner: Facts, name: str) -> None:
 
 
 def note_defaults_of(analysis: Analysis, node: Node) -> None:
-    """The word DEFAULT as the value of a column whose default draws."""
-    if not any(name == "SetToDefault" for name, _ in walk(node)):
+    """The word DEFAULT as the value of a column whose default draws; OVERRIDING USER VALUE means it for any value."""
+    parts = [node, *(value for name, value in walk(node) if name == "MergeWhenClause")]
+    overrides = any(one.get("override") == "OVERRIDING_USER_VALUE" for one in parts)
+    if not overrides and not any(name == "SetToDefault" for name, _ in walk(node)):
         return
     target = node["relation"]
     found = analysis.find(target.get("schemaname"), target["relname"])
-    note_missing(analysis, found, _set_to_default(found, node))
+    note_missing(analysis, found, found.columns if overrides else _set_to_default(found, node))
 
 
 def note_missing(analysis: Analysis, found: Found, columns: Iterable[str]) -> None:
@@ -139,8 +147,9 @@ def note_missing(analysis: Analysis, found: Found, columns: Iterable[str]) -> No
     for name in columns:
         column = found.relation.column(name) if found.relation is not None else None
         if column is not None and draws(analysis, column.default):
-            analysis.facts.draws.append(("default", found.full_name))
-            analysis.facts.advances |= draws_of(analysis, column.default).advances
+            inner = draws_of(analysis, column.default)
+            analysis.facts.draws += [(kind, found.full_name) for kind in _kinds(inner.draws)]
+            analysis.facts.advances |= inner.advances
 
 
 def with_values(columns: list[str] | None, node: Node) -> list[str] | None:
@@ -212,7 +221,9 @@ def with_ids(analysis: Analysis, statements: Sequence[tuple[str, Node]], plan: R
     if not kinds or not all(_counts(kind, node) for kind, node in statements):
         return replace(plan, ids=words) if words else plan
     at_home = plan.verdict is Verdict.HOME
-    apart = not at_home or kinds & {*READS, "generator"} or ("nextval" in kinds and _table_free(statements))
+    apart = (
+        not at_home or kinds & {*READS, "generator", "generated"} or ("nextval" in kinds and _table_free(statements))
+    )
     ids = (*words, *facts.advances) if at_home else words
     return replace(plan, draws=_NOT_RELAYED if apart else None, ids=ids)
 

@@ -69,7 +69,7 @@ def _check(analysis: Analysis, request: Request, edits: Sequence[Edit]) -> None:
     found = {(slot.kind, slot.sequence) for edit in edits for slot in edit.pieces if isinstance(slot, Slot)}
     at_home = request.plan.verdict is Verdict.HOME
     for kind, what in analysis.facts.draws:
-        if kind == "default" and not at_home and not _has_rows(analysis, request, what):
+        if (kind == "generated" or (kind == "default" and not at_home)) and not _has_rows(analysis, request, what):
             raise Unfit(f"A default of {what} takes ids of a sequence, one a row.", "Give the ids as values.")
         if kind == "hidden" and not at_home:
             raise Unfit(f"{what} takes ids of a sequence, of which each shard has its own.")

@@ -37,7 +37,7 @@ def plan(request: Request) -> Drawing:
     bind_statement(analysis, request.kind, node)
     if "attlist" not in node or not node.get("is_from") or {"filename", "is_program"} & set(node):
         raise Unfit("COPY has no place for ids that are drawn before it.", _GIVE)
-    if any(kind != "default" for kind, _ in analysis.facts.draws):
+    if any(kind not in ("default", "generated") for kind, _ in analysis.facts.draws):
         raise Unfit("It takes ids of a sequence in another place than a column of its table.", _GIVE)
     relation = analysis.find(node["relation"].get("schemaname"), node["relation"]["relname"]).relation
     given = {one["String"].get("sval", "") for one in node["attlist"]}

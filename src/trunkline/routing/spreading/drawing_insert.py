@@ -43,6 +43,10 @@ class Insert:
     def edits(self) -> list[Edit]:
         if not self.defaults:
             return []
+        if self.node.get("override") == "OVERRIDING_USER_VALUE":
+            raise Unfit(
+                "OVERRIDING USER VALUE takes ids of a sequence in the place of values.", "Leave the values out."
+            )
         if self.rows is None:
             return [self._default_values()]
         if not self.rows:
@@ -75,8 +79,12 @@ class Insert:
         missing = [name for name in self.defaults if name not in given]
         if missing:
             pieces = [piece for name in missing for piece in (b", ", *_many(self.defaults[name]))]
-            yield Edit(places.behind_targets, places.behind_targets, (*pieces, b" "))
             yield from self._head(places.behind_columns, places.select, given, missing)
+            if places.behind_targets is not None:
+                yield Edit(places.behind_targets, places.behind_targets, (*pieces, b" "))
+            else:
+                yield Edit(places.select, places.select, (b"SELECT numbered.*", *pieces, b" FROM ("))
+                yield Edit(places.end, places.end, (b") AS numbered ",))
             self.count = b"SELECT pg_catalog.count(*) FROM (" + sql[places.select : places.end] + b") AS counted"
 
     def _row(self, row: list[Node], spans: Sequence[Span], missing: Sequence[str]) -> Iterator[Edit]:
@@ -103,16 +111,14 @@ class Insert:
         assert relation is not None
         always = [one.name for one in relation.columns if one.generated and one.name in self.defaults]
         said = self.node.get("override", "OVERRIDING_NOT_SET")
-        if said == "OVERRIDING_USER_VALUE":
-            raise Unfit(
-                "OVERRIDING USER VALUE takes ids of a sequence in the place of values.", "Leave the values out."
-            )
         if not always or said == "OVERRIDING_SYSTEM_VALUE":
             return b""
+        if self.rows == [] and set(always) & set(given):
+            return b""  # PostgreSQL says what is wrong with it
         for row in self.rows or ():
             for name, value in zip(given, row, strict=False):
                 if name in always and "SetToDefault" not in value:
-                    raise Unfit(f"The column {name} is GENERATED ALWAYS, and is given a value.", "Leave it out.")
+                    return b""  # PostgreSQL says what is wrong with it
         return b"OVERRIDING SYSTEM VALUE " if set(always) & {*given, *missing} else b""
 
     def _default_values(self) -> Edit:
@@ -162,8 +168,6 @@ def drawn_default(analysis: Analysis, column: Column) -> tuple[Piece, ...]:
 
 def _many(pieces: Sequence[Piece]) -> Iterator[Piece]:
     for one in pieces:
-        if isinstance(one, Slot) and one.kind != "nextval":
-            raise Unfit(f"{one.kind}() would give each row of a query the same.")
         yield replace(one, many=True) if isinstance(one, Slot) else one
 
 

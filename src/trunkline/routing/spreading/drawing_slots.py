@@ -11,7 +11,7 @@ from trunkline.routing.planning.ids import is_table_free, names_of
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.sql import Node, walk
 
-INT8, UUID, INT8_ARRAY = 20, 2950, 1016
+INT8, UUID, INT8_ARRAY, UUID_ARRAY = 20, 2950, 1016, 2951
 _GIVE = "Draw it first (SELECT nextval('...')), and give it as a value."
 
 
@@ -19,7 +19,7 @@ _GIVE = "Draw it first (SELECT nextval('...')), and give it as a value."
 _ELEMENT = (
     b"CASE WHEN pg_catalog.row_number() OVER () <= pg_catalog.cardinality($%d)"
     b" THEN ($%d)[(pg_catalog.row_number() OVER ())::pg_catalog.int4]"
-    b" ELSE pg_catalog.concat('a row more than were counted: ', pg_catalog.row_number() OVER ())::pg_catalog.int8 END"
+    b" ELSE pg_catalog.concat('a row more than were counted: ', pg_catalog.row_number() OVER ())::pg_catalog.%b END"
 )
 
 
@@ -37,14 +37,16 @@ class Slot:
 
     @property
     def type(self) -> int:
-        return INT8_ARRAY if self.many else UUID if self.kind == "uuid7" else INT8
+        if self.kind == "uuid7":
+            return UUID_ARRAY if self.many else UUID
+        return INT8_ARRAY if self.many else INT8
 
     def text(self, number: int) -> bytes:
+        type = b"uuid" if self.kind == "uuid7" else b"int8"
         if self.many:
-            return _ELEMENT % (number, number)
+            return _ELEMENT % (number, number, type)
         if not self.named:
             return b"$%d" % number
-        type = b"uuid" if self.type == UUID else b"int8"
         return b"(SELECT $%d::pg_catalog.%b AS %b)" % (number, type, self.kind.encode())
 
 

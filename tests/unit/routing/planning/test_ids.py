@@ -51,6 +51,7 @@ def planned(sql: str) -> RoutePlan:
         "SELECT trunkline.uuid7()",
         "SELECT * FROM orders WHERE customer_id = currval('public.numbers')",
         "SELECT lastval() FROM jobs",
+        "INSERT INTO orders (id, customer_id) OVERRIDING USER VALUE VALUES (1, 5)",
     ],
 )
 def test_ids_are_drawn_before_what_may_run_at_any_shard(sql: str) -> None:

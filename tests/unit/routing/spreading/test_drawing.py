@@ -70,7 +70,6 @@ def test_ids_become_parameters_behind_the_clients_own(sql: str, text: str) -> No
         "INSERT INTO orders (customer_id) VALUES (currval('numbers'))",
         "INSERT INTO orders (customer_id) VALUES (1) RETURNING lastval()",
         "WITH one AS (INSERT INTO orders (customer_id) VALUES (1) RETURNING id) SELECT * FROM one",
-        "INSERT INTO customers (id) VALUES (5), (DEFAULT)",
         "INSERT INTO customers OVERRIDING USER VALUE VALUES (5)",
         "UPDATE orders SET id = DEFAULT WHERE customer_id = 5",
         "UPDATE orders SET total = nextval('numbers') WHERE customer_id = 5",

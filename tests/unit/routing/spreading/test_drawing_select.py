@@ -43,10 +43,12 @@ def test_a_row_takes_the_id_of_its_number(sql: str, text: str, count: str) -> No
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT customer_id FROM orders ORDER BY id",
-        "SELECT customer_id FROM orders LIMIT 1",
-        "SELECT DISTINCT customer_id FROM orders",
-        "SELECT customer_id FROM orders UNION SELECT 5",
+        "SELECT 'x' FROM orders ORDER BY id",
+        "SELECT $1 FROM orders LIMIT 1",
+        "SELECT DISTINCT NULL FROM orders",
+        "(SELECT customer_id FROM orders) UNION SELECT 5",
+        "SELECT customer_id FROM orders FOR UPDATE",
+        "WITH o AS (SELECT 5 AS n) SELECT n FROM o ORDER BY n",
         "SELECT o.* FROM orders o",
         "SELECT customer_id FROM orders WHERE random() < 0.5",
         "SELECT customer_id, several() FROM orders",
@@ -62,3 +64,27 @@ def test_rows_that_cannot_be_numbered_are_refused(query: str) -> None:
 def test_the_width_of_a_star_is_not_known() -> None:
     for sql, width in (("SELECT 1, a FROM t", 2), ("SELECT t.*, 1 FROM t", None)):
         assert width_of(parse_any(sql.encode())[0][1]) == width
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT customer_id FROM orders ORDER BY id",
+        "SELECT customer_id + $1 FROM orders LIMIT 1",
+        "SELECT DISTINCT customer_id FROM orders",
+        "SELECT customer_id FROM orders UNION SELECT 5",
+    ],
+)
+def test_what_is_sorted_or_limited_is_numbered_from_outside(query: str) -> None:
+    found = drawn(f"INSERT INTO orders (customer_id) {query} ON CONFLICT DO NOTHING")
+    assert isinstance(found, Drawing), found
+    said = found.text(found.parameters).decode()
+    begin, end = said.index("CASE"), said.index("END") + 3
+    head = 'INSERT INTO orders (customer_id, "id") SELECT numbered.*, '
+    assert said[:begin] + said[end:] == f"{head} FROM ({query} ) AS numbered ON CONFLICT DO NOTHING"
+    assert found.count.decode() == f"SELECT pg_catalog.count(*) FROM ({query} ) AS counted"
+
+
+def test_a_query_of_its_own_statements_is_refused() -> None:
+    sql = "WITH o AS (SELECT 5 AS n) INSERT INTO orders (customer_id) SELECT customer_id FROM orders, o"
+    assert isinstance(drawn(sql), Refusal)
