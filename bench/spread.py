@@ -1,6 +1,6 @@
-"""Statements over two shards: what a scatter adds to the slower shard's own time, how fast rows are merged and how fast
-a COPY is split, what committing in two phases costs beside plain commits of the same two statements, and what it costs
-an INSERT that its id is drawn from the sequence that all shards have in common.
+"""Statements over two shards: what a scatter adds to the slower shard's own time, what small reads take of the proxy,
+how fast rows are merged and a COPY is split, what committing in two phases costs beside plain commits of the same, and
+what it costs an INSERT that its id is drawn from the sequence that all shards have in common.
 
 The shards are two databases of the one server, each with half of the rows, without parallel query, since both shards
 work at the same time.
@@ -33,6 +33,9 @@ LATENCIES = (
     "two / directly",
     "one / directly",
 )
+SMALL = "SELECT id FROM numbers WHERE id < {} ORDER BY id LIMIT 10"
+SMALL_TIMES = 1000
+SMALL_READS = ("small read", "ms", "CPU us of the proxy")
 MERGED = "SELECT id FROM numbers ORDER BY id"
 RATE = "rows merged, 1/s"
 GROWTH = "merge of 1,000,000 rows, memory growth, MB"
@@ -103,6 +106,7 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
         for contender in present.running:
             try:
                 _latencies(stage, contender, options, section, progress)
+                _small_reads(contender, options, section, progress)
                 _merge(contender, options, section, progress)
                 _copy(contender, options, section, progress)
             except OSError as reason:
@@ -143,6 +147,31 @@ def _median_ms(port: int, database: str, statement: str, times: int) -> float:
             wire.read_answer(client)
             took.append((time.perf_counter() - begun) * 1000)
         return median(took[1:])
+
+
+def _small_reads(contender: Running, options: Options, section: Section, progress: Callable[[str], None]) -> None:
+    """One after the other, by one client, in turns: as simple queries, and prepared with another value each time."""
+    ways = {
+        "simple query": [wire.query_message(SMALL.format(1000))] * SMALL_TIMES,
+        "the same, prepared with a parameter": [wire.run_message("s", b"%d" % (1000 + n)) for n in range(SMALL_TIMES)],
+    }
+    found: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    assert contender.daemon is not None
+    with wire.login(contender.port, timeout_s=60) as client:
+        client.sendall(wire.prepare_message("s", SMALL.format("$1")))
+        wire.read_answer(client)
+        for _ in range(options.rounds):
+            for way, calls in ways.items():
+                took, cpu_ns = [], contender.daemon.cpu_ns()
+                for call in calls:
+                    begun = time.perf_counter()
+                    client.sendall(call)
+                    wire.read_answer(client)
+                    took.append((time.perf_counter() - begun) * 1000)
+                found[way].append((median(took), (contender.daemon.cpu_ns() - cpu_ns) / 1000 / SMALL_TIMES))
+                progress(f"spread: {way} {found[way][-1][0]:.3f} ms, {found[way][-1][1]:.0f} us of CPU")
+    rows = [[way, spread([ms for ms, _ in one], 3), spread([us for _, us in one], 0)] for way, one in found.items()]
+    section.tables.append(table(SMALL_READS, rows))
 
 
 def _merge(contender: Running, options: Options, section: Section, progress: Callable[[str], None]) -> None:

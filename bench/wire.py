@@ -24,6 +24,18 @@ def query_message(sql: str) -> bytes:
     return b"Q" + struct.pack("!I", len(body) + 4) + body
 
 
+def prepare_message(name: str, sql: str) -> bytes:
+    """Parse and Sync; its parameters have no types but those that they are given."""
+    body = name.encode() + b"\0" + sql.encode() + b"\0\0\0"
+    return b"P" + struct.pack("!I", len(body) + 4) + body + b"S\0\0\0\x04"
+
+
+def run_message(name: str, value: bytes) -> bytes:
+    """Bind with one parameter, as text, Execute and Sync."""
+    body = b"\0" + name.encode() + b"\0\0\0\0\x01" + struct.pack("!I", len(value)) + value + b"\0\0"
+    return b"B" + struct.pack("!I", len(body) + 4) + body + b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
+
+
 def copy_messages(data: bytes, size: int = 65536) -> bytes:
     """What a client sends behind its COPY FROM STDIN: the data in messages of this size, and the end."""
     parts = [data[at : at + size] for at in range(0, len(data), size)]

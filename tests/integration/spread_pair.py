@@ -47,12 +47,18 @@ class Pair(NamedTuple):
 
 @asynccontextmanager
 async def two_shards_and_one_whole(
-    postgres: Postgres, start_proxy: ProxyFactory, database: str, schema: str, tables: Mapping[str, Any]
+    postgres: Postgres,
+    start_proxy: ProxyFactory,
+    database: str,
+    schema: str,
+    tables: Mapping[str, Any],
+    **more: object,
 ) -> AsyncIterator[Pair]:
-    """Both databases new, with this schema; the shards' settings name these tables."""
+    """Both databases new, with this schema; the shards' settings name these tables. `more` are the proxy's settings."""
     settings = await create(postgres, database, schema, tables)
     await create_database(postgres, f"{database}_whole", schema)
-    proxy = await start_proxy({"pool_mode": "transaction", "default_pool_size": 2}, databases={database: settings})
+    config = {"pool_mode": "transaction", "default_pool_size": 2, **more}
+    proxy = await start_proxy(config, databases={database: settings})
     async with session(proxy, database=database) as sharded, session(postgres, database=f"{database}_whole") as whole:
         yield Pair(proxy, postgres, database, sharded, whole)
 

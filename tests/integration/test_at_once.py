@@ -7,23 +7,43 @@ that it did not meet before, by what its rows say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import asyncpg
 import psycopg
 import pytest
 
 from tests.integration.conftest import ProxyFactory
-from tests.integration.postgres import Postgres
+from tests.integration.postgres import PASSWORD, Postgres
+from tests.integration.proxy import USER
 from tests.integration.sharded import SHARDS, keys_of
 from tests.integration.spread_pair import Pair, asked, readable, two_shards_and_one_whole
 from tests.integration.transcript import errors, session, shape
 from tests.integration.waiting import wait_until
-from tests.integration.wire import SYNC, Wire, bind, close, describe, error_fields, execute, frame, parse, query, rows
+from tests.integration.wire import (
+    SYNC,
+    Frame,
+    Wire,
+    bind,
+    close,
+    describe,
+    error_fields,
+    execute,
+    frame,
+    parse,
+    query,
+    rows,
+)
 
 DATABASE = "at_once"
+Value = bytes | None
+INT4, INT8 = struct.Struct("!i").pack, struct.Struct("!q").pack
 A, B = keys_of(0, 6), keys_of(1, 6)
-SCHEMA = "CREATE TABLE things (id int8 PRIMARY KEY, size int4 NOT NULL, name text)"
+SCHEMA = (
+    "CREATE TABLE things (id int8 PRIMARY KEY, size int4 NOT NULL, name text, born timestamptz DEFAULT '2000-01-01')"
+)
 ALL = "SELECT id FROM things ORDER BY id"
 LOCKED = "SELECT pid FROM pg_stat_activity WHERE datname LIKE %s AND wait_event_type = 'Lock'"
 STATEMENTS = (
@@ -39,10 +59,36 @@ STATEMENTS = (
 )
 
 
+CALLS: tuple[tuple[str, Sequence[int], Sequence[Sequence[Value]]], ...] = (
+    ("SELECT id, size FROM things WHERE size > $1 ORDER BY id", [], [[b"1"], [b"2"], [b"-7"], [None], [b" 3 "]]),
+    ("SELECT id, size FROM things WHERE size > $1 ORDER BY id", [23], [[b"1"], [INT4(2)], [INT4(-1)], [b"x"], [b"3"]]),
+    ("SELECT id, size FROM things WHERE size > $1 ORDER BY id", [20], [[INT8(1)], [INT4(1)], [INT8(2)]]),
+    ("SELECT $1::text, id FROM things WHERE id <> $2 ORDER BY id LIMIT $3", [], [[b"a", b"0", b"3"], [b"b", b"1", b"0"],
+     [b"", b"2", None], [None, b"3", b"-1"], [b"c", b"4", b"x"], [b"d", b"5", INT8(2)]]),
+    ("SELECT id FROM things ORDER BY id OFFSET $1", [20], [[b"0"], [INT8(3)], [b"99"], [b"-1"], [None]]),
+    ("SELECT count(*), sum(size + $1), max(name) FROM things WHERE name <> $2", [],
+     [[b"1", b"n1"], [b"2147483647", b"n1"], [b"0", b""], [b"", b""], [b"0", None]]),
+    ("SELECT size, count(*) FROM things GROUP BY size HAVING count(*) > 2 ORDER BY count(*) DESC, size", [], [[], []]),
+    ("SELECT size, sum(id) FROM things WHERE size < $1 GROUP BY size ORDER BY sum(id) DESC LIMIT $2", [],
+     [[b"9", b"2"], [b"3", b"9"], [b"3", b"0"], [b"0", b"9"], [b"9", b"-1"]]),
+    ("SELECT 6 / (size - $1) FROM things ORDER BY 1", [], [[b"0"], [b"1"], [b"9"]]),
+    ("SELECT id FROM things WHERE born < $1 ORDER BY id", [], [[b"2020-01-01"], [b"infinity"], [b"never"]]),
+    ("SELECT id FROM things WHERE size = ANY($1) ORDER BY id", [], [[b"{1,2}"], [b"{}"], [b"{1"], [b"{NULL}"]]),
+    ("SELECT DISTINCT size FROM things WHERE name LIKE $1 ORDER BY size", [], [[b"n%"], [b"%1"], [b"\\"], [b"\xff"]]),
+)  # fmt: skip
+
+
 @pytest.fixture
 async def pair(postgres: Postgres, start_proxy: ProxyFactory) -> AsyncIterator[Pair]:
+    async with things(postgres, start_proxy) as made:
+        yield made
+
+
+@asynccontextmanager
+async def things(postgres: Postgres, start_proxy: ProxyFactory, **more: object) -> AsyncIterator[Pair]:
+    """Twelve of them, on two shards and on one."""
     tables = {"things": {"shard_by": "id"}}
-    async with two_shards_and_one_whole(postgres, start_proxy, DATABASE, SCHEMA, tables) as made:
+    async with two_shards_and_one_whole(postgres, start_proxy, DATABASE, SCHEMA, tables, **more) as made:
         values = ", ".join(f"({key}, {place % 4 + 1}, 'n{place}')" for place, key in enumerate([*A, *B]))
         await made.both(f"INSERT INTO things VALUES {values}")
         yield made
@@ -90,6 +136,73 @@ async def test_a_prepared_statement_is_run_in_every_way(pair: Pair) -> None:
                 reply += await wire.read_until("Z")
             told.append(readable(reply, in_order=True))
         assert told[0] == told[1]
+
+
+async def told(wire: Wire, said: bytes) -> list[object]:
+    """What a client sees of the answers to this."""
+    await wire.send(said)
+    reply: list[Frame] = []
+    for _ in range(said.count(SYNC)):
+        reply += await wire.read_until("Z")
+    return readable(reply, in_order=True)
+
+
+def calls_of(sql: str, types: Sequence[int], values: Sequence[Value]) -> list[bytes]:
+    """A call in each way that drivers have, with results in both formats, of some rows and of all."""
+    formats = [int(value is not None and len(value) in (4, 8) and value[:1] in b"\0\xff") for value in values]
+    found = []
+    for results in ([], [1]):
+        bound = bind(values=values, formats=formats, result_formats=results)
+        named = bind(statement="s", values=values, formats=formats, result_formats=results)
+        found += [
+            parse(sql, types=types) + bound + describe("P") + execute() + SYNC,
+            named + execute() + SYNC,
+            named + describe("P") + execute() + SYNC,
+            named + execute(max_rows=2) + SYNC,
+            bound + execute() + SYNC,  # of the unnamed statement, which is still there
+        ]
+    return found
+
+
+@pytest.mark.parametrize(("sql", "types", "values"), CALLS)
+async def test_a_statement_with_values_is_answered_in_every_way(
+    pair: Pair, sql: str, types: Sequence[int], values: Sequence[Sequence[Value]]
+) -> None:
+    for wire in (pair.sharded, pair.whole):
+        await wire.send(parse(sql, name="s", types=types) + SYNC)
+        await wire.read_until("Z")
+    for _ in range(2):
+        for of_one in values:
+            for call in calls_of(sql, types, of_one):
+                assert await told(pair.sharded, call) == await told(pair.whole, call), (of_one, call)
+
+
+@pytest.mark.parametrize("word", [b"now", b"today", b"yesterday 12:00"])
+async def test_a_value_that_says_now_is_read_once(pair: Pair, word: bytes) -> None:
+    for value in (b"1999-01-01", word, b"2001-01-01", word):
+        await pair.both("SELECT id FROM things WHERE born < $1 ORDER BY id", [value])
+
+
+async def test_a_type_that_has_changed_beside_it_is_seen_in_each_call(pair: Pair) -> None:
+    sql = "SELECT id FROM things WHERE size > $1 ORDER BY id"
+    for value in (b"1", b"2"):
+        await pair.both(sql, [value])
+    for wire in (pair.sharded, pair.whole):
+        assert errors(await wire.query("ALTER TABLE things ALTER size TYPE text")) == []
+        assert errors(await asked(wire, sql, [b"x"])) == []
+    for value in (b"1", b"x", b"3"):
+        await pair.both(sql, [value])
+
+
+async def test_another_search_path_means_another_table(pair: Pair) -> None:
+    sql = "SELECT count(*) FROM things WHERE size > $1"
+    for wire in (pair.sharded, pair.whole):
+        await wire.query("CREATE SCHEMA other")
+    for path in ("public", "other, public", "pg_catalog", "public"):
+        for wire in (pair.sharded, pair.whole):
+            await wire.query(f"SET search_path = {path}")
+        for value in (b"1", b"2", b"3"):
+            await pair.both(sql, [value])
 
 
 async def test_what_is_said_behind_it_and_in_pieces_is_heard(pair: Pair) -> None:
@@ -192,6 +305,18 @@ async def test_a_shard_that_is_lost_is_told(pair: Pair) -> None:
     await pair.both(ALL)
 
 
+@pytest.mark.parametrize(("limit", "code"), [("query_timeout", "57014"), ("transaction_timeout", "25P04")])
+async def test_one_that_takes_too_long_ends_its_client(
+    postgres: Postgres, start_proxy: ProxyFactory, limit: str, code: str
+) -> None:
+    async with things(postgres, start_proxy, **{limit: 2}) as pair, session(pair.proxy, database=DATABASE) as hasty:
+        async with held_up(pair, hasty):
+            fields = error_fields((await hasty.read_frames_to_end())[-1])
+            assert (fields["S"], fields["C"]) == ("FATAL", code)
+            await nobody_waits(pair)
+        await pair.both(ALL)
+
+
 async def test_who_waits_for_a_server_is_answered_when_there_is_one(pair: Pair) -> None:
     """Two clients have both servers of each shard; a third is in line, and has one then."""
     async with session(pair.proxy, database=DATABASE) as one, session(pair.proxy, database=DATABASE) as other:
@@ -243,6 +368,30 @@ async def test_a_malformed_bind_ends_nothing_but_its_batch(pair: Pair) -> None:
     await pair.sharded.send(parse(sql) + frame("B", b"\0\0\0\0\0\x05\0\0") + execute() + SYNC)
     assert errors(await pair.sharded.read_until("Z")) == ["08P01"]
     await pair.both(sql, [])
+
+
+async def test_drivers_are_answered_with_values(pair: Pair) -> None:
+    below = [one for one in sorted([*A, *B]) if one <= sorted([*A, *B])[5]]
+    asyncpg_connection = await asyncpg.connect(
+        host="127.0.0.1", port=pair.proxy.port, user=USER, password=PASSWORD, database=DATABASE
+    )
+    try:
+        for _ in range(4):
+            found = await asyncpg_connection.fetch("SELECT id FROM things WHERE id <= $1 ORDER BY id", below[-1])
+            assert [row["id"] for row in found] == below
+            assert await asyncpg_connection.fetchval("SELECT count(*) FROM things WHERE id <= $1", below[-1]) == 6
+            first = await asyncpg_connection.fetchrow("SELECT id FROM things WHERE id > $1 ORDER BY id", below[0])
+            assert first is not None
+            assert first["id"] == below[1]
+    finally:
+        await asyncpg_connection.close()
+    connection = await pair.proxy.connect(DATABASE)
+    async with connection:
+        for binary in (False, True):
+            cursor = connection.cursor(binary=binary)
+            for _ in range(8):
+                await cursor.execute("SELECT id FROM things WHERE id <= %s ORDER BY id", (below[-1],))
+                assert [one for (one,) in await cursor.fetchall()] == below
 
 
 async def test_drivers_are_answered(pair: Pair) -> None:

@@ -10,6 +10,7 @@ Rule: nothing of the answers, and of what the client has said, is taken before a
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from trunkline.execution.spread.drawn_at_once import Asker, OneUnderWay
 from trunkline.execution.spread.drawn_at_once import ask as ask_one
 from trunkline.execution.spread.judging import count_last
 from trunkline.execution.spread.participants import Participants
+from trunkline.execution.spread.runs import cut
 from trunkline.execution.spread.studies import Studies
 from trunkline.net.inbox import Inbox
 from trunkline.protocol.messages import BIND_COMPLETE, PARSE_COMPLETE, command_complete, ready_for_query
@@ -29,9 +31,11 @@ from trunkline.proxy.batches import Batch, batch_of
 from trunkline.proxy.handing import hand_back
 from trunkline.proxy.losses import loss
 from trunkline.proxy.one_answer import for_client
+from trunkline.proxy.portals import SUSPENDED
 from trunkline.proxy.several import Several
 from trunkline.proxy.statements import body_of
 from trunkline.proxy.telling import news, told
+from trunkline.proxy.timers import left_of_work
 from trunkline.routing.plans.call import Call
 
 if TYPE_CHECKING:
@@ -66,7 +70,7 @@ def go_on(
 def _statement_of(batch: Batch, link: ClientLink, route: Route, participants: Participants) -> Statement | None:
     """What the batch asks; None: that is for a session to ask, whatever it is."""
     home, placement = route.pools[0], participants.coordination.placement
-    if home.settings.query_timeout or home.settings.transaction_timeout or not placement.is_open:
+    if not placement.is_open:
         return None
     sql, types, bound = batch.sql, batch.types, batch.bound
     if bound is None:
@@ -89,6 +93,9 @@ def _goes_at_once(studies: Studies, link: ClientLink, route: Route, participants
         return False
     drawing = studies.drawing_of(statement.sql, route.router, route.context)
     if drawing is not None:
+        limits = route.pools[0].settings
+        if limits.query_timeout or limits.transaction_timeout or batch.most_rows > 0:
+            return False
         one = ask_one(drawing, statement, Asker(route.router, route.context, route.hint, participants))
         if one is not None:
             OneAtOnce(link, batch, one)
@@ -102,8 +109,6 @@ def _goes_at_once(studies: Studies, link: ClientLink, route: Route, participants
 def _asked(studies: Studies, route: Route, participants: Participants, statement: Statement) -> UnderWay | None:
     """A read of several shards, asked; None: that is for a session to do."""
     router, context = route.router, route.context
-    if statement.values:
-        return None
     study = studies.of(statement.sql, router, context)
     shape = shape_of(study, statement.types, statement.result_formats)
     if shape is None or study.leaves_something(route.pools[router.home], context):
@@ -163,13 +168,20 @@ class Waiting:
 class AtOnce(Waiting):
     """One client's, whose statement several shards have been asked."""
 
-    __slots__ = ("_reading", "_route", "_studies")
+    __slots__ = ("_reading", "_route", "_studies", "_timer")
 
     def __init__(self, studies: Studies, link: ClientLink, route: Route, batch: Batch, under_way: UnderWay) -> None:
         self._studies = studies
         self._route = route
         self._reading = under_way
+        left_s, error = left_of_work(route.pools[0].settings, 0.0)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(left_s, self._on_late, error) if left_s is not None else None
         super().__init__(link, batch, under_way)
+
+    def _on_late(self, error: TrunklineError | None) -> None:
+        self._leave("its client was closed")
+        self._link.end(error)
 
     def _on_more(self) -> None:
         if self._reading.note_more():
@@ -191,8 +203,16 @@ class AtOnce(Waiting):
             if answer is None:
                 self._go_over()
             else:
-                rows, tag = answer
-                self._say(rows + command_complete(tag.decode()))
+                self._say(self._given(*answer))
+
+    def _given(self, rows: bytes, tag: bytes) -> bytes:
+        """As much of it as the client wants at a time, and that it is over or not."""
+        most = self._batch.most_rows
+        if most > 0:
+            size, count = cut(rows, most)
+            if count == most:
+                return rows[:size] + SUSPENDED
+        return rows + command_complete(tag.decode())
 
     def _say(self, answer: bytes) -> None:
         link, batch, columns = self._link, self._batch, self._reading.shape.columns
@@ -205,8 +225,17 @@ class AtOnce(Waiting):
             parsed = PARSE_COMPLETE if batch.parse else b""
             self._over(b"".join((parsed, BIND_COMPLETE, columns if batch.describes else b"", answer, _READY)))
 
+    def _leave(self, reason: str) -> None:
+        self._stop_timer()
+        super()._leave(reason)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _go_over(self) -> None:
         """A session looks at what comes, message by message."""
+        self._stop_timer()
         self._reading.hand_over()
         Several(self._studies, self.participants, self._link, self._route, (), False, self._reading, self._inbox)
 

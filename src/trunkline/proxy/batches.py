@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from trunkline.errors import ProtocolViolation
-from trunkline.execution.spread.binding import DESCRIBE_PORTAL, EXECUTE, Bound
-from trunkline.protocol.messages import SYNC
+from trunkline.execution.spread.binding import DESCRIBE_PORTAL, Bound
+from trunkline.protocol.messages import SYNC, message
 from trunkline.proxy.statements import Prepared
 from trunkline.routing.sql import pieces
 
 MOST_BYTES = 2048  # of one that is read here
 _HEADER = 5
+_EXECUTE = message(b"E", b"\0" + bytes(4))[: _HEADER + 1]  # of the unnamed portal; how many rows it may give follows
+_EXECUTE_BYTES = len(_EXECUTE) + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Batch:
     parse: bytes = b""  # the whole message, of the unnamed statement
     bound: Bound | None = None  # None: a simple query
     describes: bool = False
+    most_rows: int = 0  # that it gives at a time; 0 or less: all
 
 
 @lru_cache(maxsize=512)
@@ -48,7 +51,7 @@ def batch_of(said: bytes) -> Batch | None:
 
 
 def _extended(said: bytes, parse: bytes) -> Batch | None:
-    prepared = Prepared(parse[_HEADER:]) if parse else None
+    prepared = _prepared(parse) if parse else None
     if prepared is not None and prepared.name:
         return None
     frame = _frame(said, len(parse))
@@ -60,12 +63,20 @@ def _extended(said: bytes, parse: bytes) -> Batch | None:
     at = len(parse) + len(frame)
     describes = said.startswith(DESCRIBE_PORTAL, at)
     at += len(DESCRIBE_PORTAL) if describes else 0
-    if not said.startswith(EXECUTE + SYNC, at):
+    behind = at + _EXECUTE_BYTES
+    if not said.startswith(_EXECUTE, at) or not said.startswith(SYNC, behind):
         return None
-    size = at + len(EXECUTE + SYNC)
+    most_rows = int.from_bytes(said[at + len(_EXECUTE) : behind], "big", signed=True)
+    size = behind + len(SYNC)
     if prepared is None:
-        return Batch(size, None, name=bound.statement, bound=bound, describes=describes)
-    return Batch(size, prepared.sql, prepared.types, parse=parse, bound=bound, describes=describes)
+        return Batch(size, None, name=bound.statement, bound=bound, describes=describes, most_rows=most_rows)
+    return Batch(size, prepared.sql, prepared.types, b"", parse, bound, describes, most_rows)
+
+
+@lru_cache(maxsize=256)
+def _prepared(parse: bytes) -> Prepared:
+    """What a Parse says, which comes again with other values; ProtocolViolation if it is none."""
+    return Prepared(parse[_HEADER:])
 
 
 def _frame(said: bytes, at: int) -> bytes:

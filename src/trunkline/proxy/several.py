@@ -159,7 +159,9 @@ class Several:
     async def _take(self, handle: Callable[[Several, bytes], Awaitable[None]], body: bytes, *, is_simple: bool) -> None:
         """One message; an error that it ends in is told, and what it means for the unit is done."""
         participants = self.participants
-        participants.clock = Clock(*left_of_work(self._route.pools[0].settings, participants.lasts_s))
+        lasts_s = participants.lasts_s
+        runs_s = lasts_s if self.conductor.under_way is not None else 0.0
+        participants.clock = Clock(*left_of_work(self._route.pools[0].settings, lasts_s, runs_s))
         try:
             async with participants.clock:
                 await handle(self, body)

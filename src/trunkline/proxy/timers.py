@@ -49,10 +49,14 @@ def _cut_off(session: ServerSession, limit: TrunklineError) -> TrunklineError:
     return CommitOutcomeUnknown(text, hint="The transaction may have been committed.")
 
 
-def left_of_work(settings: PoolSettings, lasts_s: float) -> tuple[float | None, TrunklineError | None]:
+def left_of_work(
+    settings: PoolSettings, lasts_s: float, runs_s: float = 0.0
+) -> tuple[float | None, TrunklineError | None]:
     """How much longer a statement over several shards may run, whose transaction has lasted so long, and its end."""
+    if not settings.query_timeout and not settings.transaction_timeout:
+        return None, None
     return _soonest(
-        (settings.query_timeout, 0.0, QueryTimeout("query_timeout")),
+        (settings.query_timeout, runs_s, QueryTimeout("query_timeout")),
         (settings.transaction_timeout, lasts_s, TransactionTimeout("transaction_timeout")),
     )
 

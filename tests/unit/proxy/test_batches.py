@@ -34,6 +34,15 @@ def test_a_batch_is_one_if_it_binds_one_statement_and_runs_it() -> None:
     assert (found.sql, found.name, found.describes) == (None, b"s", False)
 
 
+def test_it_says_how_many_rows_it_gives_at_a_time() -> None:
+    for most in (0, 1, 300, -1):
+        found = batch_of(bind(statement="s") + frame("E", b"\0" + most.to_bytes(4, "big", signed=True)) + SYNC)
+        assert found is not None
+        assert found.most_rows == most
+    assert batch_of(bind(statement="s") + execute(portal="p") + SYNC) is None
+    assert batch_of(bind(statement="s") + execute()[:-1] + SYNC) is None
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -46,7 +55,6 @@ def test_a_batch_is_one_if_it_binds_one_statement_and_runs_it() -> None:
         parse("SELECT 1", name="s") + bind(statement="s") + RUN,
         parse("SELECT 1") + bind(statement="s") + RUN,
         parse("SELECT 1") + bind(portal="p") + RUN,
-        parse("SELECT 1") + bind() + execute(max_rows=1) + SYNC,
         parse("SELECT 1") + bind() + execute() + execute() + SYNC,
         parse("SELECT 1") + bind() + execute(),
         parse("SELECT 1") + frame("B", b"\0\0\0\0\0\x05\0\0") + RUN,

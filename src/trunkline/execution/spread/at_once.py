@@ -29,6 +29,7 @@ from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.request import Concatenation
 
 _SHAPES = 8  # of one text
+FINISHED_BYTES = 32768  # of groups on which HAVING and their order are decided without a pause for others
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +40,7 @@ class Shape:
     described: Description
     columns: bytes  # its RowDescription
     fields: Sequence[Field]  # of the shards' answers
+    finishes: bool = False  # groups are looked at one by one when they are put together
     agreed: set[bytes] = field(default_factory=set)  # bodies of RowDescriptions that are of these fields
 
     def agrees(self, columns: bytes | None) -> bool:
@@ -84,13 +86,16 @@ class UnderWay:
 
     def answer(self) -> tuple[bytes, bytes] | None:
         """Its rows and its tag; None: somebody has to look at what the shards say."""
-        rows, tags = [], []
+        rows: list[bytes] = []
+        tags = []
         for one in self._everyone:
             found = one.whole_answer()
             if found is None or not self.shape.agrees(found[0]):
                 return None
             rows.append(found[1])
             tags.append(found[2])
+        if self.shape.finishes and sum(map(len, rows)) > FINISHED_BYTES:
+            return None
         return self._answer.whole(rows, tags)
 
     def hand_over(self) -> None:
@@ -132,13 +137,13 @@ def _shape(study: Study, types: tuple[int, ...], formats: tuple[int, ...]) -> Sh
     if described.has_own_types:
         return None
     fields: Sequence[Field] | None = described.fields
+    finishes = False
     if isinstance(program, Merging):
         fields = program.known.get(types)
-        if program.merge.final_order or program.merge.having:
-            return None
+        finishes = bool(program.merge.final_order or program.merge.having)
     if fields is None:
         return None
-    return Shape(program, described, described.row_description(formats), fields)
+    return Shape(program, described, described.row_description(formats), fields, finishes)
 
 
 def ask(study: Study, shape: Shape, statement: Statement, call: Call, participants: Participants) -> UnderWay | None:

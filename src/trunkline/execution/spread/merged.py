@@ -8,7 +8,7 @@ servers. A row is therefore kept in at most two places, whatever the shards have
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 from trunkline.execution.merge.beginning import Begun, NotMerged, Parameters, begin, is_exact
 from trunkline.execution.merge.exact_types import TEXTS
@@ -67,8 +67,12 @@ def _mentioned(merge: Merge) -> frozenset[int] | None:
     limits = merge.limits
     if not any(isinstance(one, FromParameter) for one in (limits.count, limits.offset)):
         return None
-    found = [merge.sql[start + 1 : end] for kind, start, end in tokens_of(merge.sql) if kind == "parameter"]
-    return frozenset(map(int, found))
+    return _parameters_in(merge.sql)
+
+
+@lru_cache(maxsize=256)
+def _parameters_in(sql: bytes) -> frozenset[int]:
+    return frozenset(int(sql[start + 1 : end]) for kind, start, end in tokens_of(sql) if kind == "parameter")
 
 
 def _types(asked: Asked, mentioned: frozenset[int] | None) -> tuple[int, ...]:
@@ -115,9 +119,11 @@ class Merged:
                 merger.feed(stream, rows)
             merger.end(stream)
         found = []
-        while not merger.done:
-            found.append(merger.take())
-        self._budget.release()
+        try:
+            while not merger.done:
+                found.append(merger.take())
+        finally:
+            self._budget.release()
         return b"".join(found), self.tag()
 
     async def bound(self) -> None:

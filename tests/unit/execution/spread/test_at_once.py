@@ -64,6 +64,21 @@ async def test_it_is_answered_when_the_last_shard_has_answered_and_leaves_the_ga
         asked.participants.release()
 
 
+async def test_groups_that_are_looked_at_one_by_one_are_for_a_session_when_there_are_many() -> None:
+    for count, at_once in ((10, True), (3000, False)):
+        async with relay() as made:
+            fars = [made.server()[1] for _ in range(2)]
+            asked = under_way(made)
+            asked.shape.finishes = True
+            asked.await_answers(lambda: None, lambda: None)
+            for far in fars:
+                far.send(BEGUN, COLUMNS, *[data_row([b"1"])] * count, command_complete(f"SELECT {count}"), READY)
+                made.turn()
+            assert (asked.answer() is not None) == at_once
+            asked.hand_over()
+            asked.participants.release()
+
+
 async def test_an_error_is_for_somebody_who_looks_at_it() -> None:
     async with relay() as made:
         fars = [made.server()[1] for _ in range(2)]
