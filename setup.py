@@ -34,6 +34,7 @@ COMPILED = (
     "trunkline.pool.histogram",
     "trunkline.pool.server",
     "trunkline.pool.answers",
+    "trunkline.pool.holding",
     "trunkline.pool.large",
     "trunkline.pool.prepared",
     "trunkline.pool.doubts",

@@ -116,6 +116,23 @@ async def test_a_terminated_read_is_not_seen_and_its_statement_stays(
             assert (errors(frames), rows(frames)) == ([], [[b"1000", b""]])
 
 
+@SEND
+async def test_of_one_with_many_columns_nothing_is_seen_before_its_rows(
+    cluster: Replicated, proxy: Proxy, send: Send
+) -> None:
+    """What describes them is longer than what PostgreSQL sends in one piece, so some of the answer comes at once."""
+    columns = ", ".join(f"1 AS {'c' * 50}{number}" for number in range(300))
+    wide = f"SELECT count(*), pg_sleep(CASE {ON_REPLICA} END), {columns} FROM notes"
+    async with session(proxy, database="app") as wire:
+        await send(wire, wide)
+        shown = wide[:1023]  # as long as pg_stat_activity has it
+        await running(cluster, shown)
+        await terminate(cluster, shown)
+        frames = await wire.read_until("Z")
+        assert errors(frames) == []
+        assert rows(frames) == [[b"1000", b"", *[b"1"] * 300]]
+
+
 async def test_with_rows_given_the_error_is_told(cluster: Replicated, proxy: Proxy) -> None:
     slow = f"SELECT body, pg_sleep(CASE WHEN id < 900 THEN 0 {ON_REPLICA} END) FROM notes"
     async with session(proxy, database="app") as wire:

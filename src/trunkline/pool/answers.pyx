@@ -15,6 +15,7 @@ from trunkline.routing.session.session_effects import State
 from trunkline.protocol.statement import Statement, begin_generation, retire
 
 from trunkline.failpoints cimport failpoint
+from trunkline.pool.holding cimport give_held
 from trunkline.pool.row_types cimport on_description
 from trunkline.pool.server cimport Lessee, ServerLink
 from trunkline.protocol.scanner cimport HEADER_BYTES, Frame
@@ -55,8 +56,11 @@ cdef bytes next_fake(ServerLink server):
 cdef int say_fakes(ServerLink server) except -1:
     """Answer, in their place, the requests that the server was not asked; gathers at the lessee."""
     cdef bytes said = next_fake(server)
+    server.begun = True
     while said is not None and server.lessee is None:
         said = next_fake(server)
+    if server.held is not None and server.lessee is not None:
+        give_held(server)
     while said is not None:
         server.lessee.gather(<unsigned char *>PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said))
         said = next_fake(server)
@@ -101,9 +105,8 @@ cdef int on_restored(ServerLink server, Frame *frame, unsigned char **run) excep
     server.restored = server.restored[1:] or None
     if lessee is None:
         return 0
-    lessee.gather(run[0], frame.data - run[0])
+    server.give_run(frame.data, run)
     lessee.flush()
-    run[0] = frame.data
     for name, value in server.params.reported.items():
         if lessee.params.reported.get(name) != value:
             lessee.write(parameter_status(name, value))
@@ -119,6 +122,8 @@ cdef int on_error(ServerLink server, Frame *frame, object note, bint ours, unsig
         return let_ask_again(server, last, run)
     if ours or server.lessee is None:
         server.setup_error = parse_fields(said)
+    elif server.held is not None:
+        give_held(server)
     cdef bint its_own_fault = b"\0C08P01\0" in said  # the client has broken the protocol: this is its end, as it is there
     if last and not its_own_fault and server.lessee is not None and server.lessee.outlives():
         server.last_words = parse_fields(said)  # told as an ERROR: for the client it is not the end

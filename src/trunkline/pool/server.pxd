@@ -80,6 +80,7 @@ cdef class ServerLink(Link):
     cdef bint batch_cut                   # by a simple query: until Sync, its implicit transaction stays open
     cdef unsigned char *unit_at           # where the answer under way begins in the chunk that is being consumed
     cdef readonly bint begun              # the lessee has been given some of it
+    cdef public bytes held                # of that answer, before its first row, and not given yet; or None
     cdef bint dropping                    # the rest of the streamed frame is nobody's
     cdef readonly bint said_fatal         # its own FATAL went to the client
     cdef readonly dict last_words         # the fields of what it said before it closed, or None

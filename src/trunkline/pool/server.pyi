@@ -71,6 +71,7 @@ class ServerLink(Link):
     unnamed: bytes | None
     setup: Callable[[dict[str, str] | None], None] | None
     begun: bool
+    held: bytes | None
     said_fatal: bool
     last_words: dict[str, str] | None
     words_unit: int

@@ -23,6 +23,7 @@ from trunkline.net.link cimport Link
 from trunkline.protocol.messages import parameter_status, query
 from trunkline.protocol.params import Params
 from trunkline.pool.answers cimport look_into, say_fakes
+from trunkline.pool.holding cimport give_held, hold_back
 from trunkline.protocol.scanner cimport (
     CUT_BAD, CUT_MORE, HEADER_BYTES, WATCH_HEAD, WATCH_NONE, WATCH_WHOLE, Cut, Frame, cut, read_u32,
 )
@@ -85,7 +86,7 @@ cdef class Lessee(Link):
         return False
 
     cpdef bint asks_again(self, ServerLink server, bytes said):
-        """Whether it asks elsewhere, for the server has said this, or nothing (b""), and none of the answer yet."""
+        """Whether it asks elsewhere, for the server has said this, and none of the answer yet; b"": could it still?"""
         return False
 
     cpdef ask_again(self, ServerLink server):
@@ -158,7 +159,7 @@ cdef class ServerLink(Link):
         self.lessee = lessee
         lessee.server = self
         self.begun_at = self.engine.now
-        self.begun = False  # what came unasked, behind the last answer, was another lessee's
+        self.begun, self.held = False, None  # what came unasked, behind the last answer, was another lessee's
         self.owner.assignment_count += 1
         return 0
 
@@ -245,7 +246,7 @@ cdef class ServerLink(Link):
             self.left = frame.size - frame.have
         if self.lessee is not None:
             self.owner.bytes_sent += at
-            if run < data + at:
+            if run < data + at and not (self.unit_at < data + at and hold_back(self, data + at, &run)):
                 self.give_run(data + at, &run)
             self.lessee.flush()
         if self.said_fatal:
@@ -292,8 +293,7 @@ cdef class ServerLink(Link):
 
     cdef int _judge(self, Frame *frame, unsigned char **run) except -1:
         """Judge one frame; moves `run` past what is not the lessee's. Negative when the connection is finished."""
-        cdef bint look = LOOK[frame.type]
-        cdef bint ours
+        cdef bint look = LOOK[frame.type], ours
         cdef int looked
         cdef object note = None
         cdef Verdict verdict
@@ -326,6 +326,8 @@ cdef class ServerLink(Link):
     cdef int give_run(self, unsigned char *end, unsigned char **run) except -1:
         """The lessee gets what is its own up to here."""
         if self.lessee is not None and run[0] < end:
+            if self.held is not None:
+                give_held(self)
             self.lessee.gather(run[0], end - run[0])
             self.begun |= end > self.unit_at
         run[0] = end
@@ -337,7 +339,6 @@ cdef class ServerLink(Link):
             return 0
         if self.session.ring[self.session.head].action == FAKE:
             self.give_run(end, run)
-            self.begun = True
             say_fakes(self)
         return 0
 

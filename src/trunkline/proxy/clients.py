@@ -272,7 +272,7 @@ class Clients:
         block = LostBlock.after(link, end, server.begun_at)
         if block is not None and block.in_block:
             self.bereft.add(link)
-        link.carry_on(settings_before(link) + end.said, block, end.skipping)
+        link.carry_on((server.held or b"") + settings_before(link) + end.said, block, end.skipping)
 
     def _on_lessee_done(self, lessee: Lessee) -> None:
         """A pool ended the lease of a client that had already gone."""

@@ -85,13 +85,15 @@ cdef bint is_all_kept(Route own, ServerLink server) noexcept:
 
 
 cdef bint may_ask_again(ClientLink client, Route own, ServerLink server, bytes said) except -1:
-    """Whether what is owed is asked again, now that the server has said this."""
+    """Whether what is owed is asked again, now that the server has said this; b"": whether it could be."""
     if own.in_reads and _SERIALIZABLE in said:
         own.serializable = own.is_serializable_by_default = True  # its next block is the primary's
     if not own.on_replica or server.begun or server.setup is not None or server.session.tainted:
         return False
     if client.state != READY or client.left or not client.outlives() or not is_all_kept(own, server):
         return False
+    if not said:
+        return True
     found = _CODE.search(said)
     code = found[1] if found is not None else b""
     if code not in ELSEWHERE and (code not in PRIMARY or _OUTDATED in said):
