@@ -352,6 +352,29 @@ async def test_a_commit_under_way_is_seen_whole_or_not_at_all(pair: Pair) -> Non
     await asyncio.gather(writes(), reads(), reads())
 
 
+async def test_several_workers_answer_alike(postgres: Postgres, start_proxy: ProxyFactory) -> None:
+    sql = "SELECT sum(size), count(*) FROM things WHERE size < $1"
+    async with things(postgres, start_proxy, workers=2) as pair:
+        wanted = rows(await pair.both(sql, [b"1000"]))
+
+        async def moves() -> None:
+            async with session(pair.proxy, database=DATABASE) as wire:
+                for _ in range(10):
+                    await wire.query("BEGIN")
+                    for key, sign in ((A[0], "+"), (B[0], "-")):
+                        await wire.query(f"UPDATE things SET size = size {sign} 1 WHERE id = {key}")
+                    assert errors(await wire.query("COMMIT")) == []
+
+        async def reads() -> None:
+            async with session(pair.proxy, database=DATABASE) as wire:
+                for _ in range(40):
+                    assert rows(await asked(wire, sql, [b"1000"])) == wanted
+
+        await asyncio.gather(moves(), *[reads() for _ in range(4)])
+        assert rows(await pair.both(sql, [b"1000"])) == wanted
+        await pair.both(sql, [b"x"])
+
+
 async def test_settings_of_its_client_hold_for_it(pair: Pair) -> None:
     sql = "SELECT current_setting('application_name'), id FROM things ORDER BY id LIMIT 1"
     for name in ("one", "two", "one"):

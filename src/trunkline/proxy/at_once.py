@@ -21,6 +21,7 @@ from trunkline.execution.spread.calls import Statement
 from trunkline.execution.spread.coordination import Coordination
 from trunkline.execution.spread.drawn_at_once import Asker, OneUnderWay
 from trunkline.execution.spread.drawn_at_once import ask as ask_one
+from trunkline.execution.spread.gate import PATIENCE_S
 from trunkline.execution.spread.judging import count_last
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.runs import cut
@@ -168,7 +169,7 @@ class Waiting:
 class AtOnce(Waiting):
     """One client's, whose statement several shards have been asked."""
 
-    __slots__ = ("_reading", "_route", "_studies", "_timer")
+    __slots__ = ("_reading", "_route", "_studies", "_timers")
 
     def __init__(self, studies: Studies, link: ClientLink, route: Route, batch: Batch, under_way: UnderWay) -> None:
         self._studies = studies
@@ -176,12 +177,26 @@ class AtOnce(Waiting):
         self._reading = under_way
         left_s, error = left_of_work(route.pools[0].settings, 0.0)
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(left_s, self._on_late, error) if left_s is not None else None
+        self._timers = [loop.call_later(left_s, self._on_late, error)] if left_s is not None else []
+        if under_way.turn is not None:
+            self._timers.append(loop.call_later(PATIENCE_S, under_way.give_up))
+            under_way.turn.add_done_callback(self._on_turn)
         super().__init__(link, batch, under_way)
 
     def _on_late(self, error: TrunklineError | None) -> None:
         self._leave("its client was closed")
         self._link.end(error)
+
+    def _on_turn(self, turn: asyncio.Future[None]) -> None:
+        """Its turn at the gate has come, or will not come; nothing, if that does not concern it any more."""
+        error = turn.exception()
+        if self._link.several is not self:
+            return
+        if isinstance(error, TrunklineError):
+            self._say(told(error))
+            return
+        self._reading.ask()
+        self._reading.await_answers(self._on_more, self._on_answer)
 
     def _on_more(self) -> None:
         if self._reading.note_more():
@@ -226,18 +241,22 @@ class AtOnce(Waiting):
             self._over(b"".join((parsed, BIND_COMPLETE, columns if batch.describes else b"", answer, _READY)))
 
     def _leave(self, reason: str) -> None:
-        self._stop_timer()
+        self._stop_timers()
         super()._leave(reason)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
 
     def _go_over(self) -> None:
         """A session looks at what comes, message by message."""
-        self._stop_timer()
+        self._stop_timers()
+        under_way: UnderWay | None = self._reading
         self._reading.hand_over()
-        Several(self._studies, self.participants, self._link, self._route, (), False, self._reading, self._inbox)
+        if not self._reading.is_asked:
+            self.participants.leave_gate()
+            under_way = None
+        Several(self._studies, self.participants, self._link, self._route, (), False, under_way, self._inbox)
 
 
 class OneAtOnce(Waiting):

@@ -6,12 +6,13 @@ looks for deadlocks has to know of all transactions that could wait for each oth
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.execution.spread.deadlocks import Other
-from trunkline.execution.spread.gate import PATIENCE_S, Gate, Ticket
+from trunkline.execution.spread.gate import Gate, Ticket
 from trunkline.shard_errors import TransactionInDoubt
 from trunkline.workers.channel import Channel, ChannelEnded
 
@@ -30,15 +31,11 @@ class CommonGate(Gate):
         self._numbers: dict[Ticket, int] = {}
         self.is_lost = False  # nobody keeps it any more
 
-    async def enter(self, ticket: Ticket, patience_s: float = PATIENCE_S) -> Ticket:
-        """As `Gate.enter`; TransactionInDoubt at once when the supervisor is gone."""
+    def line_up(self, ticket: Ticket) -> asyncio.Future[None] | None:
+        """As `Gate.line_up`; TransactionInDoubt at once when the supervisor is gone."""
         if self.is_lost:
             raise TransactionInDoubt("the processes of this instance have lost each other")
-        return await super().enter(ticket, patience_s)
-
-    def enter_at_once(self, ticket: Ticket) -> bool:
-        """Only the supervisor knows whether nobody has to be waited for."""
-        return False
+        return super().line_up(ticket)
 
     def admit(self, ticket: Ticket) -> bool:
         number = self._numbers[ticket] = next(self._counter)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import pytest
@@ -15,6 +16,7 @@ from tests.unit.relay import READY, SYNC, Relay, config, error
 from trunkline.config.settings import DatabaseSettings
 from trunkline.execution.router import Router
 from trunkline.execution.spread.coordination import Coordinations
+from trunkline.execution.spread.gate import Gate, Side, Ticket
 from trunkline.execution.spread.studies import Studies
 from trunkline.protocol.messages import command_complete, data_row, message, row_description
 from trunkline.proxy.at_once import AtOnce, OneAtOnce, Waiting, go_on
@@ -29,8 +31,15 @@ OF_INT8 = message(b"t", b"\0\1" + (20).to_bytes(4, "big"))
 ANSWER = (PARSED, BOUND, COLUMNS, data_row([b"one"]), command_complete("SELECT 1"), READY)
 
 
+@dataclass
+class Spread(Stage):
+    """With the gate of its commits and snapshots."""
+
+    gate: Gate
+
+
 @asynccontextmanager
-async def stage(**limits: float) -> AsyncIterator[Stage]:
+async def stage(**limits: float) -> AsyncIterator[Spread]:
     """As `test_routed.stage`, of a client that may go on over several shards."""
     names = ("app", *SHARDS)
     databases = {name: DatabaseSettings(name, hosts=("127.0.0.1",)) for name in names}
@@ -49,7 +58,7 @@ async def stage(**limits: float) -> AsyncIterator[Stage]:
             pool.profiles.rebase(server.params)
             pool.settle(server)
             servers.append(far)
-        yield Stage(made, router, pools, client, *servers)
+        yield Spread(made, router, pools, client, *servers, gate=coordinations.of("app").gate)
     finally:
         await coordinations.tasks.cancel()
         await made.clients.tasks.cancel()
@@ -127,3 +136,61 @@ async def test_a_call_whose_values_are_not_as_many_as_its_parameters_is_not() ->
         await run_before(on, call(b"5"))
         on.say(parse(WHERE) + bind() + execute() + SYNC)
         assert isinstance(on.made.links[0].several, Several)
+
+
+async def test_behind_a_commit_it_waits_for_its_turn_and_is_asked_then() -> None:
+    async with stage() as on:
+        await run_before(on, call(b"5"))
+        commit = Ticket(Side.COMMIT, 0b11)
+        on.gate.admit(commit)
+        on.say(call(b"6"))
+        assert isinstance(on.made.links[0].several, AtOnce)
+        assert on.even.bytes() + on.odd.bytes() == b""
+        on.gate.leave(commit)
+        await on.made.settle()
+        assert on.even.kinds() == on.odd.kinds() == "PBHDES"
+        on.answer(on.even, *ANSWER)
+        on.answer(on.odd, *ANSWER)
+        assert (on.client.kinds(), on.gate.inside) == ("12TDDCZ", ())
+
+
+async def test_a_cancel_that_comes_while_it_waits_is_told() -> None:
+    async with stage() as on:
+        await run_before(on, call(b"5"))
+        on.gate.admit(Ticket(Side.COMMIT, 0b11))
+        on.say(call(b"6"))
+        link = on.made.links[0]
+        on.made.clients.cancels.request(link.session.pid, link.session.key)
+        await on.made.settle()
+        frames = on.client.frames()
+        assert ("".join(kind for kind, _ in frames), b"C57014" in frames[3][1]) == ("12TEZ", True)
+        assert (link.several, on.gate.line) == (None, ())
+
+
+async def test_a_client_that_leaves_while_it_waits_is_nobody_for_the_gate() -> None:
+    async with stage() as on:
+        await run_before(on, call(b"5"))
+        commit = Ticket(Side.COMMIT, 0b11)
+        on.gate.admit(commit)
+        on.say(call(b"6"))
+        on.client.close()
+        await on.made.settle()
+        on.gate.leave(commit)
+        await on.made.settle()
+        assert (on.gate.line, on.gate.inside) == ((), ())
+        assert on.even.bytes() + on.odd.bytes() == b""
+
+
+async def test_a_server_that_is_lost_while_it_waits_is_told() -> None:
+    async with stage() as on:
+        await run_before(on, call(b"5"))
+        commit = Ticket(Side.COMMIT, 0b11)
+        on.gate.admit(commit)
+        on.say(call(b"6"))
+        on.even.close()
+        await on.made.settle()
+        on.gate.leave(commit)
+        await on.made.settle()
+        frames = on.client.frames()
+        assert ("".join(kind for kind, _ in frames), b"C08006" in frames[3][1]) == ("12TEZ", True)
+        assert (on.gate.line, on.gate.inside) == ((), ())

@@ -1,22 +1,26 @@
 """Reads over several shards that are asked at once, and answered when the last shard has answered.
 
 Theory of operation. A read whose text has run before waits for nothing but its answers, where each shard has an idle
-server and no commit is in the way of its snapshots. Such a call is asked while it is being judged (`ask`), with what is
-the same in each call of its text kept ready (`Shape`); the answers are put together when all of them are here whole
-(`UnderWay.answer`). Wherever that is not so, `begun` gives what `running.run` would have given, and a session goes on
-from there: nothing of the answers has been taken by then.
+server; and for its turn at the gate, where a commit is in the way of its snapshots or another process keeps the gate.
+Such a call is asked while it is being judged (`ask`), with what is the same in each call of its text kept ready
+(`Shape`); the answers are put together when all of them are here whole (`UnderWay.answer`). Wherever that is not so,
+`begun` gives what `running.run` would have given, and a session goes on from there: nothing of the answers has been
+taken by then.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from trunkline.errors import TrunklineError
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.calls import Begun, Statement
 from trunkline.execution.spread.description import Description, Field, fields_of
 from trunkline.execution.spread.doing import Doing
+from trunkline.execution.spread.gate import has_waited
 from trunkline.execution.spread.merged import Merged, merged_as_known
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
@@ -28,6 +32,7 @@ from trunkline.routing.plans.call import Call
 from trunkline.routing.spreading.merge import Merging
 from trunkline.routing.spreading.request import Concatenation
 
+Begin = Callable[[], Merged | Scatter]
 _SHAPES = 8  # of one text
 FINISHED_BYTES = 32768  # of groups on which HAVING and their order are decided without a pause for others
 
@@ -54,23 +59,44 @@ class Shape:
 
 
 class UnderWay:
-    """A call that has been asked."""
+    """A call that has been asked, or is asked by `ask` when its turn at the gate has come."""
 
-    __slots__ = ("_answer", "_bound", "_everyone", "participants", "shape")
+    __slots__ = ("_answer", "_begin", "_bound", "_everyone", "participants", "shape", "turn")
 
-    def __init__(
-        self, shape: Shape, participants: Participants, everyone: Sequence[Participant], answer: Merged | Scatter
-    ) -> None:
+    def __init__(self, shape: Shape, participants: Participants, everyone: Sequence[Participant], begin: Begin) -> None:
         self.shape = shape
         self.participants = participants
+        self.turn: asyncio.Future[None] | None = None  # is done when that has come, or will not come
         self._everyone = everyone
-        self._answer = answer
+        self._begin = begin
+        self._answer: Merged | Scatter | None = None
         self._bound = False
 
+    def enter(self, mask: int) -> None:
+        """Go to the gate of these shards' snapshots, and ask if nobody is in the way; TrunklineError if it is lost."""
+        ticket = self.participants.reader(mask)
+        if ticket is not None:
+            self.turn = self.participants.coordination.gate.line_up(ticket)
+            self.participants.inside = ticket
+        if self.turn is None:
+            self.ask()
+
+    def give_up(self) -> None:
+        """It has been in line for as long as anybody is."""
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_exception(has_waited())
+
+    def ask(self) -> None:
+        self._answer = self._begin()
+
+    @property
+    def is_asked(self) -> bool:
+        return self._answer is not None
+
     def await_answers(self, on_more: Callable[[], None], on_answer: Callable[[], None]) -> None:
-        """Whoever waits for it hears when something has come, and when a shard owes nothing any more."""
+        """Whoever waits for it hears when something has come and, of what is asked, when a shard owes nothing more."""
         for one in self._everyone:
-            one.tell(on_more, on_answer)
+            one.tell(on_more, on_answer if self.is_asked else None)
 
     @property
     def is_answered(self) -> bool:
@@ -86,6 +112,7 @@ class UnderWay:
 
     def answer(self) -> tuple[bytes, bytes] | None:
         """Its rows and its tag; None: somebody has to look at what the shards say."""
+        assert self._answer is not None
         rows: list[bytes] = []
         tags = []
         for one in self._everyone:
@@ -104,7 +131,8 @@ class UnderWay:
             one.tell(None, None)
 
     async def begun(self) -> Begun:
-        """For who goes on with it, message by message."""
+        """For who goes on with what is asked, message by message."""
+        assert self._answer is not None
         try:
             await self._answer.bound()
         finally:
@@ -162,19 +190,20 @@ def ask(study: Study, shape: Shape, statement: Statement, call: Call, participan
         return None
     participants.ids.drawing = None
     everyone = servers_of(participants, mask)
-    answer = _answer(program, asked, everyone) if everyone is not None else None
-    if everyone is None or answer is None:
-        participants.leave_gate()
+    begin = _beginning(program, asked, everyone) if everyone is not None else None
+    if everyone is None or begin is None:
+        return None
+    under_way = UnderWay(shape, participants, everyone, begin)
+    try:
+        under_way.enter(mask)
+    except TrunklineError:
         return None
     participants.doing = Doing(statement.sql, participants.now, mask, STATES[type(program)])
-    return UnderWay(shape, participants, everyone, answer)
+    return under_way
 
 
 def servers_of(participants: Participants, mask: int) -> list[Participant] | None:
-    """Of these shards, about to take their snapshots, if nobody is in the way; `leave_gate` when they have.
-
-    None: there is. What is in line for a server by then is who `Participants.at` goes on with.
-    """
+    """Of these shards, if each has an idle one; else what is in line for one is who `Participants.at` goes on with."""
     found = []
     for shard in range(len(participants.pools)):
         if mask >> shard & 1:
@@ -184,18 +213,17 @@ def servers_of(participants: Participants, mask: int) -> list[Participant] | Non
                 return None
             participants.here[shard] = one
             found.append(one)
-    ticket = participants.reader(mask)
-    if ticket is not None and not participants.coordination.gate.enter_at_once(ticket):
-        return None
-    participants.inside = ticket
     return found
 
 
-def _answer(program: Concatenation | Merging, asked: Asked, everyone: Sequence[Participant]) -> Merged | Scatter | None:
-    """The answer, which all have been asked for; None: that is not how it is answered, and nobody has been."""
+def _beginning(program: Concatenation | Merging, asked: Asked, everyone: Sequence[Participant]) -> Begin | None:
+    """What asks all of them, and gives the answer; None: that is not how it is answered."""
     if not isinstance(program, Merging):
-        return Scatter(asked, program.sql, everyone)
+        return partial(Scatter, asked, program.sql, everyone)
     answer = merged_as_known(program, asked, everyone)
-    if answer is not None:
-        answer.ask()
+    return partial(_asked_all, answer) if answer is not None else None
+
+
+def _asked_all(answer: Merged) -> Merged:
+    answer.ask()
     return answer

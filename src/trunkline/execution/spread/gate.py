@@ -44,6 +44,11 @@ class Ticket:
         return self.side is not other.side and common >= min(self.least, other.least)
 
 
+def has_waited() -> TransactionInDoubt:
+    """Why somebody is not let in."""
+    return TransactionInDoubt("what this waits for, over several shards, has not ended in time")
+
+
 class Gate:
     """Who is inside, and the line before it."""
 
@@ -64,30 +69,34 @@ class Gate:
 
     async def enter(self, ticket: Ticket, patience_s: float = PATIENCE_S) -> Ticket:
         """Return once inside; TransactionInDoubt if that takes too long. Whoever is inside has to `leave`."""
-        if self.admit(ticket):
+        turn = self.line_up(ticket)
+        if turn is None:
             return ticket
-        ticket.turn = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(patience_s):
-                await ticket.turn
+                await turn
         except TimeoutError:
             self.leave(ticket)
-            raise TransactionInDoubt("what this waits for, over several shards, has not ended in time") from None
+            raise has_waited() from None
         except BaseException:
             self.leave(ticket)
             raise
         return ticket
 
+    def line_up(self, ticket: Ticket) -> asyncio.Future[None] | None:
+        """The same without `await`: None if it is inside, else what says that it is now, or why it never will be.
+
+        Whoever has waited for PATIENCE_S gives up, with `has_waited`.
+        """
+        if self.admit(ticket):
+            return None
+        ticket.turn = asyncio.get_running_loop().create_future()
+        return ticket.turn
+
     def admit(self, ticket: Ticket) -> bool:
         """Go inside at once, or into the line."""
-        if not self.enter_at_once(ticket):
-            self._line.append(ticket)
-            return False
-        return True
-
-    def enter_at_once(self, ticket: Ticket) -> bool:
-        """Go inside, if nobody has to be waited for."""
         if any(ticket.is_against(other) for other in (*self._inside, *self._line)):
+            self._line.append(ticket)
             return False
         self._inside.append(ticket)
         return True
