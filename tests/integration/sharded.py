@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.integration.postgres import Postgres
@@ -29,11 +29,15 @@ HASH = RowHash(("int8",))
 
 
 async def create(
-    postgres: Postgres, name: str, schema: str = SCHEMA, tables: Mapping[str, Any] = TABLES
+    postgres: Postgres,
+    name: str,
+    schema: str = SCHEMA,
+    tables: Mapping[str, Any] = TABLES,
+    names: Sequence[str] = SHARDS,
 ) -> dict[str, Any]:
     """Make the shards, with the schema on each; the settings of the database."""
     shards = []
-    for shard in SHARDS:
+    for shard in names:
         await create_database(postgres, f"{name}_{shard}", schema)
         url = f"postgres://127.0.0.1:{postgres.port}/{name}_{shard}"
         shards.append({"name": shard, "primary": url})
@@ -49,9 +53,9 @@ async def create_database(postgres: Postgres, name: str, schema: str = SCHEMA) -
         await connection.execute(schema.encode())
 
 
-def keys_of(shard: int, count: int) -> list[int]:
-    """The first keys that lie on this shard, by PostgreSQL's own hash into 1024 buckets, half for each."""
-    on_it = (key for key in itertools.count(1) if bucket_of(key) * len(SHARDS) // BUCKETS == shard)
+def keys_of(shard: int, count: int, shards: int = len(SHARDS)) -> list[int]:
+    """The first keys that lie on this shard, by PostgreSQL's own hash into 1024 buckets, as many for each."""
+    on_it = (key for key in itertools.count(1) if bucket_of(key) * shards // BUCKETS == shard)
     return list(itertools.islice(on_it, count))
 
 

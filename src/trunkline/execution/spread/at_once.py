@@ -20,6 +20,7 @@ from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.calls import Begun, Statement
 from trunkline.execution.spread.description import Description, Field, fields_of
 from trunkline.execution.spread.doing import Doing
+from trunkline.execution.spread.found_rows import question_of
 from trunkline.execution.spread.gate import has_waited
 from trunkline.execution.spread.merged import Merged, merged_as_known
 from trunkline.execution.spread.participant import Participant
@@ -182,6 +183,8 @@ def ask(study: Study, shape: Shape, statement: Statement, call: Call, participan
         return None
     described, program = shape.described, shape.program
     if not mask & (mask - 1) or len(statement.values) != len(described.parameters):
+        return None
+    if study.lookup is not None and question_of(study.lookup, call, mask, participants) is not None:
         return None
     asked = Asked(
         study.request, described, statement.types, statement.formats, statement.values, statement.result_formats, mask

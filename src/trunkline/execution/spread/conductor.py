@@ -30,20 +30,14 @@ from trunkline.execution.spread.describing import described
 from trunkline.execution.spread.description import Description
 from trunkline.execution.spread.doing import Doing
 from trunkline.execution.spread.drawn import described_before, with_ids
+from trunkline.execution.spread.found_rows import run_where_found
 from trunkline.execution.spread.judged import judged, wait_for
-from trunkline.execution.spread.judging import (
-    ANSWERED,
-    DENIED,
-    NOWHERE,
-    OF_SESSION,
-    Judgement,
-    count,
-)
+from trunkline.execution.spread.judging import ANSWERED, DENIED, NOWHERE, OF_SESSION, Judgement, count
 from trunkline.execution.spread.one_copy import begin_copy
 from trunkline.execution.spread.own_types import meant_at, with_names
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import BEGIN, Participants
-from trunkline.execution.spread.running import locks, run
+from trunkline.execution.spread.running import locks
 from trunkline.execution.spread.scatter import Scatter, to_end
 from trunkline.execution.spread.studies import Studies, Study
 from trunkline.execution.spread.unique_values import kept
@@ -263,7 +257,7 @@ class Conductor:
         elif locks(program):
             await self.participants.begin()
             await self.participants.will_write(mask)
-        return Begun(described, await run(program, asked, self.participants))
+        return Begun(described, await run_where_found(study.lookup, program, asked, self.participants))
 
     def call_of(self, statement: Statement) -> Call:
         """Its values, as plans are evaluated with."""

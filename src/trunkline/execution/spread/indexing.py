@@ -59,6 +59,7 @@ async def _make(found: UniqueIndex, everyone: Sequence[Participant]) -> None:
         await _prepare(one)
     columns = await _values_at(keeper, found)
     await keeper.ask(unique_index.applying(found, columns).encode())
+    await keeper.ask(unique_index.answering(found, columns).encode())
     for one in everyone:
         for text in unique_index.on_shard(found):
             await one.ask(text.encode())

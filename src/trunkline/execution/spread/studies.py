@@ -25,6 +25,7 @@ from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.indexing import Indexing
 from trunkline.routing.spreading.planner import Program, program_of
 from trunkline.routing.spreading.request import Request
+from trunkline.routing.spreading.unique_lookup import UniqueLookup, lookup_of
 from trunkline.routing.sql import Unparsed, parse_any
 from trunkline.routing.text.fingerprint import Fingerprint
 
@@ -46,6 +47,8 @@ class Study:
     descriptions: dict[tuple[int, ...], Description] = field(default_factory=dict)
     leaves: tuple[object, bool] = (None, False)  # what was known of effects, and whether it leaves something by that
     shapes: dict[object, Any] = field(default_factory=dict)  # of calls that are asked at once (at_once.Shape)
+    standard: bool = True  # standard_conforming_strings
+    lookup: UniqueLookup | None = None  # once there is a program: what finds the shard of its rows
     _program: Program | Drawing | Refusal | None = None
 
     @property
@@ -54,6 +57,7 @@ class Study:
         if self._program is None:
             assert self.request is not None
             self._program = program_of(self.request)
+            self.lookup = lookup_of(self.request, self.standard)
             self.request = replace(self.request, node={})  # the tree, which is large, has done its work
         return self._program
 
@@ -178,4 +182,4 @@ def _study(sql: bytes, router: Router, context: Context) -> Study:
     if len(statements) == 1:
         kind, node = statements[0]
         request = Request(sql, kind, node, router.catalog, router.sharding, context.path, plan)
-    return Study(sql, request, ready, router.sharding.every)
+    return Study(sql, request, ready, router.sharding.every, standard=context.standard)

@@ -12,12 +12,12 @@ import asyncio
 from collections.abc import Sequence
 
 from trunkline.errors import StatementRefused
-from trunkline.execution.spread.asked import Answer, CopyIn
+from trunkline.execution.spread.asked import CopyIn
 from trunkline.execution.spread.calls import Begun
 from trunkline.execution.spread.modes import TransactionMode
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.write import Done
+from trunkline.execution.spread.write import whole
 from trunkline.routing.plans.plan import RoutePlan
 from trunkline.routing.spreading.unique_index import TAKE, TRUNCATED, applied
 from trunkline.shard_errors import StatementFailed
@@ -33,19 +33,9 @@ async def kept(begun: Begun, plan: RoutePlan, participants: Participants, home: 
     answer = begun.answer
     if isinstance(answer, CopyIn):
         return Begun(begun.described, KeptCopy(answer, participants, home))
-    if not isinstance(answer, Done):
-        answer = await _whole(answer)
+    answer = await whole(answer)
     await keep(participants, home)
     return Begun(begun.described, answer)
-
-
-async def _whole(answer: Answer) -> Done:
-    """All of it, before the client hears of any."""
-    done = Done()
-    async for run in answer.rows():
-        done.keep(run)
-    done.tags.append(answer.tag())
-    return done
 
 
 class KeptCopy(CopyIn):

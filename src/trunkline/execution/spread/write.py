@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped
-from trunkline.execution.spread.asked import Asked
+from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.bringing import HEADER_BYTES, in_their_encoding, shard_of
 from trunkline.execution.spread.description import Field
@@ -63,6 +63,18 @@ class Done:
 
     def tag(self) -> bytes:
         return united(self.tags)
+
+
+async def whole(answer: Answer | CopyIn) -> Done:
+    """All of an answer, before the client hears of any."""
+    assert not isinstance(answer, CopyIn)
+    if isinstance(answer, Done):
+        return answer
+    done = Done()
+    async for run in answer.rows():
+        done.keep(run)
+    done.tags.append(answer.tag())
+    return done
 
 
 @dataclass(slots=True)

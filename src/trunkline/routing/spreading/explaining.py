@@ -12,6 +12,7 @@ from trunkline.routing.spreading.merge import Merge
 from trunkline.routing.spreading.planner import program_of
 from trunkline.routing.spreading.request import Concatenation, Request
 from trunkline.routing.spreading.shard_jobs import ShardJobs
+from trunkline.routing.spreading.unique_lookup import lookup_of
 from trunkline.routing.spreading.wrapped import Wrapped
 from trunkline.routing.sql import Unparsed, parse_any
 
@@ -27,8 +28,13 @@ def way_of(
     if len(statements) != 1:
         return None
     ((kind, node),) = statements
-    program = program_of(Request(sql, kind, node, catalog, sharding, path, plan))
-    return program if isinstance(program, Refusal) else words_of(program)
+    request = Request(sql, kind, node, catalog, sharding, path, plan)
+    program = program_of(request)
+    if isinstance(program, Refusal):
+        return program
+    lookup = lookup_of(request, standard=True)
+    first = f"by the unique index {lookup.index}, the one shard that home names; else " if lookup is not None else ""
+    return first + words_of(program)
 
 
 def words_of(program: object) -> str:

@@ -5,7 +5,7 @@ An index called `users_email_key` is, in the schema `trunkline`:
 - on every shard the function `unique_users_email_key()`, and triggers of the table that call it: they note in
   `unique_changes` which values came and went;
 - on the home shard the table `unique_users_email_key`, of the unique columns and of those of the key, whose primary key
-  is `users_email_key`; and a function of the table's name that applies what was noted.
+  is `users_email_key`; and functions of the table's name: one applies what was noted, one says which rows are kept.
 
 Rules:
 1. What was noted is taken away by Trunkline in the same transaction. A deferred constraint trigger of `unique_changes`
@@ -82,6 +82,11 @@ class UniqueIndex:
     def said(self) -> str:
         return full(self.schema, self.table)
 
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """Of the table of values."""
+        return (*self.columns, *self.others)
+
 
 def name_for(table: str, columns: Sequence[str], taken: Iterable[str]) -> str:
     """What PostgreSQL would call the constraint, as far as there is room (indexcmds.c, ChooseIndexName)."""
@@ -120,7 +125,7 @@ def on_shard(index: UniqueIndex) -> list[str]:
 
 
 def _row(index: UniqueIndex, before: str = "") -> str:
-    return ", ".join(before + identifier(column) for column in (*index.columns, *index.others))
+    return ", ".join(before + identifier(column) for column in index.kept_columns)
 
 
 def _is_whole(index: UniqueIndex, before: str = "") -> str:
@@ -131,11 +136,13 @@ def _is_whole(index: UniqueIndex, before: str = "") -> str:
 def _change(index: UniqueIndex, sign: int, before: str = "") -> str:
     """One row as JSON: +1 or -1, and the values as texts."""
     unique = [f"concat({before}{identifier(column)})" for column in index.columns]
-    others = [
-        f"CASE WHEN num_nulls({before}{identifier(column)}) = 0 THEN concat({before}{identifier(column)}) END"
-        for column in index.others
-    ]
+    others = [_text_of(column, before) for column in index.others]
     return f"json_build_array({', '.join([str(sign), *unique, *others])})"
+
+
+def _text_of(column: str, before: str) -> str:
+    value = before + identifier(column)
+    return f"CASE WHEN num_nulls({value}) = 0 THEN concat({value}) END"
 
 
 def _packed(rows: str) -> str:
@@ -249,8 +256,38 @@ def _rights(index: UniqueIndex) -> str:
 
 def applied(name: str, notes: Sequence[str] | None) -> str:
     """Calls it; None: the table was truncated."""
-    said = "NULL" if notes is None else f"ARRAY[{', '.join(map(literal, notes))}]::pg_catalog.text[]"
-    return f"SELECT {full(UNIQUE_SCHEMA, OF_UNIQUE + name)}({said})"
+    said = "NULL" if notes is None else f"ARRAY[{', '.join(map(literal, notes))}]"
+    return f"SELECT {full(UNIQUE_SCHEMA, OF_UNIQUE + name)}({said}::pg_catalog.text[])"
+
+
+def answering(index: UniqueIndex, columns: Sequence[Column]) -> str:
+    """The function that says, of values in JSON, what is kept with them; NULL to whom the rows would not say that."""
+    unique = columns[: len(index.columns)]
+    same = [
+        f"kept.{identifier(one.name)} {one.equals} (w.one->>{place})::{one.type}" for place, one in enumerate(unique)
+    ]
+    texts = [_text_of(column, "kept.") for column in index.kept_columns]
+    body = f"""
+BEGIN
+  IF NOT {_may_read(index)} THEN
+    RETURN NEXT NULL;
+    RETURN;
+  END IF;
+  RETURN QUERY SELECT json_build_array({", ".join(texts)})::text
+  FROM json_array_elements($1) AS w(one) JOIN {index.kept} AS kept ON {" AND ".join(same)};
+END """
+    head = f"CREATE FUNCTION {index.kept}(json) RETURNS SETOF text LANGUAGE plpgsql STABLE SECURITY DEFINER {_PLAIN}"
+    return f"{head} AS {literal(body)}"
+
+
+def _may_read(index: UniqueIndex) -> str:
+    """Whether a client may select these columns of any row."""
+    table = f"{literal(index.said)}::regclass"
+    rights = [f"has_column_privilege(caller.name, c.oid, {literal(one)}, 'SELECT')" for one in index.kept_columns]
+    return f"""EXISTS (
+    SELECT FROM pg_class AS c, coalesce(nullif(current_setting('role'), 'none')::name, session_user) AS caller(name)
+    WHERE c.oid = {table} AND NOT c.relrowsecurity AND {" AND ".join(rights)}
+  )"""
 
 
 # --- the end ------------------------------------------------------------------------------------------------------
@@ -262,5 +299,6 @@ def dropped(name: str) -> list[str]:
     return [
         f"DROP FUNCTION IF EXISTS {kept}() CASCADE",
         f"DROP FUNCTION IF EXISTS {kept}(text[])",
+        f"DROP FUNCTION IF EXISTS {kept}(json)",
         f"DROP TABLE IF EXISTS {kept}",
     ]

@@ -24,6 +24,7 @@ def test_all_of_it_parses() -> None:
         unique_index.SETUP, unique_index.TAKE, unique_index.IS_READY, unique_index.rows_there(INDEX),
         unique_index.columns_query(INDEX), unique_index.applied("a'b", ["x"]), unique_index.applied("a", None),
         unique_index.applying(INDEX, [*COLUMNS, Column("id", "bigint")]), *unique_index.on_shard(INDEX),
+        unique_index.answering(INDEX, [*COLUMNS, Column("id", "bigint")]),
         *unique_index.table_of_values(INDEX), *unique_index.dropped("a"),
     ]  # fmt: skip
     for text in texts:
@@ -33,6 +34,8 @@ def test_all_of_it_parses() -> None:
 def test_values_are_found_by_the_operator_of_their_type() -> None:
     text = unique_index.applying(INDEX, [*COLUMNS, Column("id", "bigint")])
     assert 'kept."nick" OPERATOR(public.=) net.c2::public.citext' in text
+    text = unique_index.answering(INDEX, [*COLUMNS, Column("id", "bigint")])
+    assert 'kept."nick" OPERATOR(public.=) (w.one->>1)::public.citext' in text
 
 
 def test_what_notes_values_changes_no_session() -> None:
