@@ -323,7 +323,7 @@ cdef class Router:
         if said is not None and not (plan.verdict is Verdict.EVERY and plan.writes):
             self.outcome = AS_SAID
             return said
-        if plan.verdict is Verdict.EVERY and len(self.sharding.shards) > 1:
+        if plan.verdict is Verdict.EVERY and (plan.declares or len(self.sharding.shards) > 1):
             return self._refuse_several(plan)
         if plan.writes:
             forget_absent(self.sharding)  # it may be a directory

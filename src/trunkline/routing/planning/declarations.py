@@ -27,7 +27,7 @@ def declares(analysis: Analysis, node: Node) -> bool:
         name = called[0]["funcname"][-1]["String"].get("sval", "")
         analysis.facts.refuse(f"{name}() changes a table on every shard.", f"Ask for it by itself: SELECT {name}(...).")
     analysis.facts.every["a table on every shard"] = None
-    analysis.facts.writes = True
+    analysis.facts.writes = analysis.facts.declares = True
     return True
 
 

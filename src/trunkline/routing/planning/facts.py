@@ -64,6 +64,7 @@ class Facts:
     fixed: set[int] = field(default_factory=set)
     limits: set[int] = field(default_factory=set)  # literals of LIMIT and OFFSET
     every: dict[str, None] = field(default_factory=dict)  # what has to be done on every shard besides
+    declares: bool = False  # it calls what no server has
     session: bool = False
     writes: bool = False
     locks: bool = False

@@ -68,6 +68,7 @@ def _plan(
         facts.always_primary,
         facts.configures,
         facts.moving is not None,
+        declares=facts.declares,
     )
 
 

@@ -183,6 +183,7 @@ class RoutePlan:
     draws: Refusal | None = field(
         default=None, metadata=SHARED
     )  # ids in it have to be drawn first: why it is not relayed
+    declares: bool = False  # it calls `create_distributed_table` or its like, which no server has
     keeps: Refusal | None = field(
         default=None, metadata=SHARED
     )  # values of global unique indexes come or go, which the home shard keeps: why it is not relayed

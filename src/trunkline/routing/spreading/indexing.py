@@ -111,6 +111,8 @@ def _is_of(catalog: Catalog, index: str, columns: Sequence[str]) -> bool:
 
 def _new(relation: Relation, columns: tuple[str, ...], sharding: Sharding, catalog: Catalog) -> UniqueIndex | Refusal:
     name = f"{relation.schema}.{relation.name}"
+    if len(sharding.shards) == 1:
+        return Refusal(f"{name} is on one shard.", "CREATE UNIQUE INDEX keeps its values unique.", "55000")
     rule = sharding.rule_of(relation.schema, relation.name)
     if rule.kind is not Kind.SHARDED or relation.schema in sharding.schemas:
         return Refusal(f"{name} is not sharded.", "CREATE UNIQUE INDEX keeps its values unique.", "55000")
