@@ -49,8 +49,12 @@ ALTER TABLE trunkline.unique_changes ENABLE ALWAYS TRIGGER unique_changes"""
 TAKE = """\
 DELETE FROM trunkline.unique_changes WHERE tx OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned()
 RETURNING index_name, table_schema, table_name, changes"""
-_PLAIN = "SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET intervalstyle = 'postgres' \
+_PATH = "SET search_path = pg_catalog, pg_temp"
+_PLAIN = f"{_PATH} SET datestyle = 'ISO' SET intervalstyle = 'postgres' \
 SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C' SET timezone = 'UTC'"
+_SETTLED = frozenset(
+    ("text", "character varying", "character", "bigint", "integer", "smallint", "numeric", "uuid", "boolean")
+)  # types that are written alike whatever the settings are
 _BATCH = 10000  # rows that are there already, in one note
 
 
@@ -263,9 +267,7 @@ def applied(name: str, notes: Sequence[str] | None) -> str:
 def answering(index: UniqueIndex, columns: Sequence[Column]) -> str:
     """The function that says, of values in JSON, what is kept with them; NULL to whom the rows would not say that."""
     unique = columns[: len(index.columns)]
-    same = [
-        f"kept.{identifier(one.name)} {one.equals} (w.one->>{place})::{one.type}" for place, one in enumerate(unique)
-    ]
+    same = [f"kept.{identifier(one.name)} {one.equals} ($1->>{place})::{one.type}" for place, one in enumerate(unique)]
     texts = [_text_of(column, "kept.") for column in index.kept_columns]
     body = f"""
 BEGIN
@@ -274,9 +276,10 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY SELECT json_build_array({", ".join(texts)})::text
-  FROM json_array_elements($1) AS w(one) JOIN {index.kept} AS kept ON {" AND ".join(same)};
+  FROM {index.kept} AS kept WHERE {" AND ".join(same)};
 END """
-    head = f"CREATE FUNCTION {index.kept}(json) RETURNS SETOF text LANGUAGE plpgsql STABLE SECURITY DEFINER {_PLAIN}"
+    settings = _PATH if all(one.type.partition("(")[0] in _SETTLED for one in columns) else _PLAIN
+    head = f"CREATE FUNCTION {index.kept}(json) RETURNS SETOF text LANGUAGE plpgsql STABLE SECURITY DEFINER {settings}"
     return f"{head} AS {literal(body)}"
 
 

@@ -84,9 +84,11 @@ class UniqueLookup:
         if len(self._wanted.found) > 1:
             return None
         types = [base_of(type) for type in self._wanted.types]
-        said = [[to_text(value, type) for value, type in zip(row, types, strict=True)] for row in self._wanted.found]
         function = full(UNIQUE_SCHEMA, OF_UNIQUE + self.index)
-        return f"SELECT {function}({literal(json.dumps(said))}::pg_catalog.json)" if said else ""
+        for row in self._wanted.found:
+            said = json.dumps([to_text(value, type) for value, type in zip(row, types, strict=True)])
+            return f"SELECT {function}({literal(said)}::pg_catalog.json)"
+        return ""
 
     def mask_of(self, rows: Iterable[Sequence[bytes | None]]) -> int | None:
         """The shard of the row, by the answer, 0 if there is none; None if that cannot be said."""

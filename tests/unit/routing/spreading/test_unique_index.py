@@ -35,7 +35,7 @@ def test_values_are_found_by_the_operator_of_their_type() -> None:
     text = unique_index.applying(INDEX, [*COLUMNS, Column("id", "bigint")])
     assert 'kept."nick" OPERATOR(public.=) net.c2::public.citext' in text
     text = unique_index.answering(INDEX, [*COLUMNS, Column("id", "bigint")])
-    assert 'kept."nick" OPERATOR(public.=) (w.one->>1)::public.citext' in text
+    assert 'kept."nick" OPERATOR(public.=) ($1->>1)::public.citext' in text
 
 
 def test_what_notes_values_changes_no_session() -> None:

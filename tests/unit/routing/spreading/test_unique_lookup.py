@@ -36,12 +36,12 @@ def question(sql: str) -> str | None:
 @pytest.mark.parametrize(
     ("sql", "wanted"),
     [
-        ("SELECT * FROM customers WHERE name = 'x'", '[["x"]]'),
-        ("SELECT count(*) FROM customers c WHERE c.name = 'it''s' AND region IS NULL", "[[\"it''s\"]]"),
-        ("SELECT 1 FROM customers WHERE name = 'a' AND name = 'a'", '[["a"]]'),
-        ("SELECT 1 FROM customers WHERE (name = 'a' AND region = 'x') OR (name = 'a' AND region = 'y')", '[["a"]]'),
-        ("UPDATE customers SET region = 'a' WHERE name = 'x'", '[["x"]]'),
-        ("DELETE FROM customers WHERE name IN ('x')", '[["x"]]'),
+        ("SELECT * FROM customers WHERE name = 'x'", '["x"]'),
+        ("SELECT count(*) FROM customers c WHERE c.name = 'it''s' AND region IS NULL", "[\"it''s\"]"),
+        ("SELECT 1 FROM customers WHERE name = 'a' AND name = 'a'", '["a"]'),
+        ("SELECT 1 FROM customers WHERE (name = 'a' AND region = 'x') OR (name = 'a' AND region = 'y')", '["a"]'),
+        ("UPDATE customers SET region = 'a' WHERE name = 'x'", '["x"]'),
+        ("DELETE FROM customers WHERE name IN ('x')", '["x"]'),
     ],
 )
 def test_home_is_asked_about_one_value(sql: str, wanted: str) -> None:
