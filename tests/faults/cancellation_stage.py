@@ -106,9 +106,10 @@ class Stage:
         return self
 
     def _has_started(self) -> bool:
-        if self.serving.done():
+        started = hasattr(self, "instance") and bool(self.instance.started_at)
+        if self.serving.done() and not started:
             self.serving.result()  # why it never did
-        return hasattr(self, "instance") and bool(self.instance.started_at)
+        return started
 
     def _has_looked(self) -> bool:
         every = self.instance.routers.coordinations

@@ -234,6 +234,14 @@ cdef inline bint is_its_own(ServerLink server) noexcept:
     return server.lessee is not None and server.lessee.defines_own
 
 
+cdef int schema_decided(ServerLink server) except -1:
+    """What this server has prepared is over, as far as it is the one that ends it."""
+    if server.schema_prepared:
+        server.schema_prepared = False
+        server.owner.schemas_prepared -= 1
+    return 0
+
+
 cdef int on_tag(ServerLink server, Frame *frame) except -1:
     """DISCARD ALL and DEALLOCATE ALL end prepared statements, DDL spoils them; any RESET may end an unreported setting."""
     cdef const char *tag = <const char *>frame.data + HEADER_BYTES
@@ -245,11 +253,14 @@ cdef int on_tag(ServerLink server, Frame *frame) except -1:
         begin_generation(server.owner.family)
     if changes_schema(tag, n) and not is_its_own(server):
         server.schema_changed = True  # for others when it has been committed
-    elif server.schema_changed and n == 20 and memcmp(tag, b"PREPARE TRANSACTION", 20) == 0:
-        server.owner.schema_prepared = True
-        server.schema_changed = False
-    elif server.owner.schema_prepared and n == 16 and memcmp(tag, b"COMMIT PREPARED", 16) == 0:
+    elif n == 20 and server.schema_changed and memcmp(tag, b"PREPARE TRANSACTION", 20) == 0:
+        server.schema_changed, server.schema_prepared = False, True
+        server.owner.schemas_prepared += 1
+    elif server.owner.schemas_prepared and n == 16 and memcmp(tag, b"COMMIT PREPARED", 16) == 0:
         server.schema_changed = True
+        schema_decided(server)
+    elif server.schema_prepared and n == 18 and memcmp(tag, b"ROLLBACK PREPARED", 18) == 0:
+        schema_decided(server)
     if discard or (n == 15 and memcmp(tag, b"DEALLOCATE ALL", 15) == 0):
         server.prepared.clear()
         server.close_needed |= server.session.owes_names()  # it was not known when these were sent what would be gone

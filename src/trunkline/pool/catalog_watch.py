@@ -133,9 +133,9 @@ class CatalogWatch:
                 self.on_read(error or ServerLost("it is not read any more"))
 
     @property
-    def reads(self) -> bool:
-        """Whether it is being read again."""
-        return self._reading is not None and not self._reading.done()
+    def reading(self) -> asyncio.Task[None] | None:
+        """It is being read again until this ends; None if it is not."""
+        return self._reading if self._reading is not None and not self._reading.done() else None
 
     async def read_now(self) -> None:
         """The home shard's catalog, whatever else is read; TrunklineError if it cannot be."""

@@ -56,7 +56,7 @@ cdef class Owner:
     cdef public unsigned long long client_parse_count, server_parse_count, bind_count, assignment_count, login_count
     cdef public unsigned long long repeated   # requests that were asked again elsewhere
     cdef readonly Histogram xact_times, query_times, wait_times
-    cdef bint schema_prepared             # DDL has run in a transaction that was prepared: whatever is committed may be it
+    cdef int schemas_prepared             # so many transactions with DDL are: whatever is committed may be one of them
     cdef int on_free(self, ServerLink server) except -1
     cpdef int before_doubtful(self, Lessee lessee, bytes text, bint ambiguous) except -1
     cpdef int on_doubtful(self, Lessee lessee, bytes text, bint ambiguous, bytes bound) except -1
@@ -90,6 +90,7 @@ cdef class ServerLink(Link):
     cdef readonly bint in_setup           # it was lost while a query of our own ran
     cdef public object drain              # the Drain that takes care of it since its client has left, or None
     cdef bint schema_changed              # DDL has run in the transaction under way
+    cdef bint schema_prepared             # the transaction that it has prepared last has DDL, and is not decided
     cdef public bint close_needed
     cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over

@@ -159,7 +159,7 @@ cdef class ServerLink(Link):
         self.lessee = lessee
         lessee.server = self
         self.begun_at = self.engine.now
-        self.begun, self.held = False, None  # what came unasked, behind the last answer, was another lessee's
+        self.begun, self.held, self.schema_prepared = False, None, False  # what came unasked was another lessee's
         self.owner.assignment_count += 1
         return 0
 

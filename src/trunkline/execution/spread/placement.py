@@ -228,7 +228,7 @@ class Placement:
         if barrier is None or self.router is None or self.watch is None:
             return
         barrier.keeps_up = False
-        if self.watch.reads:
+        if self.watch.reading is not None:
             self.watch.stale()
             return
         self.router.stale = None
@@ -280,6 +280,8 @@ class Placement:
 
     async def _withdraw(self, session: Participants | None) -> None:
         """Nothing is answered here by what is known, and the lock is others'; PlacementBusy if that cannot be."""
+        while self.watch is not None and self.watch.reading is not None:
+            await asyncio.wait([self.watch.reading])  # who waits for that in a transaction would be waited for
         if self.router is not None:
             self._bar(Fence(keeps_up=True))
         try:
