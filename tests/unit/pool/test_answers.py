@@ -61,3 +61,35 @@ async def test_an_idle_server_may_report_a_changed_setting() -> None:
         made.turn()
         assert server.params.reported[b"TimeZone"] == b"CET"
         assert server.place is made.pool.idle
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_ddl_that_was_prepared_counts_when_it_is_committed_and_what_others_commit_does_not(at_once: bool) -> None:
+    """Without a pause, as a commit in two phases; or by whoever comes, whom nobody knows."""
+    async with relay() as made:
+        changed: list[str] = []
+        made.pools.schema_changed = changed.append
+        _, client = made.client()
+        _, far = made.server()
+        asked = [query(b"select '%d'" % number) for number in range(3)]  # by the tags of the answers it is judged
+        answers = [
+            (command_complete("CREATE TABLE"), IN_TRANSACTION),
+            (command_complete("PREPARE TRANSACTION"), READY),
+            (command_complete("COMMIT PREPARED"), READY),
+        ]
+        if at_once:
+            client.send(*asked)
+            made.turn()
+        for question, answer in zip(asked, answers, strict=True):
+            assert changed == []
+            if not at_once:
+                client.send(question)
+                made.turn()
+            far.send(*answer)
+            made.turn()
+        assert len(changed) == 1
+        client.send(asked[-1])
+        made.turn()
+        far.send(*answers[-1])
+        made.turn()
+        assert len(changed) == (1 if at_once else 2)
