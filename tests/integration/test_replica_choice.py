@@ -131,9 +131,9 @@ async def test_the_proxys_zone_answers_until_its_servers_are_in_use(cluster: Rep
         assert await asked(proxy, cluster) == [0, 10]
 
 
-async def level(proxy: Proxy, cluster: Replicated) -> bool:
+async def level(proxy: Proxy, *replicas: Postgres) -> bool:
     rows = await shown(proxy)
-    return all(rows[replica.port]["lag_bytes"] == 0 for replica in cluster.replicas)
+    return all(rows[replica.port]["lag_bytes"] == 0 for replica in replicas)
 
 
 async def answered_near(proxy: Proxy, cluster: Replicated) -> bool:
@@ -144,13 +144,14 @@ async def test_a_replica_whose_replay_is_paused_is_not_read_from_until_it_has_ca
     settings: dict[str, Any] = {"max_replica_lag": "100kB", "replica_fallback": "error"}
     async with Proxy(SETTINGS, databases={"app": split(cluster, **settings)}) as proxy:
         await up(proxy)
-        await wait_until(lambda: level(proxy, cluster))
+        await wait_until(lambda: level(proxy, *cluster.replicas))
         assert min(await asked(proxy, cluster)) > 0
         first, second = cluster.replicas
         try:
             await first.fetch("SELECT pg_wal_replay_pause()")
             await write(cluster)
             await behind(proxy, first)
+            await wait_until(lambda: level(proxy, second))
             assert await asked(proxy, cluster) == [0, 10]
             await second.fetch("SELECT pg_wal_replay_pause()")
             await write(cluster)
