@@ -22,9 +22,14 @@ from trunkline.shard_errors import PlacementBusy, PlacementUnsure
 class Watch:
     reads = False
     declared = Declared()
+    reading: asyncio.Task[None] | None = None
 
     def __init__(self) -> None:
         self.readings = 0
+        self.told = 0
+
+    def stale(self) -> None:
+        self.told += 1
 
     async def read_now(self) -> None:
         self.readings += 1
