@@ -8,6 +8,7 @@ what holds for the rest of one frame in ``Edit``.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -178,7 +179,8 @@ class Flow:
         """Tell the receiver that nothing more comes; what still comes is swallowed."""
         self.shape.swallow = True
         if not self.sink.transport.is_closing() and self.sink.can_write_eof():
-            self.sink.write_eof()
+            with suppress(OSError):  # it was reset a moment ago, and has nobody to tell
+                self.sink.write_eof()
 
 
 PLAIN = Shape()
