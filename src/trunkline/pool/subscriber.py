@@ -92,7 +92,9 @@ class Subscriber:
             if hmac.compare_digest(payload, mark.nonce):
                 mark.own.set()
             return True
-        return channel in self.live or (mark is not None and mark.own.is_set())
+        if mark is not None and channel in mark.channels:
+            return mark.own.is_set()  # not `live`: the shared connection may be past the mark before its server is
+        return channel in self.live
 
     def come_home(self) -> bytes:
         """Have its server listen to what it listens to, for a statement that asks; b"" if it does already."""

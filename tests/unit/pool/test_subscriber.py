@@ -68,6 +68,22 @@ async def test_what_its_server_sends_is_its_own_up_to_the_mark() -> None:
         assert subscriber.on_own(frame(b"news")[5:])
 
 
+async def test_what_comes_before_the_mark_is_not_lost_where_the_shared_connection_is_past_it_first() -> None:
+    async with relay() as made:
+        subscriber, _ = subscribed(made)
+        mark = Mark(subscriber, {b"news"})
+        subscriber.begin(mark)
+        subscriber.hear(b"news", frame(b"news", b"before"))
+        subscriber.live |= mark.channels  # the shared connection meets the mark
+        subscriber.hear(b"news", frame(b"news", b"behind"))
+        assert not subscriber.on_own(frame(b"news", b"before")[5:])
+        assert subscriber.on_own(frame(b"marks", mark.nonce)[5:])
+        assert subscriber.on_own(frame(b"news", b"behind")[5:])
+        subscriber.finish()
+        subscriber.deliver()
+        assert made.far_ends[0].bytes() == frame(b"news", b"behind")
+
+
 STORIES: list[tuple[str, list[object], set[bytes]]] = [
     ("by itself", [b"UNLISTEN"], {b"news"}),
     ("in a block", [b"UNLISTEN", b"COMMIT"], {b"news"}),
