@@ -57,6 +57,21 @@ async def test_the_tag_of_a_portal_that_was_suspended_counts_the_rows_of_its_las
         await same(world, Statement(sql, (), None))
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT id FROM orders WHERE id = 3",
+        "SELECT id FROM orders WHERE id < 0",
+        "SELECT id FROM orders",
+        "SELECT id FROM orders ORDER BY id",
+        "SELECT id FROM orders WHERE id < 0 ORDER BY id",
+        "SELECT count(*) FROM orders",
+    ],
+)
+async def test_the_header_of_a_binary_copy_comes_with_the_first_row(world: World, sql: str) -> None:
+    await done(world, Statement(f"COPY ({sql}) TO STDOUT (FORMAT binary)"))
+
+
 async def test_an_error_is_told_at_a_flush(world: World) -> None:
     for _ in range(WAYS):
         await same(world, Statement("SELECT nothing FROM orders", ()))

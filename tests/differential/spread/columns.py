@@ -32,6 +32,12 @@ class Type:
     def declaration(self) -> str:
         return f"{self.sql} COLLATE {self.collation}" if self.collation else self.sql
 
+    def said(self, value: str | None, form: int) -> bytes | None:
+        """The value as a parameter, in text or binary form."""
+        if value is None:
+            return None
+        return self.binary(value) if form and self.binary is not None else value.encode()
+
     def literal(self, value: str | None) -> str:
         """The value as a constant that is of this type wherever it stands."""
         if value is None:

@@ -29,6 +29,7 @@ FLOATS: Mapping[tuple[int, int], Callable[[bytes], float]] = {
 }
 NUMERIC = 1700
 DISPLAY_SCALE = slice(6, 8)  # in the binary form of numeric, behind the number of digits, the weight and the sign
+COPY_SIGNATURE, COPY_HEADER_BYTES = b"PGCOPY\n\xff\r\n\0", 19
 Names = Mapping[int, str]  # what the types of a database's own are called, by OID
 Column = tuple[bytes, int | str, int, int, int]  # name, type, size, typmod, format
 
@@ -65,7 +66,7 @@ def taken_apart(frames: Sequence[Frame], names: Names) -> Answer:
         elif one.type == "D":
             answer.rows.append(_values(one, described))
         elif one.type == "d":
-            answer.rows.append((one.body,))
+            answer.rows += [(part,) for part in _copied(one.body)]
         elif one.type == "C":
             answer.tags.append(one.body)
         elif one.type == "E":
@@ -77,6 +78,13 @@ def taken_apart(frames: Sequence[Frame], names: Names) -> Answer:
             answer.states.append(one.body)
     answer.shape = "".join(one.type for one in frames if one.type not in "SN")
     return answer
+
+
+def _copied(body: bytes) -> list[bytes]:
+    """A piece of COPY data; the header of the binary format by itself, as the row behind it may be any."""
+    if not body.startswith(COPY_SIGNATURE):
+        return [body]
+    return [body[:COPY_HEADER_BYTES], body[COPY_HEADER_BYTES:]]
 
 
 def _columns(body: bytes, names: Names) -> list[Column]:

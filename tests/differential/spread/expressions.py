@@ -79,11 +79,9 @@ class Expressions:
     def _parameter(self, kind: Type, value: str | None) -> str:
         assert self.parameters is not None
         binary = kind.binary is not None and value is not None and self.rng.random() < 0.5
-        said = value.encode() if value is not None else None
-        if binary and value is not None and kind.binary is not None:
-            said = kind.binary(value)
         declared = kind.oid if binary or self.rng.random() < 0.5 else 0
-        self.parameters.append(Parameter(declared, int(binary), said, f"({kind.literal(value)})"))
+        said = kind.said(value, int(binary))
+        self.parameters.append(Parameter(declared, int(binary), said, f"({kind.literal(value)})", kind))
         return f"${len(self.parameters)}::{kind.sql}"
 
     def column(self, scope: Scope, *, families: Sequence[str] = ()) -> Expression | None:

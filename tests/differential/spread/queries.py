@@ -44,10 +44,14 @@ class Queries:
 
     def statement(self) -> Statement:
         """One of them, in one of both protocols."""
-        self._aliases, self._common = 0, []
         self.expressions.parameters = [] if self.rng.random() < 0.5 else None
-        query = self.query(2)
+        query = self.fresh()
         return finished(query.sql, self.expressions.parameters, query.order)
+
+    def fresh(self) -> Query:
+        """One that stands by itself."""
+        self._aliases, self._common = 0, []
+        return self.query(2)
 
     def query(self, depth: int) -> Query:
         """One whose order may be said."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from tests.differential.spread.columns import Type
 from tests.integration.wire import FLUSH, SYNC, Frame, Wire, bind, close, describe, execute, frame, parse
 
 WAYS = 12  # of the extended protocol
@@ -19,6 +20,7 @@ class Parameter:
     format: int
     value: bytes | None
     literal: str
+    kind: Type | None = None  # of which it has a value
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from tests.differential.spread.comparing import Answer, Names, difference, taken
 from tests.differential.spread.databases import Databases
 from tests.differential.spread.saying import WAYS, Statement, ask
 from tests.differential.spread.schema import Schema, make
-from tests.differential.spread.writes import Writes
+from tests.differential.spread.units import Units
 from tests.integration.postgres import PASSWORD, Postgres
 from tests.integration.proxy import USER
 from tests.integration.wire import Frame, Wire
@@ -154,7 +154,7 @@ class World:
 
     async def run(self, count: int, known: int = 5, until: float = math.inf) -> Tally:
         """So many statements; ends early when ``known`` findings are there, or at a time."""
-        maker = Writes(random.Random(f"statements {self.seed}"), self.schema)
+        maker = Units(random.Random(f"statements {self.seed}"), self.schema)
         self.tally.schemas[self.name] = self.shards
         refill_at = REFILL_EVERY
         while self.tally.statements < count and len(self.tally.findings) < known and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Random writes, alone and in transactions with savepoints and errors, whose effect SQL determines.
+"""Random writes whose effect SQL determines.
 
 An UPDATE ... FROM meets each row once at most, and what picks some rows of several has a total order.
 """
@@ -20,44 +20,13 @@ _SMALL = replace(INT4, values=tuple(map(str, range(6))))
 
 
 class Writes:
-    """Makes units: lists of statements, which are one alone or a transaction."""
+    """Makes statements that write or lock."""
 
     def __init__(self, rng: random.Random, schema: Schema) -> None:
         self.rng = rng
         self.schema = schema
         self.queries = Queries(rng, schema)
         self.expressions: Expressions = self.queries.expressions
-
-    def unit(self) -> list[Statement]:
-        chance = self.rng.random()
-        if chance < 0.78:
-            return [self.queries.statement()]
-        if chance < 0.92:
-            return [self.statement()]
-        return self._transaction()
-
-    def _transaction(self) -> list[Statement]:
-        rng = self.rng
-        made = [Statement(rng.choice(["BEGIN", "BEGIN", "START TRANSACTION ISOLATION LEVEL REPEATABLE READ"]))]
-        points = 0
-        for _ in range(rng.randint(1, 5)):
-            chance = rng.random()
-            if chance < 0.12:
-                points += 1
-                made.append(Statement(f"SAVEPOINT p{points}"))
-            elif chance < 0.22 and points:
-                made.append(Statement(f"{rng.choice(['ROLLBACK TO', 'RELEASE'])} p{points}"))
-                points -= "RELEASE" in made[-1].sql
-            elif chance < 0.27:
-                made.append(
-                    Statement(rng.choice(["SELECT 1/0", "SELECT 'x'::int", f"SELECT k::bool FROM {self._any()}"]))
-                )
-            else:
-                made.append(self.statement() if rng.random() < 0.6 else self.queries.statement())
-        return [*made, Statement(rng.choice(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"]))]
-
-    def _any(self) -> str:
-        return self.rng.choice(self.schema.named(SHARDED)).name
 
     def statement(self) -> Statement:
         """One write."""
@@ -68,7 +37,7 @@ class Writes:
             return self._copy(table)
         kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
             self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
-            self._merge, self._insert_elsewhere, self._lock,
+            self._merge, self._insert_elsewhere, self._lock, self._delete_and_insert,
         )  # fmt: skip
         sql, order = rng.choice(kinds)(table)
         return replace(finished(sql, self.expressions.parameters, order), is_write=True)
@@ -159,7 +128,8 @@ class Writes:
             returning = " RETURNING x.id, x.n, y.c" if rng.random() < 0.5 else ""
             return f"UPDATE {table.name} AS x SET n = y.n FROM {joined} WHERE y.id = x.id AND y.c > 1{returning}", None
         where = self.queries.condition([Relation("x", table.columns, table.group)], 1)
-        return f"UPDATE {table.name} AS x SET {name} = {value}{where}{self._returning(table, prefix='x.')}", None
+        target = self._or_its_view(table)
+        return f"UPDATE {target} AS x SET {name} = {value}{where}{self._returning(table, prefix='x.')}", None
 
     def _delete(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         rng = self.rng
@@ -177,7 +147,27 @@ class Writes:
             picked = f"SELECT y.k, y.id FROM {table.name} AS y ORDER BY y.id, y.k LIMIT 2{locks}"
             return f"DELETE FROM {table.name} AS x WHERE (x.k, x.id) IN ({picked}){returning}", None
         where = self.queries.condition(scope, 1) or f" WHERE x.n = {self.expressions.constant(_SMALL)}"
-        return f"DELETE FROM {table.name} AS x{where}{returning}", None
+        return f"DELETE FROM {self._or_its_view(table)} AS x{where}{returning}", None
+
+    def _or_its_view(self, table: Table) -> str:
+        """Sometimes the view of some of its rows."""
+        return "v" if table is self.schema.tables[0] and self.rng.random() < 0.3 else table.name
+
+    def _delete_and_insert(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        """Rows of one table become rows of another; what is wrong with the first wrong one depends on which it is."""
+        rng = self.rng
+        scope = [Relation("x", table.columns, table.group)]
+        where = self.queries.condition(scope, 0) or f" WHERE x.n = {self.expressions.constant(_SMALL)}"
+        same = [one for one in self.schema.tables if one.key == table.key]
+        likely = [one for one in same if one is not table and one.placement == table.placement]
+        target = rng.choice(same if not likely or rng.random() < 0.1 else likely)
+        where += " AND x.k IS NOT NULL" if target.is_unique else ""
+        conflict = " ON CONFLICT DO NOTHING" if target.is_unique and table.is_unique and rng.random() < 0.5 else ""
+        return (
+            f"WITH d AS (DELETE FROM {table.name} AS x{where} RETURNING x.k, x.id, x.n, x.t)"
+            f" INSERT INTO {target.name} (k, id, n, t) SELECT d.k, d.id + 80, d.n, d.t FROM d{conflict}"
+            f"{self._returning(target)}"
+        ), None
 
     def _lock(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         """The first rows, which are then changed or only locked."""

@@ -47,6 +47,7 @@ class CopyOutOfMany:
         self._program = program
         self._people = people
         self._response = response
+        self._head = b""  # which PostgreSQL sends with what comes first behind it
         self._tags: list[bytes] = []
 
     async def rows(self) -> AsyncIterator[bytes]:
@@ -56,7 +57,7 @@ class CopyOutOfMany:
             async for run in self._of(one, is_first=one is self._people[0]):
                 yield run
         if self._program.is_binary:
-            yield message(b"d", BINARY_END)
+            yield message(b"d", self._headed(BINARY_END))
         yield COPY_DONE
 
     async def _of(self, one: Participant, *, is_first: bool) -> AsyncIterator[bytes]:
@@ -67,7 +68,7 @@ class CopyOutOfMany:
                     self.part(body, begins=not begun and at == 0, is_first=is_first)
                     for at, body in enumerate(bodies(run))
                 ]
-                run = b"".join([message(b"d", part) for part in parts if part])
+                run = b"".join([message(b"d", self._headed(part)) for part in parts if part])
             begun = True
             if run:
                 yield run
@@ -78,11 +79,17 @@ class CopyOutOfMany:
         self._tags.append(await to_end(one))
 
     def part(self, body: bytes, *, begins: bool, is_first: bool) -> bytes:
-        """A message without what stands there once for all shards."""
+        """A message without what stands there once for all shards, of which the binary header is kept for `rows`."""
         if not self._program.is_binary:
             return b"" if begins else body
         head, row = (body[:_BINARY_HEADER], body[_BINARY_HEADER:]) if begins else (b"", body)
-        return (head if is_first else b"") + (b"" if row == BINARY_END else row)
+        if is_first and begins:
+            self._head = head
+        return b"" if row == BINARY_END else row
+
+    def _headed(self, body: bytes) -> bytes:
+        head, self._head = self._head, b""
+        return head + body
 
     def tag(self) -> bytes:
         return united(self._tags)

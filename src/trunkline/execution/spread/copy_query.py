@@ -22,7 +22,7 @@ from trunkline.routing.spreading.copied import CopyQuery
 from trunkline.routing.spreading.request import Concatenation
 from trunkline.routing.spreading.writing_copy import OTHER_ENCODING, CopyAll
 
-_ROW_HEADER = 5  # type and size of a DataRow; what follows is a tuple of binary COPY
+_MESSAGE_HEADER = 5  # type and size; what follows them in a DataRow is a tuple of binary COPY
 _BINARY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 
 
@@ -43,9 +43,9 @@ async def copy_query(run: Run, program: CopyQuery, asked: Asked, participants: P
     inner = replace(asked.inner, result_formats=(1,) if is_binary else ())
     answer = await run(program.program, inner, participants)
     if is_binary:
-        return CopyOfRows(answer, [*beginning[:1], message(b"d", _BINARY_HEADER)], _tuples, BINARY_END)
+        return CopyOfRows(answer, beginning[:1], _tuples, head=_BINARY_HEADER, end=BINARY_END)
     write = line_writer(program, [one.name for one in inner.described.fields or ()])
-    return CopyOfRows(answer, beginning, lambda run: _lines(run, write), b"")
+    return CopyOfRows(answer, beginning, lambda run: _lines(run, write))
 
 
 def _copy_of(sql: bytes, program: CopyQuery) -> bytes:
@@ -70,7 +70,7 @@ async def _beginning(one: Participant, sql: bytes) -> list[bytes]:
 
 
 def _tuples(run: bytes) -> bytes:
-    return b"".join([message(b"d", row[_ROW_HEADER:]) for row in rows_of(run)])
+    return b"".join([message(b"d", row[_MESSAGE_HEADER:]) for row in rows_of(run)])
 
 
 def _lines(run: bytes, write: Callable[[list[bytes | None]], bytes]) -> bytes:
@@ -78,22 +78,39 @@ def _lines(run: bytes, write: Callable[[list[bytes | None]], bytes]) -> bytes:
 
 
 class CopyOfRows:
-    """The rows of an answer as the messages of a COPY."""
+    """The rows of an answer as the messages of a COPY; `head` goes with what comes first of them and of `end`."""
 
-    def __init__(self, answer: Answer, beginning: list[bytes], write: Callable[[bytes], bytes], end: bytes) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        beginning: list[bytes],
+        write: Callable[[bytes], bytes],
+        *,
+        head: bytes = b"",
+        end: bytes = b"",
+    ) -> None:
         self._answer = answer
         self._beginning = beginning
         self._write = write
+        self._head = head
         self._end = end
 
     async def rows(self) -> AsyncIterator[bytes]:
         """The whole of it."""
         yield b"".join(self._beginning)
         async for run in self._answer.rows():
-            yield self._write(run)
+            yield self._headed(self._write(run))
         if self._end:
-            yield message(b"d", self._end)
+            yield self._headed(message(b"d", self._end))
         yield COPY_DONE
+
+    def _headed(self, messages: bytes) -> bytes:
+        """With the head in the first of these messages, unless it has been said."""
+        if not self._head or not messages:
+            return messages
+        head, self._head = self._head, b""
+        end = 1 + int.from_bytes(messages[1:_MESSAGE_HEADER], "big")
+        return message(b"d", head + messages[_MESSAGE_HEADER:end]) + messages[end:]
 
     def tag(self) -> bytes:
         return b"COPY " + self._answer.tag().split()[-1]
