@@ -25,10 +25,11 @@ class Same:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The columns, together, have the values of one of these rows."""
+    """The columns, together, have the values of one of these rows: by definition, NULL too; else they equal them."""
 
     variables: tuple[int, ...]
     rows: tuple[tuple[Source, ...], ...]
+    by_definition: bool = False
 
 
 @dataclass(frozen=True, slots=True)

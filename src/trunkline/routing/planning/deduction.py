@@ -7,6 +7,7 @@ by branch, each with all that holds besides, but never two ORs at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 
 from trunkline.routing.keys.sharding import ShardFunction
@@ -34,6 +35,20 @@ from trunkline.routing.plans.plan import (
     Source,
     Where,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The key of a table. `doubtful` are parameters whose types are not certain; `nowhere` is as of `In`."""
+
+    key: tuple[int, ...]
+    function: ShardFunction
+    doubtful: frozenset[int] = frozenset()
+    nowhere: int = 0
+
+    def of_rows(self, rows: tuple[tuple[Source, ...], ...], *, by_definition: bool) -> Where:
+        return of_rows(self.function, rows, self.nowhere if by_definition else 0)
+
 
 MAX_DEPTH = 3  # of OR within OR
 MAX_ROWS = 1000  # that are made of lists for the single columns of a key
@@ -103,22 +118,20 @@ class Knowledge:
             variable = parent
         return variable
 
-    def where(
-        self, key: tuple[int, ...], function: ShardFunction, doubtful: frozenset[int], depth: int = MAX_DEPTH
-    ) -> Where | None:
-        """What is known of a key; None if nothing. `doubtful` are parameters whose types are not certain."""
-        roots = tuple(map(self.root, key))
-        parts = self._whole(roots, function, doubtful)
+    def where(self, sought: Sought, depth: int = MAX_DEPTH) -> Where | None:
+        """What is known of a key; None if nothing."""
+        roots = tuple(map(self.root, sought.key))
+        parts = self._whole(roots, sought)
         if len(roots) == 1:
-            parts += self._single(roots[0], function, doubtful)
+            parts += self._single(roots[0], sought)
         elif not parts:
-            parts += self._combined(roots, function, doubtful)
+            parts += self._combined(roots, sought)
         if depth and not any(isinstance(part, Equals) for part in parts):
             for alternative in self._alternatives:
-                parts += self._of_either(alternative, key, function, doubtful, depth)
+                parts += self._of_either(alternative, sought, depth)
         return united_parts(parts)
 
-    def _whole(self, roots: tuple[int, ...], function: ShardFunction, doubtful: frozenset[int]) -> list[Where]:
+    def _whole(self, roots: tuple[int, ...], sought: Sought) -> list[Where]:
         """Lists that have all columns of the key."""
         parts: list[Where] = []
         for member in self._members:
@@ -127,11 +140,12 @@ class Knowledge:
                 continue
             order = [places.index(root) for root in roots]
             rows = tuple(tuple(row[place] for place in order) for row in member.rows)
-            if not any(_is_doubtful(source, doubtful) for row in rows for source in row):
-                parts.append(of_rows(function, rows))
+            if not any(_is_doubtful(source, sought.doubtful) for row in rows for source in row):
+                parts.append(sought.of_rows(rows, by_definition=member.by_definition))
         return parts
 
-    def _single(self, root: int, function: ShardFunction, doubtful: frozenset[int]) -> list[Where]:
+    def _single(self, root: int, sought: Sought) -> list[Where]:
+        function, doubtful = sought.function, sought.doubtful
         parts: list[Where] = [
             InArray(function, one.array)
             for one in self._elements
@@ -149,18 +163,19 @@ class Knowledge:
             parts.append(of_null(function))
         return parts
 
-    def _combined(self, roots: tuple[int, ...], function: ShardFunction, doubtful: frozenset[int]) -> list[Where]:
+    def _combined(self, roots: tuple[int, ...], sought: Sought) -> list[Where]:
         """A key of several columns, each of which has a list of its own."""
         lists: list[list[Source]] = []
         for root in roots:
-            known = self._values(root, doubtful)
+            known = self._values(root, sought.doubtful)
             if known is None:
                 return []
             lists.append(known)
         size = 1
         for one in lists:
             size *= len(one)
-        return [of_rows(function, tuple(product(*lists)))] if size <= MAX_ROWS else []
+        by_definition = any(member.by_definition for member in self._members)
+        return [sought.of_rows(tuple(product(*lists)), by_definition=by_definition)] if size <= MAX_ROWS else []
 
     def _values(self, root: int, doubtful: frozenset[int]) -> list[Source] | None:
         """The shortest list of values that a column is known to have."""
@@ -172,13 +187,11 @@ class Knowledge:
         usable = [one for one in found if not any(_is_doubtful(source, doubtful) for source in one)]
         return min(usable, key=len, default=None)
 
-    def _of_either(
-        self, alternative: Either, key: tuple[int, ...], function: ShardFunction, doubtful: frozenset[int], depth: int
-    ) -> list[Where]:
+    def _of_either(self, alternative: Either, sought: Sought, depth: int) -> list[Where]:
         base = [condition for condition in self._base if not isinstance(condition, Either)]
         found: list[Where] = []
         for branch in alternative.branches:
-            where = Knowledge([*base, *branch]).where(key, function, doubtful, depth - 1)
+            where = Knowledge([*base, *branch]).where(sought, depth - 1)
             if where is None:
                 return []
             found.append(where)
@@ -209,16 +222,28 @@ def any_of(parts: Iterable[Where]) -> Where:
                 distinct[one] = None
     if mask or not distinct:
         distinct[Fixed(mask)] = None
-    found = tuple(distinct)
+    found = tuple(part for part in distinct if not _is_within(part, distinct))
     return found[0] if len(found) == 1 else AnyOf(found)
 
 
-def of_rows(function: ShardFunction, rows: tuple[tuple[Source, ...], ...]) -> Where:
-    """`=` or IN; a row with NULL is equal to nothing."""
+def _is_within(part: Where, parts: Iterable[Where]) -> bool:
+    """Whether another part says the same of new rows."""
+    if not isinstance(part, Equals | In) or part.nowhere:
+        return False
+    return any(
+        replace(part, nowhere=one.nowhere) == one for one in parts if isinstance(one, Equals | In) and one.nowhere
+    )
+
+
+def of_rows(function: ShardFunction, rows: tuple[tuple[Source, ...], ...], nowhere: int = 0) -> Where:
+    """`=` or IN, of which a row with NULL is equal to nothing; or new rows, of which such a one is put `nowhere`."""
     real = tuple(dict.fromkeys(row for row in rows if not any(_is_null(source) for source in row)))
-    if not real:
-        return Fixed(0)
-    return Equals(function, real[0]) if len(real) == 1 else In(function, real)
+    parts: list[Where] = [Fixed(nowhere)] if nowhere and len(real) < len(set(rows)) else []
+    if not any(isinstance(source, Parameter) for row in real for source in row):
+        nowhere = 0  # none of these is NULL
+    if real:
+        parts.append(Equals(function, real[0], nowhere) if len(real) == 1 else In(function, real, nowhere))
+    return any_of(parts)
 
 
 def _is_null(source: Source) -> bool:

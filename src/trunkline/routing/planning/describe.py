@@ -77,7 +77,7 @@ def _source(source: Source, text: bytes | None) -> str:
 def is_single(where: Where) -> bool:
     """Whether it is one shard at most, whatever the values are."""
     if isinstance(where, Equals):
-        return True
+        return where.nowhere & (where.nowhere - 1) == 0
     if isinstance(where, Fixed):
         return where.mask & (where.mask - 1) == 0
     if isinstance(where, All):

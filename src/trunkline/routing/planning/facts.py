@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from trunkline.routing.keys.sharding import TableRule
-from trunkline.routing.planning.deduction import Environment, any_of
+from trunkline.routing.planning.deduction import Environment, Sought, any_of
 from trunkline.routing.planning.scopes import Variables
 from trunkline.routing.plans.plan import Fixed, Refusal, Where
 
@@ -29,6 +29,7 @@ class Use:
     environments: list[Environment] = field(default_factory=list)
     fixed: Where | None = None  # if it does not depend on conditions
     besides: Where | None = None  # where its rows come to be, beside where they are
+    nowhere: int = 0  # the mask of where a new row is put whose key is NULL; 0: its rows are there already
 
     def where(self, doubtful: frozenset[int]) -> Where:
         here = self._where(doubtful)
@@ -40,7 +41,7 @@ class Use:
             return self.fixed if self.fixed is not None else Fixed(0)
         found = []
         for environment in self.environments or [Environment()]:
-            where = environment.knowledge().where(self.key, function, doubtful)
+            where = environment.knowledge().where(Sought(self.key, function, doubtful, self.nowhere))
             found.append(Fixed(function.every) if where is None else where)
         return any_of(found)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from trunkline.routing.keys.sharding import KeyArgument, Kind
 from trunkline.routing.planning.analysis import Analysis, Found
-from trunkline.routing.planning.deduction import Environment, of_rows
+from trunkline.routing.planning.deduction import Environment, of_rows, place_of_null
 from trunkline.routing.planning.facts import Facts, Use
 from trunkline.routing.planning.ids import note_default, note_hidden
 from trunkline.routing.planning.predicates import Reader
@@ -72,7 +72,7 @@ def _declared(
         return None
     source = analysis.constant(wrapped)
     if source is not None:
-        use.fixed = of_rows(rule.function, ((source,),))
+        use.fixed = of_rows(rule.function, ((source,),), place_of_null(rule.function))
         return None
     variable = Reader(analysis, scope, {}).column(wrapped)
     if variable is None or len(rule.columns) != 1:
@@ -119,7 +119,7 @@ def _take_uses(facts: Facts, inner: Facts, name: str, columns: dict[int, int], *
         found = Use(use.table, use.alias, use.rule, (), use.writes, "function", fixed=where)
         placeholders = [number for number in _placeholders(where) if number in columns]
         if placeholders and isinstance(where, Equals) and len(where.sources) == 1:
-            found.fixed, found.key = None, (columns[placeholders[0]],)
+            found.fixed, found.key, found.nowhere = None, (columns[placeholders[0]],), where.nowhere
             leaves.append(Leaf(found))
         elif placeholders:
             found.fixed = Fixed(function.every if function is not None else 0)

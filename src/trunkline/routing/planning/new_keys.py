@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from trunkline.routing.keys.sharding import TableRule
 from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.planning.conditions import Condition, Member
-from trunkline.routing.planning.deduction import Environment, of_rows
+from trunkline.routing.planning.deduction import Environment, of_rows, place_of_null
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.scopes import Item, Scope
 from trunkline.routing.plans.plan import Constant, Fixed, Literal, Source
@@ -52,6 +53,21 @@ def check_keys(
             refuse_key(analysis, found, name)
 
 
+def takes_null(found: Found, rule: TableRule) -> bool:
+    """Whether the key of a row may be NULL."""
+    relation = found.relation
+    columns = [relation.column(name) for name in rule.columns] if relation is not None else []
+    return not any(column is not None and column.not_null for column in columns)
+
+
+def nowhere_of(analysis: Analysis, found: Found, rule: TableRule) -> int:
+    """The mask of where a row without a key is put; all, if that is not one. Who takes none may be asked anywhere."""
+    if not takes_null(found, rule):
+        return 1 << analysis.sharding.home
+    place = place_of_null(rule.function) if rule.function is not None and len(rule.columns) == 1 else 0
+    return place or analysis.sharding.every
+
+
 def refuse_key(analysis: Analysis, found: Found, column: str) -> None:
     analysis.facts.refuse(*_why(found, column))
 
@@ -78,7 +94,7 @@ def _move(analysis: Analysis, found: Found, column: str, source: Source | None) 
     if source is None or is_null or len(found.rule.columns) > 1:
         use.besides = Fixed(function.every)
     else:
-        use.besides = of_rows(function, ((source,),))
+        use.besides = of_rows(function, ((source,),), nowhere_of(analysis, found, use.rule))
     analysis.facts.move(*_why(found, column))
 
 

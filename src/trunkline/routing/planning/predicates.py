@@ -104,7 +104,7 @@ class Reader:
         if column is not None:
             return self.same(variable, column)
         source = self.value_for(variable, value)
-        return [Member((variable,), ((source,),))] if source is not None else []
+        return [Member((variable,), ((source,),), by_definition=True)] if source is not None else []
 
     def same(self, left: int, right: int) -> list[Condition]:
         a, b = self._families[left], self._families[right]

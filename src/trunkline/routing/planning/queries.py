@@ -196,7 +196,7 @@ def _constant_column(analysis: Analysis, values: Sequence[Source | None], consta
     if len(known) != len(values) or len(families) != 1 or None in families:
         return None
     variable = analysis.facts.variables.new(families.pop())
-    constants.append(Member((variable,), tuple((value,) for value in known)))
+    constants.append(Member((variable,), tuple((value,) for value in known), by_definition=True))
     return variable
 
 
@@ -260,7 +260,7 @@ def _values(analysis: Analysis, node: Node, scope: Scope) -> tuple[Query, Output
         if variable is not None:
             columns[variable] = [value for value in values if value is not None]
     if columns:
-        constants.append(Member(tuple(columns), tuple(zip(*columns.values(), strict=True))))
+        constants.append(Member(tuple(columns), tuple(zip(*columns.values(), strict=True)), by_definition=True))
     return Block([], inside=inside(bound), constants=constants), outputs
 
 

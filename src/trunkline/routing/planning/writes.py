@@ -14,7 +14,7 @@ from trunkline.routing.planning.expressions import bind_inside, inside
 from trunkline.routing.planning.facts import Use
 from trunkline.routing.planning.hidden import on_write
 from trunkline.routing.planning.ids import is_drawn, note_defaults_of, note_missing, with_values
-from trunkline.routing.planning.new_keys import check_keys, refuse_key
+from trunkline.routing.planning.new_keys import check_keys, nowhere_of, refuse_key, takes_null
 from trunkline.routing.planning.predicates import Reader
 from trunkline.routing.planning.programs import constant_of
 from trunkline.routing.planning.queries import bind_select, bind_with, outputs_of
@@ -135,6 +135,7 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
         note_missing(analysis, found, (columns or [])[len(derived.columns) :])
     if sharded is None:
         return Block([derived])
+    sharded.nowhere = nowhere_of(analysis, found, sharded.rule)
     sharded.fixed = where_of_arrays(analysis, found, sharded.rule, columns or [], select)
     given = sharded.fixed is not None
     return Block([derived], [] if given else _carried(analysis, found, sharded, columns or [], derived, scope))
@@ -182,7 +183,7 @@ def _of_values(
             nulls = True
         else:
             rows.append(sources)
-    parts = [of_rows(function, tuple(rows))] if rows else []
+    parts = [of_rows(function, tuple(rows), nowhere_of(analysis, found, use.rule))] if rows else []
     if nulls:
         parts.append(of_null_key(analysis, found, use))
     return any_of(parts)
@@ -190,15 +191,12 @@ def _of_values(
 
 def of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
     """Where a row without a key goes; into a table that takes none, anywhere: each server says so."""
-    function, relation = use.rule.function, found.relation
+    function = use.rule.function
     assert function is not None
-    columns = [relation.column(name) for name in use.rule.columns] if relation is not None else []
-    if any(column is not None and column.not_null for column in columns):
-        return Fixed(1 << analysis.sharding.home)
-    where = Fixed(place_of_null(function) if len(use.rule.columns) == 1 else function.every)
-    if where == Fixed(0):
+    if takes_null(found, use.rule) and len(use.rule.columns) == 1 and not place_of_null(function):
         analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
-    return where
+        return Fixed(0)
+    return Fixed(nowhere_of(analysis, found, use.rule))
 
 
 def is_given(columns: list[str], name: str, row: list[Node]) -> bool:
@@ -348,7 +346,7 @@ def _merge_insert(analysis: Analysis, found: Found, clause: Node, scope: Scope, 
         place = columns.index(name) if name in columns else len(values)
         if place < len(values):
             known += reader.assigned(variable, values[place])
-    use.key = tuple(key)
+    use.key, use.nowhere = tuple(key), nowhere_of(analysis, found, use.rule)
     return [Block([Leaf(use)], known)]
 
 

@@ -23,6 +23,7 @@ cdef class ReadyPlan:
     cdef Py_ssize_t ordinal              # of the literal
     cdef bint negative
     cdef tuple masks                     # of the buckets
+    cdef int64_t nowhere                 # the mask where the value is NULL
     cdef int64_t fixed                   # the mask whatever the values are; -1: they decide
 
     cdef int64_t evaluate(self, Call call) except -9

@@ -120,10 +120,11 @@ cdef class ReadyPlan:
         if isinstance(plan.where, Fixed) and plan.where.mask.bit_length() <= MAX_BITS:
             self.fixed = plan.where.mask
         elif isinstance(plan.where, Equals) and len(plan.where.sources) == 1:
-            self._compile(plan.where.function, plan.where.sources[0])
+            self._compile(plan.where)
 
-    def _compile(self, function, source):
+    def _compile(self, where):
         """Where compiled code can evaluate one key that is equal to one value, have it do so."""
+        function, source = where.function, where.sources[0]
         base = base_of(function.types[0])
         family = FAMILIES.get(base, NO_FAMILY)
         masks = getattr(function, "masks", None) if function.name == "hash" else None
@@ -137,6 +138,7 @@ cdef class ReadyPlan:
             return
         self.limit = int(function.types[0].removeprefix(base).strip("()") or MAX_TEXT) if family == TEXT else 0
         self.masks, self.family, self.oid = masks, family, OIDS[base]
+        self.nowhere = where.nowhere
 
     @property
     def compiled(self):
@@ -184,7 +186,7 @@ cdef class ReadyPlan:
         if oid and not self._takes(oid):
             return -1
         if field.size < 0:
-            return 0
+            return self.nowhere
         if self.family == TEXT or (not field.binary and (oid == 0 or oid == self.oid)):
             return self._of_text(at, field.size, False)
         if not field.binary:

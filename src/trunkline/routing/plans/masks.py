@@ -1,7 +1,8 @@
 """Which shards a call concerns: the `where` of its plan, with the values of its literals and parameters in it.
 
-A comparison with NULL is true of no row, so no shard has one. What `Values` and the shard functions raise goes on to
-the caller: a key that nobody can tell must not pass for one that is nowhere.
+A comparison with NULL is true of no row, so no shard has one; but a new row with NULL in its key is put somewhere. What
+`Values` and the shard functions raise goes on to the caller: a key that nobody can tell must not pass for one that is
+nowhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from operator import and_, or_
 from typing import Any
 
 from trunkline.routing.keys.arrays import TYPE_OIDS
-from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, ShardFunction, Value
+from trunkline.routing.keys.sharding import KeyUnknown, NotCoercible, Value
 from trunkline.routing.plans.plan import (
     All,
     AnyOf,
@@ -33,18 +34,19 @@ def mask_of(where: Where, values: Values) -> int:
     return _RULES[type(where)](where, values)
 
 
-def _of_row(function: ShardFunction, sources: tuple[Source, ...], values: Values) -> int:
+def _of_row(where: Equals | In, sources: tuple[Source, ...], values: Values) -> int:
+    function = where.function
     key = tuple(values.value(source, type) for source, type in zip(sources, function.types, strict=True))
-    return 0 if None in key else function.shards_of(key)
+    return where.nowhere if None in key else function.shards_of(key)
 
 
 def _equals(where: Equals, values: Values) -> int:
-    return _of_row(where.function, where.sources, values)
+    return _of_row(where, where.sources, values)
 
 
 def _in(where: In, values: Values) -> int:
     _check_one_type(where, values)
-    return _united(_of_row(where.function, row, values) for row in where.rows)
+    return _united(_of_row(where, row, values) for row in where.rows)
 
 
 def _check_one_type(where: In, values: Values) -> None:

@@ -78,18 +78,24 @@ class Values(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Equals:
-    """The key's columns have exactly these values."""
+    """The key's columns have exactly these values; `nowhere` as for In."""
 
     function: ShardFunction
     sources: tuple[Source, ...]
+    nowhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """The key is one of these rows of values."""
+    """The key is one of these rows of values.
+
+    `nowhere` is the mask of where a row is put with NULL in its key; 0: of rows that are there, as NULL is equal to
+    nothing.
+    """
 
     function: ShardFunction
     rows: tuple[tuple[Source, ...], ...]
+    nowhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.unit.routing.golden_shop import Stub
 from trunkline.routing.keys.sharding import KeyNotMapped, Value
 from trunkline.routing.planning.conditions import Condition, Either, Element, IsNull, Member, Same, Within
-from trunkline.routing.planning.deduction import Environment, any_of
+from trunkline.routing.planning.deduction import Environment, Sought, any_of, of_rows
 from trunkline.routing.plans.plan import AnyOf, Between, Constant, Equals, Fixed, In, InArray, Parameter, Where
 
 HASH, RANGE, PAIR = Stub("hash", "int8"), Stub("range", "int8"), Stub("hash", "int8", "int8")
@@ -13,7 +13,7 @@ ONE, TWO = Parameter(1), Parameter(2)
 
 
 def known(*conditions: Condition, key: tuple[int, ...] = (0,), function: Stub = HASH) -> Where | None:
-    return Environment(conditions).knowledge().where(key, function, frozenset())
+    return Environment(conditions).knowledge().where(Sought(key, function))
 
 
 def equal(variable: int, *sources: Parameter) -> Member:
@@ -28,6 +28,24 @@ def test_equalities_are_transitive() -> None:
 def test_a_list_has_each_row_once_and_none_with_null() -> None:
     assert known(Member((0,), ((ONE,), (ONE,), (Constant(None),)))) == Equals(HASH, (ONE,))
     assert known(Member((0,), ((Constant(None),),))) == Fixed(0)
+
+
+def test_new_rows_without_a_key_are_put_somewhere() -> None:
+    null = Constant(None)
+    assert of_rows(HASH, ((ONE,),), 4) == Equals(HASH, (ONE,), 4)
+    assert of_rows(HASH, ((ONE,), (TWO,)), 4) == In(HASH, ((ONE,), (TWO,)), 4)
+    assert of_rows(HASH, ((null,),), 4) == Fixed(4)
+    assert of_rows(HASH, ((ONE,), (null,)), 4) == AnyOf((Equals(HASH, (ONE,), 4), Fixed(4)))
+    assert of_rows(HASH, ((Constant("5"),), (null,)), 4) == AnyOf((Equals(HASH, (Constant("5"),)), Fixed(4)))
+
+
+def test_only_what_is_given_may_be_null() -> None:
+    """What is compared is equal to nothing then, and there is no row."""
+    sought = Sought((0,), HASH, nowhere=4)
+    compared = Environment([Member((0,), ((ONE,),))]).knowledge().where(sought)
+    given = Environment([Member((0,), ((ONE,),), by_definition=True)]).knowledge().where(sought)
+    assert (compared, given) == (Equals(HASH, (ONE,)), Equals(HASH, (ONE,), 4))
+    assert any_of([Equals(HASH, (ONE,)), Equals(HASH, (ONE,), 4)]) == Equals(HASH, (ONE,), 4)
 
 
 def test_bounds_matter_to_what_keeps_an_order() -> None:
@@ -69,7 +87,7 @@ def test_a_key_of_two_columns_needs_both() -> None:
 
 
 def test_a_parameter_of_uncertain_type_says_nothing() -> None:
-    assert Environment([equal(0, ONE)]).knowledge().where((0,), HASH, frozenset((1,))) is None
+    assert Environment([equal(0, ONE)]).knowledge().where(Sought((0,), HASH, frozenset((1,)))) is None
 
 
 def test_fixed_shards_are_united() -> None:

@@ -131,6 +131,13 @@ def test_a_whole_number_bound(column: str, given_as: str, data: st.DataObject) -
     assert both_ways(ready, Call(bind=bind_of([None, None], names=b""))) == 0
 
 
+@pytest.mark.parametrize("type", [*RANGES, "text", "uuid", "numeric"])
+def test_a_new_row_without_a_key_is_put_somewhere(type: str) -> None:
+    where = Equals(FUNCTIONS[type], (Parameter(1, type),), nowhere=4)
+    ready = ReadyPlan(plan_of(where), Fingerprint(), b"")
+    assert both_ways(ready, Call(bind=bind_of([None], names=b""))) == 4
+
+
 @given(st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number)))
 def test_a_uuid(value: UUID) -> None:
     expected = shard_of("uuid", value.bytes)
