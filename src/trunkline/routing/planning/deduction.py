@@ -212,27 +212,25 @@ def united_parts(parts: Sequence[Where]) -> Where | None:
 
 def any_of(parts: Iterable[Where]) -> Where:
     """One of the parts, each once; all fixed ones as one."""
-    distinct: dict[Where, None] = {}
+    distinct: dict[Where, int] = {}  # and where new ones among its rows are put without a key
     mask = 0
     for part in parts:
         for one in part.parts if isinstance(part, AnyOf) else (part,):
             if isinstance(one, Fixed):
                 mask |= one.mask
+            elif isinstance(one, Equals | In) and one.nowhere:
+                bare = replace(one, nowhere=0)
+                distinct[bare] = distinct.get(bare, 0) | one.nowhere
             else:
-                distinct[one] = None
-    if mask or not distinct:
-        distinct[Fixed(mask)] = None
-    found = tuple(part for part in distinct if not _is_within(part, distinct))
-    return found[0] if len(found) == 1 else AnyOf(found)
+                distinct.setdefault(one, 0)
+    found = [_putting(part, nowhere) for part, nowhere in distinct.items()]
+    if mask or not found:
+        found.append(Fixed(mask))
+    return found[0] if len(found) == 1 else AnyOf(tuple(found))
 
 
-def _is_within(part: Where, parts: Iterable[Where]) -> bool:
-    """Whether another part says the same of new rows."""
-    if not isinstance(part, Equals | In) or part.nowhere:
-        return False
-    return any(
-        replace(part, nowhere=one.nowhere) == one for one in parts if isinstance(one, Equals | In) and one.nowhere
-    )
+def _putting(part: Where, nowhere: int) -> Where:
+    return replace(part, nowhere=nowhere) if nowhere and isinstance(part, Equals | In) else part
 
 
 def of_rows(function: ShardFunction, rows: tuple[tuple[Source, ...], ...], nowhere: int = 0) -> Where:

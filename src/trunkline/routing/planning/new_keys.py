@@ -61,9 +61,9 @@ def takes_null(found: Found, rule: TableRule) -> bool:
 
 
 def nowhere_of(analysis: Analysis, found: Found, rule: TableRule) -> int:
-    """The mask of where a row without a key is put; all, if that is not one. Who takes none may be asked anywhere."""
+    """The mask of where a row without a key is put; all, if that is not one; 0 if the table takes none."""
     if not takes_null(found, rule):
-        return 1 << analysis.sharding.home
+        return 0
     place = place_of_null(rule.function) if rule.function is not None and len(rule.columns) == 1 else 0
     return place or analysis.sharding.every
 

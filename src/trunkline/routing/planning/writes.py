@@ -7,7 +7,7 @@ from typing import Any
 
 from trunkline.routing.keys.sharding import Kind
 from trunkline.routing.planning.analysis import Analysis, Found, Outputs, Query
-from trunkline.routing.planning.conditions import Condition
+from trunkline.routing.planning.conditions import Condition, Member
 from trunkline.routing.planning.constants import ANY_FAMILY, alike, fits
 from trunkline.routing.planning.deduction import any_of, of_rows, place_of_null
 from trunkline.routing.planning.expressions import bind_inside, inside
@@ -128,7 +128,8 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
         if sharded is not None:
             may_compute = scope.parent is None and analysis.is_own
             sharded.fixed = _of_values(analysis, found, sharded, columns or [], lists, may_compute=may_compute)
-        return Block([], inside=inside(bound))
+        returned = [] if sharded is None else _returned_keys(analysis, node, found, sharded, columns or [], lists)
+        return Block([], constants=returned, inside=inside(bound))
     query, outputs = bind_select(analysis, select, Scope(scope))
     derived, _ = analysis.derive(query, outputs, "")
     if outputs is not None:
@@ -139,6 +140,27 @@ def _rows(analysis: Analysis, node: Node, scope: Scope, found: Found, use: Use |
     sharded.fixed = where_of_arrays(analysis, found, sharded.rule, columns or [], select)
     given = sharded.fixed is not None
     return Block([derived], [] if given else _carried(analysis, found, sharded, columns or [], derived, scope))
+
+
+def _returned_keys(
+    analysis: Analysis, node: Node, found: Found, use: Use, columns: list[str], lists: list[list[Node]]
+) -> list[Condition]:
+    """The keys of the rows that RETURNING gives: those that are written out, unless something changes them."""
+    relation, function = found.relation, use.rule.function
+    if "returningClause" not in node or relation is None or relation.triggers or function is None:
+        return []
+    if any("(" in type for type in function.types):  # what is stored is shortened, or rounded
+        return []
+    conflict = node.get("onConflictClause", {})
+    if conflict.get("action") == "ONCONFLICT_UPDATE" and not set(use.rule.columns) <= _inferred(conflict):
+        return []
+    rows: list[tuple[Source, ...]] = []
+    for row in lists:
+        key = [key_value(analysis, found, name, columns, row) for name in use.rule.columns]
+        if any(value is None for value in key):
+            return []
+        rows.append(tuple(value for value in key if value is not None))
+    return [Member(use.key, tuple(rows), by_definition=True)]
 
 
 def _is_plain_values(select: Node) -> bool:
@@ -190,13 +212,13 @@ def _of_values(
 
 
 def of_null_key(analysis: Analysis, found: Found, use: Use) -> Where:
-    """Where a row without a key goes; into a table that takes none, anywhere: each server says so."""
+    """Where a row without a key goes; of a table that takes none, anywhere: each server says so."""
     function = use.rule.function
     assert function is not None
     if takes_null(found, use.rule) and len(use.rule.columns) == 1 and not place_of_null(function):
         analysis.facts.refuse(f"A row for {found.full_name} without a key belongs to no shard.", "Give it a key.")
         return Fixed(0)
-    return Fixed(nowhere_of(analysis, found, use.rule))
+    return Fixed(nowhere_of(analysis, found, use.rule) or 1 << analysis.sharding.home)
 
 
 def is_given(columns: list[str], name: str, row: list[Node]) -> bool:
@@ -247,7 +269,7 @@ def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, sco
     own = Scope(scope, [item, excluded], scope.ctes)
     bound = bind_inside(analysis, [clause.get("targetList", []), clause.get("whereClause", {})], own)
     note_conflict(analysis, found.relation, clause)
-    inferred = {one["IndexElem"].get("name", "") for one in clause.get("infer", {}).get("indexElems", ())}
+    inferred = _inferred(clause)
     for wrapped in clause.get("targetList", ()):
         target = wrapped["ResTarget"]
         name = target.get("name", "")
@@ -258,6 +280,11 @@ def _on_conflict(analysis: Analysis, clause: Node, found: Found, item: Item, sco
         if not (is_excluded and set(found.rule.columns) <= inferred):
             refuse_key(analysis, found, name)
     return list(inside(bound))
+
+
+def _inferred(clause: Node) -> set[str]:
+    """The columns whose index ON CONFLICT names."""
+    return {one["IndexElem"].get("name", "") for one in clause.get("infer", {}).get("indexElems", ())}
 
 
 # --- UPDATE, DELETE -------------------------------------------------------------------------------------------------
