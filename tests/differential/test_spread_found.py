@@ -72,6 +72,36 @@ async def test_the_header_of_a_binary_copy_comes_with_the_first_row(world: World
     await done(world, Statement(f"COPY ({sql}) TO STDOUT (FORMAT binary)"))
 
 
+@pytest.mark.parametrize(
+    "inserted",
+    [
+        "INSERT INTO orders (k, id) VALUES (1, 500) RETURNING id, k",
+        "INSERT INTO orders (k, id) VALUES (1, 1) ON CONFLICT DO NOTHING RETURNING id, k",
+        "INSERT INTO orders (k, id) VALUES (1, 0) ON CONFLICT (k, id) DO UPDATE SET n = 5 RETURNING id, k",
+        "INSERT INTO items (k, id) VALUES (NULL, 500) RETURNING id, k",
+    ],
+)
+async def test_children_go_where_their_parent_goes(world: World, inserted: str) -> None:
+    for rest in (
+        "INSERT INTO items (k, id) SELECT i.k, x FROM i, unnest('{1,2}'::int[]) AS x RETURNING *",
+        "UPDATE items SET n = 5 FROM i WHERE i.k = items.k",
+        "SELECT * FROM i LEFT JOIN items USING (k)",
+    ):
+        statement = Statement(f"WITH i AS ({inserted}) {rest}", is_write=True)
+        await done(world, Statement("BEGIN"), statement, Statement("ROLLBACK"))
+        await done(world, replace(statement, parameters=()))
+        await world.refill()
+
+
+@pytest.mark.parametrize("sql", ["SELECT mood, id FROM orders", "SELECT mood, id FROM orders ORDER BY id"])
+async def test_a_cursor_gives_values_of_the_users_types(world: World, sql: str) -> None:
+    """Whose types have another number on each shard."""
+    for parameters in (None, ()):
+        fetched = [Statement("FETCH ALL FROM c", parameters) for _ in range(WAYS)]
+        for one in fetched:
+            await done(world, Statement("BEGIN"), Statement(f"DECLARE c CURSOR FOR {sql}"), one, Statement("COMMIT"))
+
+
 async def test_an_error_is_told_at_a_flush(world: World) -> None:
     for _ in range(WAYS):
         await same(world, Statement("SELECT nothing FROM orders", ()))

@@ -29,7 +29,7 @@ from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.flowing import Shards, declared_at
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.merged import compares_texts
-from trunkline.execution.spread.own_types import agree_by_name, anywhere, may_agree
+from trunkline.execution.spread.own_types import anywhere, may_agree
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.write import Done, Part, all_of, ask, parameters_in, time_of
@@ -166,10 +166,7 @@ class Claiming:
 
     async def agree(self) -> None:
         """StatementRefused if the columns of a shard are of other types than the client was told."""
-        visible = self._program.merge.visible
-        others = [(self._people[place], fields[:visible]) for place, fields in self._shards.others.items()]
-        if others:
-            await agree_by_name(others, self._asked)
+        await self._shards.agree(self._asked, self._asked.result_formats, self._program.merge.visible)
 
     # --- cursors --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ batch; between two of them no shard owes anything, so the transaction goes on wi
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.merged import merged
-from trunkline.execution.spread.own_types import differ
+from trunkline.execution.spread.own_types import agree_by_name, anywhere, differ, may_agree
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.runs import cut
@@ -48,7 +48,7 @@ async def flowing(program: Declared, inner: Asked, participants: Participants) -
     source: Source
     if isinstance(program.program, Concatenation):
         sql, mentioned = program.program.sql, None
-        source = Concatenated(Shards(program.name, people, inner.described.fields or ()))
+        source = Concatenated(inner, Shards(program.name, people, inner.described.fields or (), may_agree))
     else:
         merge = program.program.merge
         if merge.final_order or merge.having:
@@ -58,7 +58,7 @@ async def flowing(program: Declared, inner: Asked, participants: Participants) -
         if answer is None or fields is None:
             return None
         sql, mentioned = answer.sql, answer.mentioned
-        source = Merged(program.program, inner, Shards(program.name, people, fields))
+        source = Merged(program.program, inner, Shards(program.name, people, fields, may_agree))
     async with participants.one_snapshot(inner.mask):
         await declared_at(people, program.name, sql, inner, mentioned)
     return Flowing(program.name, inner.described.fields or (), source, people)
@@ -69,7 +69,7 @@ async def declared_at(
 ) -> None:
     """Declare a cursor of this name at each of them, which takes its snapshot."""
     text = f"DECLARE {identifier(name)} NO SCROLL CURSOR FOR ".encode() + sql
-    frames = asked_of(text, inner.types, inner.formats, inner.values, (), mentioned)
+    frames = asked_of(text, anywhere(inner.types), inner.formats, inner.values, (), mentioned)
     for one in people:
         one.request(frames, REQUESTS)
     errors: list[TrunklineError] = []
@@ -163,6 +163,7 @@ class Shards:
     fields: Sequence[Field]
     agrees: Agrees | None = None  # whether those of a shard are the same; `others` are those that are not quite
     others: dict[int, Sequence[Field]] = dataclass_field(default_factory=dict)
+    _agreed: set[int] = dataclass_field(default_factory=set)
 
     async def fetch(self, places: Sequence[int], count: int, formats: Sequence[int]) -> dict[int, tuple[bytes, bool]]:
         """From these, at once: rows, and whether there may be more."""
@@ -180,6 +181,13 @@ class Shards:
             raise errors[0]
         return found
 
+    async def agree(self, asked: Asked, formats: Sequence[int], visible: int | None = None) -> None:
+        """StatementRefused if columns that have come, so many of them, are of other types than the client was told."""
+        for place in self.others.keys() - self._agreed:
+            columns = self.others[place][:visible]
+            await agree_by_name([(self.people[place], columns)], replace(asked, result_formats=tuple(formats)))
+            self._agreed.add(place)
+
     async def _taken(self, place: int, count: int) -> tuple[bytes, bool]:
         one = self.people[place]
         fields = await to_rows(one, self.fields, agrees=self.agrees)
@@ -195,7 +203,8 @@ class Shards:
 class Concatenated:
     """The rows of one shard behind those of another."""
 
-    def __init__(self, shards: Shards) -> None:
+    def __init__(self, inner: Asked, shards: Shards) -> None:
+        self._inner = inner
         self._shards = shards
         self._place = 0
 
@@ -204,6 +213,7 @@ class Concatenated:
         while self._place < len(self._shards.people):
             place = self._place
             rows, goes_on = (await self._shards.fetch([place], count, formats))[place]
+            await self._shards.agree(self._inner, formats)
             self._place += 0 if goes_on else 1
             if rows:
                 return rows
@@ -233,6 +243,7 @@ class Merged:
         while not merger.done:
             lacking = [place for place in range(len(self._shards.people)) if merger.lacks(place)]
             found = await self._shards.fetch(lacking, count, self._formats)
+            await self._shards.agree(self._inner, formats, self._program.merge.visible)
             for place, (rows, goes_on) in found.items():
                 if rows:
                     merger.feed(place, rows)
