@@ -93,6 +93,22 @@ async def test_children_go_where_their_parent_goes(world: World, inserted: str) 
         await world.refill()
 
 
+HELD = "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND mode = 'ExclusiveLock' AND granted"
+
+
+async def test_a_table_is_locked_at_every_shard(world: World) -> None:
+    lock = Statement("LOCK TABLE items IN EXCLUSIVE MODE")
+    await done(world, lock)  # which both refuse: it is for transaction blocks
+    await done(world, Statement("BEGIN"), lock, Statement("COMMIT"))
+    await done(world, Statement("LOCK items; SELECT count(*) FROM items"))
+    wire = await world.another()
+    await wire.query("BEGIN")
+    await wire.query(lock.sql)
+    for database in world.databases:
+        assert await world.postgres.fetch(HELD, database=database) == [(1,)]
+    await wire.close()
+
+
 @pytest.mark.parametrize("sql", ["SELECT mood, id FROM orders", "SELECT mood, id FROM orders ORDER BY id"])
 async def test_a_cursor_gives_values_of_the_users_types(world: World, sql: str) -> None:
     """Whose types have another number on each shard."""

@@ -31,7 +31,7 @@ from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.text.tokens import tokens_of
-from trunkline.shard_errors import CopiesDiffer
+from trunkline.shard_errors import CopiesDiffer, NotInBlock
 
 IN_MEMORY_BYTES = 16 << 20  # of rows that are kept
 _TIME = (
@@ -102,6 +102,8 @@ async def alone(program: Alone, asked: Asked, participants: Participants) -> Don
 
 async def everywhere(program: Everywhere, asked: Asked, participants: Participants) -> Done:
     """The same at one shard after the other; the answer is the first one's."""
+    if program.in_block and not participants.in_transaction:
+        raise NotInBlock(f"{program.in_block} can only be used in transaction blocks")
     await participants.begin()
     home = await participants.at(asked.home)
     time = await time_of(participants) if program.asks_time else b""

@@ -1,4 +1,4 @@
-"""What has to be done on every shard: writes to reference tables, TRUNCATE, and DDL.
+"""What has to be done on every shard: writes to reference tables, TRUNCATE, LOCK, and DDL.
 
 Rules:
 1. All copies of a reference table stay equal: what each shard might compute otherwise is refused, the time of the
@@ -65,6 +65,7 @@ _DDL = frozenset(
         "ViewStmt",
     ]
 )
+_OF_WHOLE_TABLES = frozenset(("LockStmt", "TruncateStmt"))
 _SERIAL = frozenset(("bigserial", "serial", "serial2", "serial4", "serial8", "smallserial"))
 _ONE_BY_ONE = "Do it on each shard's own server."
 
@@ -77,6 +78,7 @@ class Everywhere:
     asks_time: bool
     copies: bool
     besides: tuple[bytes, ...] = ()  # what is to be done at each of them then, of which nobody is told
+    in_block: str = ""  # the command that is for transaction blocks only
 
 
 def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
@@ -85,6 +87,8 @@ def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
         return Refusal("A comment says one shard, and it has to be done on every one.", "Leave out the comment.")
     if request.kind in WRITES:
         return _of_reference(request)
+    if request.kind == "LockStmt":
+        return _not_on_every_shard(request) or Everywhere((request.sql,), False, False, in_block="LOCK TABLE")
     jobs = shard_jobs.plan(request)
     if jobs is not None:
         return jobs
@@ -95,7 +99,7 @@ def plan(request: Request) -> Everywhere | ShardJobs | Refusal:
 
 def concerns(request: Request) -> bool:
     """Whether a statement is one of these."""
-    return request.plan.verdict is Verdict.EVERY or request.kind == "TruncateStmt"
+    return request.plan.verdict is Verdict.EVERY or request.kind in _OF_WHOLE_TABLES
 
 
 def _not_in_a_transaction(request: Request) -> Refusal | None:
@@ -143,11 +147,18 @@ def _is_volatile(request: Request, commands: Sequence[Node]) -> bool:
     return scratch.facts.volatile or scratch.facts.differs
 
 
-def _not_truncated(request: Request) -> Refusal | None:
-    """Tables that are not on every shard, and triggers that run once."""
+def _not_on_every_shard(request: Request) -> Refusal | None:
     other = next((one.table for one in request.plan.occurrences if one.kind not in ("sharded", "reference")), "")
     if other:
-        return Refusal(f"{other} is not on every shard, and the other tables are.", "Truncate them one by one.")
+        return Refusal(f"{other} is not on every shard, and the other tables are.", "Name them one by one.")
+    return None
+
+
+def _not_truncated(request: Request) -> Refusal | None:
+    """Tables that are not on every shard, and triggers that run once."""
+    refusal = _not_on_every_shard(request)
+    if refusal is not None:
+        return refusal
     for table in request.plan.tables:
         schema, _, name = table.partition(".")
         relation = request.catalog.relations.get((schema, name))
