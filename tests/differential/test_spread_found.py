@@ -93,6 +93,21 @@ async def test_children_go_where_their_parent_goes(world: World, inserted: str) 
         await world.refill()
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM items WHERE k = 4; UPDATE items SET k = 1 WHERE k = 2",
+        "UPDATE items SET k = 1 WHERE k = 2; UPDATE items SET k = 2 WHERE k = 1; SELECT count(*) FROM items",
+        "INSERT INTO rates (k, id) VALUES (1, 100); INSERT INTO notes (k, id) VALUES (5, 100); DELETE FROM items",
+        "CREATE INDEX of_n ON items (n); INSERT INTO notes (k, id) VALUES (5, 101); DROP INDEX of_n",
+        "DELETE FROM items WHERE k = 4; LOCK rates; LOCK items; SELECT 1/0",
+    ],
+)
+async def test_statements_of_one_query_are_done_one_by_one(world: World, sql: str) -> None:
+    await done(world, Statement(sql, is_write=True))
+    await world.refill()
+
+
 HELD = "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND mode = 'ExclusiveLock' AND granted"
 
 

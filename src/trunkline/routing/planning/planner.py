@@ -10,6 +10,8 @@ deduced (deduction). Everything else that was seen is in Facts, and the verdict 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trunkline.routing.keys.sharding import Sharding
 from trunkline.routing.planning.analysis import Analysis
 from trunkline.routing.planning.commands import bind_statement
@@ -21,7 +23,7 @@ from trunkline.routing.planning.replicas import why_always_primary, why_primary
 from trunkline.routing.planning.unique import with_unique
 from trunkline.routing.planning.verdicts import conclude
 from trunkline.routing.planning.writes import bind_write
-from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
+from trunkline.routing.plans.plan import Fixed, Refusal, RoutePlan, Verdict
 from trunkline.routing.schema.catalog import Catalog
 from trunkline.routing.sql import NotUtf8, SyntaxProblem, TooDeep, TooLarge, parse_any
 
@@ -68,7 +70,16 @@ def plan(sql: bytes, catalog: Catalog, sharding: Sharding, search_path: tuple[st
         return _refused(_TOO_COMPLEX)
     analysis.facts.always_primary = why_always_primary(analysis, statements)
     analysis.facts.primary = why_primary(analysis, statements)
-    return with_unique(analysis.facts, statements, with_ids(analysis, statements, conclude(analysis)))
+    found = with_unique(analysis.facts, statements, with_ids(analysis, statements, conclude(analysis)))
+    return _one_by_one(found, sharding) if len(statements) > 1 else found
+
+
+def _one_by_one(found: RoutePlan, sharding: Sharding) -> RoutePlan:
+    """Of several statements in one text: what is refused of all of them together may be done one after the other."""
+    if found.refusal is None or len(sharding.shards) == 1:
+        return found
+    where = Fixed(sharding.every)
+    return replace(found, verdict=Verdict.ROUTED, where=where, refusal=None, unless_single=found.refusal, moves=True)
 
 
 def _refused(refusal: Refusal) -> RoutePlan:
