@@ -108,6 +108,25 @@ async def test_statements_of_one_query_are_done_one_by_one(world: World, sql: st
     await world.refill()
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH d AS (DELETE FROM items WHERE n = 2 RETURNING id) SELECT count(*) FROM d",
+        "WITH d AS (DELETE FROM items WHERE n = 1 RETURNING *) SELECT id FROM d ORDER BY id LIMIT 2",
+        "WITH u AS (UPDATE items SET n = 7 RETURNING id, k, n) SELECT u.id, o.n FROM u JOIN orders o USING (k)",
+        "WITH u AS (UPDATE items SET n = 9) SELECT count(*), max(n) FROM items",
+        "WITH u AS (UPDATE items SET n = 8 RETURNING n) SELECT DISTINCT u.n, (SELECT count(*) FROM rates) FROM u",
+        "WITH d AS (DELETE FROM items WHERE id = 7 RETURNING *) SELECT * FROM d UNION ALL SELECT * FROM items",
+    ],
+)
+async def test_what_a_query_in_with_has_written_is_read(world: World, sql: str) -> None:
+    for parameters in (None, ()):
+        statement = Statement(sql, parameters, is_write=True)
+        await done(world, statement)
+        await world.refill()
+        await done(world, Statement("BEGIN"), statement, Statement("SELECT count(*) FROM items"), Statement("ROLLBACK"))
+
+
 HELD = "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND mode = 'ExclusiveLock' AND granted"
 
 

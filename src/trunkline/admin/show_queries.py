@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from trunkline.admin import columns
 from trunkline.admin.commands import show
 from trunkline.admin.result import Row
-from trunkline.proxy.at_once import Waiting
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.instance import Instance
-from trunkline.proxy.several import Several
 from trunkline.routing.text.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from trunkline.proxy.at_once import Waiting
+    from trunkline.proxy.several import Several
 
 _SHOWN = 1000  # characters of a statement
 

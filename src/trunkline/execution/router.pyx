@@ -31,7 +31,6 @@ from trunkline.execution.search_path import path_of
 from trunkline.routing.keys.sharding import KeyMissing
 from trunkline.routing.plans.plan import Refusal, RoutePlan, Verdict
 from trunkline.routing.planning.planner import plan as make_plan
-from trunkline.routing.spreading.explaining import way_of
 from trunkline.routing.sql import MAX_BYTES
 
 from trunkline.execution.texts cimport has_high_byte, length
@@ -248,6 +247,7 @@ cdef class Router:
         else:
             code = known.ready.code_of(call)
             mask = None if code == KEY_UNKNOWN and parameters else self._mask(known.ready, call, code)
+            from trunkline.routing.spreading.explaining import way_of  # loaded where somebody asks
             said = lines(plan, mask, self.sharding, inner, way=way_of(inner, plan, self.catalog, self.sharding, context.path))
         return as_query(said, parameters if self._parsing else 0)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from trunkline.config.settings import Config
 from trunkline.errors import TrunklineError
@@ -11,13 +13,15 @@ from trunkline.execution.new_catalog import NewCatalog
 from trunkline.execution.readers import Readers
 from trunkline.execution.router import Router
 from trunkline.execution.spread.coordination import Coordinations
-from trunkline.execution.spread.studies import Studies
 from trunkline.execution.whole import WholeRouter
 from trunkline.pool.catalog_watch import CatalogWatch
 from trunkline.pool.pool import Pool
 from trunkline.pool.pools import Pools
 from trunkline.pool.replica_watch import ReplicaWatches
 from trunkline.routing.keys.sharding_builder import Built
+
+if TYPE_CHECKING:
+    from trunkline.execution.spread.studies import Studies
 
 
 class Routers:
@@ -31,6 +35,7 @@ class Routers:
         self._readers: dict[tuple[str, str], Readers] = {}
         self._studies: dict[str, Studies] = {}
         self.coordinations = Coordinations(pools)
+        _load(pools.config)
         pools.schema_changed = self._on_schema_change
 
     def _on_schema_change(self, database: str) -> None:
@@ -78,6 +83,8 @@ class Routers:
 
     def studies_of(self, database: str) -> Studies:
         """What is known of texts that concerned several of its shards."""
+        from trunkline.execution.spread.studies import Studies
+
         return self._studies.setdefault(database, Studies())
 
     def readers_of(self, database: str, user: str) -> Readers | None:
@@ -91,6 +98,7 @@ class Routers:
 
     def reconfigure(self, config: Config) -> None:
         """After a reload: what is no longer so is forgotten with its clients' next login."""
+        _load(config)
         kept = {key: readers for key, readers in self._readers.items() if config.shards_of(key[0])}
         self._readers = kept
         for database in [*self._routers, *self._watches]:
@@ -102,6 +110,12 @@ class Routers:
         for watch in self._watches.values():
             watch.reconfigured()
         self.coordinations.reconfigure(config)
+
+
+def _load(config: Config) -> None:
+    """Where there are shards, what statements over several need: before a client waits for it, and nowhere else."""
+    if any(database.sharding is not None for database in config.databases.values()):
+        import_module("trunkline.execution.spread.conductor")
 
 
 def _tell(router: Router, error: TrunklineError | None) -> None:

@@ -31,7 +31,6 @@ from trunkline.errors import (
 )
 from trunkline.execution.positions import without_token
 from trunkline.execution.routers import Routers
-from trunkline.execution.spread.ids import Ids
 from trunkline.failpoints import failpoint
 from trunkline.net.contexts import ClientTls
 from trunkline.net.inbox import ConnectionEnded, Inbox, MessageTooLong
@@ -54,7 +53,6 @@ from trunkline.protocol.startup import (
     parse_startup,
 )
 from trunkline.proxy.arrival import Arrival
-from trunkline.proxy.at_once import go_on
 from trunkline.proxy.authentication import Authentication
 from trunkline.proxy.client import ClientLink
 from trunkline.proxy.clients import Clients
@@ -269,14 +267,15 @@ class _Login:
         router = await door.routers.router_of(identity.database, identity.user)
         readers = door.routers.readers_of(identity.database, identity.user)
         pools = partial(door.routers.pools_of, identity.database, identity.user)
-        studies, coordination = (
-            door.routers.studies_of(identity.database),
-            door.routers.coordinations.of(identity.database),
-        )
-        several = None if is_whole else partial(go_on, studies, coordination)
+        if is_whole:
+            return Route(router, pools, readers)
+        from trunkline.execution.spread.ids import Ids  # loaded where there are shards only
+        from trunkline.proxy.at_once import go_on
+
+        coordination = door.routers.coordinations.of(identity.database)
+        several = partial(go_on, door.routers.studies_of(identity.database), coordination)
         route = Route(router, pools, readers, several)
-        if not is_whole:
-            route.ids = Ids(coordination.ids)
+        route.ids = Ids(coordination.ids)
         return route
 
     def _read_behind(self, route: Route, token: str) -> None:

@@ -37,7 +37,7 @@ class Writes:
             return self._copy(table)
         kinds: Sequence[Callable[[Table], tuple[str, tuple[int, ...] | None]]] = (
             self._insert, self._insert, self._insert_select, self._update, self._update, self._delete, self._move,
-            self._merge, self._insert_elsewhere, self._lock, self._delete_and_insert,
+            self._merge, self._insert_elsewhere, self._lock, self._delete_and_insert, self._select_of_written,
         )  # fmt: skip
         sql, order = rng.choice(kinds)(table)
         return replace(finished(sql, self.expressions.parameters, order), is_write=True)
@@ -168,6 +168,32 @@ class Writes:
             f" INSERT INTO {target.name} (k, id, n, t) SELECT d.k, d.id + 80, d.n, d.t FROM d{conflict}"
             f"{self._returning(target)}"
         ), None
+
+    def _select_of_written(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
+        """What RETURNING gives, read like a table."""
+        rng = self.rng
+        where = self.queries.condition([Relation("x", table.columns, table.group)], 0)
+        returning = " RETURNING x.k, x.id, x.n, x.t"
+        written = rng.choice(
+            [
+                f"DELETE FROM {table.name} AS x{where}{returning}",
+                f"UPDATE {table.name} AS x SET n = 5{where}{returning}",
+            ]
+        )
+        same = rng.choice([one for one in self.schema.tables if one.key == table.key])
+        read = rng.choice(
+            [
+                "SELECT count(*) AS c, sum(d.n) AS s FROM d",
+                "SELECT d.id, d.n FROM d ORDER BY d.id, d.n",
+                "SELECT d.k, count(*) AS c, max(d.id) AS m FROM d GROUP BY d.k HAVING count(*) > 1",
+                "SELECT DISTINCT d.n FROM d",
+                f"SELECT d.id, y.n FROM d JOIN {same.name} AS y ON y.k = d.k",
+                f"SELECT y.id, count(d.id) AS c FROM {same.name} AS y LEFT JOIN d USING (k, id) GROUP BY y.id",
+                f"SELECT count(*) AS c FROM {same.name} AS y WHERE EXISTS (SELECT FROM d WHERE y.k = d.k)",
+                f"SELECT d.k FROM d UNION ALL SELECT y.k FROM {same.name} AS y WHERE y.n = 1",
+            ]
+        )
+        return f"WITH d AS ({written}) {read}", None
 
     def _lock(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         """The first rows, which are then changed or only locked."""

@@ -15,6 +15,7 @@ from trunkline.execution.spread.copy_in import copy_in
 from trunkline.execution.spread.copy_out import copy_out
 from trunkline.execution.spread.copy_query import copy_query
 from trunkline.execution.spread.copy_to_all import copy_to_all
+from trunkline.execution.spread.create_as import create_as
 from trunkline.execution.spread.cursors import declare
 from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
@@ -32,6 +33,7 @@ from trunkline.execution.spread.shard_jobs import shard_jobs
 from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading.claiming import Claim
 from trunkline.routing.spreading.copied import CopyQuery
+from trunkline.routing.spreading.creating import CreateAs
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.declaring import Placing
 from trunkline.routing.spreading.explained import Explained
@@ -93,6 +95,10 @@ async def _copy_query(program: CopyQuery, asked: Asked, participants: Participan
     return await copy_query(run, program, asked, participants)
 
 
+async def _create_as(program: CreateAs, asked: Asked, participants: Participants) -> Answer | CopyIn:
+    return await create_as(run, program, asked, participants)
+
+
 async def _declare(program: Declared, asked: Asked, participants: Participants) -> Answer | CopyIn:
     return await declare(run, program, asked, participants)
 
@@ -118,6 +124,7 @@ RUNNERS: dict[type, Runner] = {
     Concatenation: _concatenate,
     CopyAll: copy_out,
     CopyQuery: _copy_query,
+    CreateAs: _create_as,
     CopyRows: copy_in,
     CopyToAll: copy_to_all,
     Declared: _declare,

@@ -31,6 +31,7 @@ from trunkline.routing.spreading.pieces import (
     equalities,
     settle,
 )
+from trunkline.routing.spreading.returned_rows import CHANGES, returned
 from trunkline.routing.spreading.unsure import Unsure
 from trunkline.routing.sql import Node, only
 
@@ -43,8 +44,10 @@ Source = Callable[["Binder", Node, Scope, "Piece | None"], tuple[Tree, list[Item
 class Binder:
     """Binds the queries of one text; views are bound by another."""
 
-    def __init__(self, analysis: Analysis, source: Source) -> None:
+    def __init__(self, analysis: Analysis, source: Source, *, may_write: bool = False) -> None:
+        """`may_write`: what a query in WITH writes, each shard does its part of."""
         self.analysis = analysis
+        self._may_write = may_write
         self._source = source
         self._columns: dict[tuple[int, str], Column] = {}
         self._items: list[Item] = []  # kept, so that their ids are theirs
@@ -79,7 +82,7 @@ class Binder:
         if around is not None:
             return EVERYWHERE, bound.outputs
         self._whole(bound)
-        return bound.piece, bound.outputs
+        return replace(bound.piece, known=()) if CHANGES in node else bound.piece, bound.outputs
 
     def ctes(self, node: Node, scope: Scope) -> None:
         """Put those of a statement into its scope."""
@@ -93,7 +96,9 @@ class Binder:
             cte = wrapped["CommonTableExpr"]
             kind, query = only(cte["ctequery"])
             if kind != "SelectStmt":
-                raise Unsure("a query of WITH writes")
+                if not self._may_write:
+                    raise Unsure("a query of WITH writes")
+                query = returned(kind, query)
             columns = [one["String"].get("sval", "") for one in cte.get("aliascolnames", ())]
             ctes[cte["ctename"]] = Cte(cte["ctename"], query, Scope(scope.parent, ctes=dict(ctes)), columns)
         scope.ctes = ctes

@@ -98,7 +98,7 @@ class Merge:
     computed: int = 0
     final_order: tuple[SortKey, ...] = ()
     having: tuple[Having, ...] = ()
-    locks: bool = False  # the rows that it gives (FOR UPDATE)
+    locks: bool = False  # the rows that it gives (FOR UPDATE), or writes some
 
     @property
     def made(self) -> int:

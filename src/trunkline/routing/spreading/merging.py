@@ -8,7 +8,7 @@ client's own text with hidden columns behind its own, and is compared with the c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from trunkline.routing.planning.facts import TooComplex
@@ -28,32 +28,41 @@ from trunkline.routing.spreading.tables import source
 from trunkline.routing.spreading.unsure import Unsure
 from trunkline.routing.sql import Node, Unparsed, parse_any
 
+Check = Callable[[Request, Node], None]
 
-def plan(request: Request) -> Merge | None:
-    """How the answers of the shards become one; None: not in a way that is certain to be right."""
+
+def plan(request: Request, must_write_alone: Check | None = None) -> Merge | None:
+    """How the answers of the shards become one; None: not in a way that is certain to be right.
+
+    `must_write_alone` raises Unsure unless each shard does its part of what a query in WITH writes.
+    """
     try:
-        return plan_or_reason(request)
+        return plan_or_reason(request, must_write_alone)
     except (Unsure, RecursionError, TooComplex, Unparsed):
         return None
     except (LookupError, StopIteration):  # a tree that has not the form that is known of it
         return None
 
 
-def plan_or_reason(request: Request) -> Merge:
+def plan_or_reason(request: Request, must_write_alone: Check | None = None) -> Merge:
     """The same; Unsure says why not."""
     route = request.plan
-    if request.kind != "SelectStmt" or route.verdict is not Verdict.ROUTED or route.refusal or route.writes:
+    if request.kind != "SelectStmt" or route.verdict is not Verdict.ROUTED or route.refusal:
         raise Unsure("it is no query of sharded tables")
     node = _only_select(request.sql)
+    if route.writes:
+        if must_write_alone is None or "lockingClause" in node:
+            raise Unsure("it writes")
+        must_write_alone(request, node)
     if "lockingClause" in node:
         bare, locks = unlocked(request, node)
         return locked(plan_or_reason(bare), locks)
     analysis = request.analysis()
     if not analysis.trusts_names:
         raise Unsure("names of PostgreSQL's own may mean something else")
-    binder = Binder(analysis, source)
+    binder = Binder(analysis, source, may_write=route.writes)
     if node.get("op", "SETOP_NONE") != "SETOP_NONE":
-        return _combination(request.sql, node, binder)
+        return replace(_combination(request.sql, node, binder), locks=route.writes)
     if "valuesLists" in node:
         raise Unsure("VALUES")
     scope = Scope()
@@ -61,7 +70,7 @@ def plan_or_reason(request: Request) -> Merge:
     bound = binder.block(node, scope, None)
     if not bound.piece.spread:
         raise Unsure("nothing of it is spread")
-    return Shape(request.sql, bound, binder).merge()
+    return replace(Shape(request.sql, bound, binder).merge(), locks=route.writes)
 
 
 def _only_select(sql: bytes) -> Node:

@@ -9,6 +9,7 @@ from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.spreading import (
     claiming,
     copied,
+    creating,
     cursors,
     declaring,
     drawing,
@@ -21,17 +22,20 @@ from trunkline.routing.spreading import (
 )
 from trunkline.routing.spreading.claiming import Claim
 from trunkline.routing.spreading.copied import CopyQuery
+from trunkline.routing.spreading.creating import CreateAs
 from trunkline.routing.spreading.cursors import Declared
 from trunkline.routing.spreading.drawing_slots import Drawing
 from trunkline.routing.spreading.explained import Explained
 from trunkline.routing.spreading.gathering import Gather
 from trunkline.routing.spreading.merge import Limits, Merging
 from trunkline.routing.spreading.request import Concatenation, Request
+from trunkline.routing.spreading.writing_within import must_be_alone
 
 Program = (
     Claim
     | Concatenation
     | CopyQuery
+    | CreateAs
     | Declared
     | Explained
     | Gather
@@ -43,6 +47,9 @@ Program = (
 )
 
 _DRAWS = Refusal("Its ids would have to be drawn before it.", "Give them as values.")
+_WRITES = Refusal(
+    "It has a query that writes in WITH, and concerns several shards.", "Write in a statement of its own."
+)
 _SEVERAL = Refusal("It concerns several shards.", "Name the key of every sharded table.")
 
 
@@ -56,11 +63,13 @@ def program_of(request: Request) -> Program | Drawing | Refusal:
         return cursors.plan(request, _within)
     if request.kind == "CopyStmt" and "query" in request.node:
         return copied.plan(request, _within)
+    if creating.concerns(request):
+        return creating.plan(request, _within)
     if declaring.concerns(request):
         return declaring.plan(request)
     if indexing.concerns(request):
         return indexing.plan(request)
-    merge = merging.plan(request)
+    merge = merging.plan(request, must_be_alone)
     if merge is None:
         return _without_merge(request)
     if not merge.hidden and merge.unique is None and merge.limits == Limits():
@@ -72,6 +81,8 @@ def program_of(request: Request) -> Program | Drawing | Refusal:
 def _within(request: Request) -> Program | Refusal:
     """The same of a query within another statement."""
     found = program_of(request)
+    if request.plan.writes and isinstance(found, Concatenation | Merging):
+        return _WRITES
     return _DRAWS if isinstance(found, Drawing) else found
 
 

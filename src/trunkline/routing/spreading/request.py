@@ -43,4 +43,4 @@ class Concatenation:
 
     sql: bytes
     otherwise: Any = None
-    locks: bool = False  # its rows (FOR UPDATE)
+    locks: bool = False  # its rows (FOR UPDATE), or writes some

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.plans.plan import Refusal, Verdict
 from trunkline.routing.spreading import (
     writing_alone,
@@ -15,7 +14,6 @@ from trunkline.routing.spreading import (
     writing_moved,
 )
 from trunkline.routing.spreading.gathering_names import is_view
-from trunkline.routing.spreading.moments import hidden_time
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.spreading.shard_jobs import ShardJobs
 from trunkline.routing.spreading.writing_alone import Alone
@@ -26,7 +24,7 @@ from trunkline.routing.spreading.writing_copy import CopyAll, CopyRows
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.spreading.writing_moved import Moved
-from trunkline.routing.spreading.writing_reading import Written, read
+from trunkline.routing.spreading.writing_reading import Written, hidden_in, read
 
 Write = Alone | Carried | ClaimedWrite | CopyAll | CopyRows | CopyToAll | Everywhere | Moved | Rows | ShardJobs
 
@@ -65,11 +63,7 @@ def _by_shards(request: Request) -> Write | Refusal:
     written = read(request)
     if isinstance(written, Refusal) or (request.plan.moves and not writing_insert.concerns(written)):
         return written if isinstance(written, Refusal) else refusal or _NOT_ALONE
-    tables = [one for one in (written.found, written.source) if one is not None]
-    columns = (column.type for one in tables if one.relation is not None for column in one.relation.columns)
-    triggers = [function for one in tables for function in trigger_functions(written.analysis, one)]
-    hidden = hidden_time(written.analysis, written.node, columns, triggers)
-    return hidden or _planned(written)
+    return hidden_in(written) or _planned(written)
 
 
 def _is_through_view(request: Request) -> bool:

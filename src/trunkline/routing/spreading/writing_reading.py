@@ -10,6 +10,7 @@ from trunkline.routing.planning.analysis import Analysis, Found
 from trunkline.routing.planning.commands import bind_statement
 from trunkline.routing.planning.deduction import Environment
 from trunkline.routing.planning.facts import Facts, Use
+from trunkline.routing.planning.hidden import trigger_functions
 from trunkline.routing.planning.planner import plan as make_plan
 from trunkline.routing.planning.programs import definition
 from trunkline.routing.planning.updatable import base_of
@@ -18,7 +19,7 @@ from trunkline.routing.plans.plan import Refusal
 from trunkline.routing.schema.catalog import Column
 from trunkline.routing.spreading import merging
 from trunkline.routing.spreading.gathering_names import is_view
-from trunkline.routing.spreading.moments import Template, cut, places_of
+from trunkline.routing.spreading.moments import Template, cut, hidden_time, places_of
 from trunkline.routing.spreading.quoting import full
 from trunkline.routing.spreading.request import Request
 from trunkline.routing.sql import Node, only, parse_any, walk
@@ -62,6 +63,14 @@ def analysed(request: Request) -> Written | Refusal:
     """One that concerns nothing of which each shard has its own."""
     written = bound(request)
     return written if isinstance(written, Refusal) else _forbidden(written.analysis.facts, written.kind) or written
+
+
+def hidden_in(written: Written) -> Refusal | None:
+    """What reads the clock where it is not seen: types, triggers."""
+    tables = [one for one in (written.found, written.source) if one is not None]
+    columns = (column.type for one in tables if one.relation is not None for column in one.relation.columns)
+    triggers = [function for one in tables for function in trigger_functions(written.analysis, one)]
+    return hidden_time(written.analysis, written.node, columns, triggers)
 
 
 def read(request: Request) -> Written | Refusal:
