@@ -16,8 +16,9 @@ from tests.differential.spread.saying import Parameter, Statement
 from tests.differential.spread.schema import shard_of
 from tests.differential.spread.shop import ORDERS, keys_on, shop
 from tests.differential.spread.world import World
-from tests.integration.postgres import Farm, flavours_to_run
-from tests.integration.proxy import Proxy
+from tests.integration.postgres import PASSWORD, Farm, flavours_to_run
+from tests.integration.proxy import USER, Proxy
+from tests.integration.wire import SYNC, Wire, bind, error_fields, execute, parse
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -94,3 +95,27 @@ async def test_a_row_without_a_key_is_put_where_it_is_found(world: World, sql: s
             wrong = await world.say([Statement(statement.sql, statement.parameters, is_write=True)])
             assert not wrong, wrong
         await world.refill()
+
+
+NO_PLACE = (
+    "INSERT INTO items (k, id) VALUES ($1, 1)",
+    "INSERT INTO items (k, id) VALUES ($1, 1), (2, 3)",
+    "INSERT INTO items (k, id) SELECT $1, id FROM orders WHERE k = 2",
+    "UPDATE items SET k = $1 WHERE k = 2",
+)
+
+
+@pytest.mark.parametrize("sql", NO_PLACE)
+async def test_where_the_rule_has_no_place_for_it_a_row_without_a_key_is_refused(world: World, sql: str) -> None:
+    settings = world.settings()
+    shards = [{name: value for name, value in one.items() if name != "buckets"} for one in settings["shards"]]
+    lists = {f"s{shard}": [int(key) for key in keys_on(shard, 3)] for shard in range(3)}
+    tables = {name: {"shard_by": "k", "method": "list", "lists": lists} for name in ("orders", "items")}
+    by_list = {**settings, "shards": shards, "tables": tables}
+    async with Proxy(CONFIG, databases={world.name: by_list}) as proxy:
+        wire = await Wire.connect(proxy.port)
+        await wire.login(USER, PASSWORD, database=world.name)
+        await wire.send(parse(sql, "", [INT8]) + bind("", [None]) + execute() + SYNC)
+        (error,) = [error_fields(frame) for frame in await wire.read_until("Z") if frame.type == "E"]
+        assert (error["C"], error["M"]) == ("0A000", "a row without a key belongs to no shard")
+        await wire.close()

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 
@@ -119,7 +120,7 @@ class World:
         """The rows of the beginning, on both sides, said to the servers themselves."""
         await self._databases.refill()
 
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, Any]:
         """This database in Trunkline's configuration."""
         url = f"postgres://127.0.0.1:{self.postgres.port}"
         shards = [

@@ -56,6 +56,11 @@ def shard_of(function: ShardFunction, nowhere: int, key: Sequence[bytes | None],
         raise error from None
     except (KeyUnknown, NotCoercible) as reason:
         raise StatementRefused(f"the shard of a row is not known: its key is {reason}") from None
+    return only_shard(mask)
+
+
+def only_shard(mask: int) -> int:
+    """The shard of one row; StatementRefused if that is not one, as there may be none for a row without a key."""
     if not mask or mask & (mask - 1):
         raise StatementRefused("a row without a key belongs to no shard", hint="Make the key NOT NULL.")
     return mask.bit_length() - 1

@@ -17,7 +17,7 @@ from trunkline.errors import StatementRefused, TrunklineError
 from trunkline.execution.refusals import not_mapped
 from trunkline.execution.spread.asked import Answer, Asked, CopyIn
 from trunkline.execution.spread.binding import REQUESTS, asked_of
-from trunkline.execution.spread.bringing import HEADER_BYTES, in_their_encoding, shard_of
+from trunkline.execution.spread.bringing import HEADER_BYTES, in_their_encoding, only_shard, shard_of
 from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.own_types import anywhere, differ, may_agree
 from trunkline.execution.spread.participant import Participant, values_of
@@ -34,6 +34,7 @@ from trunkline.routing.text.tokens import tokens_of
 from trunkline.shard_errors import CopiesDiffer, NotInBlock
 
 IN_MEMORY_BYTES = 16 << 20  # of rows that are kept
+_COMPUTED = -1  # the shard of a row whose key a server is to compute
 _TIME = (
     b"SELECT (pg_catalog.date_part('epoch', pg_catalog.now() - timestamptz '2000-01-01 00:00+00')"
     b" OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
@@ -205,7 +206,8 @@ def _shards_of(program: Rows, asked: Asked) -> list[int]:
         error = not_mapped(reason)
         assert isinstance(error, StatementRefused)
         raise error from None
-    return [mask.bit_length() - 1 for mask in masks]
+    rows = zip(program.rows, masks, strict=True)
+    return [only_shard(mask) if row.computed is None else _COMPUTED for row, mask in rows]
 
 
 def _neighbours(shards: Sequence[int]) -> list[list[int]]:
