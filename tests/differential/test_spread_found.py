@@ -127,6 +127,22 @@ async def test_what_a_query_in_with_has_written_is_read(world: World, sql: str) 
         await done(world, Statement("BEGIN"), statement, Statement("SELECT count(*) FROM items"), Statement("ROLLBACK"))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "(1, 900), (2, NULL), (1, 900)",
+        "(2, 900), (1, NULL), (2, 900), (3, 2)",
+        "(3, 901), (3, 901), (1, NULL)",
+        "(1, 0), (2, NULL)",
+    ],
+)
+async def test_of_rows_that_are_wrong_the_first_one_is_told(world: World, rows: str) -> None:
+    for sql in (f"INSERT INTO orders (k, id) VALUES {rows}", f"INSERT INTO orders (k, id) VALUES {rows} RETURNING id"):
+        await done(world, Statement(sql, is_write=True))
+        await done(world, Statement(sql, (), is_write=True))
+        await done(world, Statement("BEGIN"), Statement("SELECT 1"), Statement("COMMIT"))
+
+
 HELD = "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND mode = 'ExclusiveLock' AND granted"
 
 

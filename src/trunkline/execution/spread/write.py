@@ -31,7 +31,7 @@ from trunkline.routing.spreading.writing_alone import Alone
 from trunkline.routing.spreading.writing_everywhere import Everywhere
 from trunkline.routing.spreading.writing_insert import Rows
 from trunkline.routing.text.tokens import tokens_of
-from trunkline.shard_errors import CopiesDiffer, NotInBlock
+from trunkline.shard_errors import CopiesDiffer, NotInBlock, StatementFailed
 
 IN_MEMORY_BYTES = 16 << 20  # of rows that are kept
 _COMPUTED = -1  # the shard of a row whose key a server is to compute
@@ -86,6 +86,7 @@ class Part:
     text: bytes
     places: Sequence[int] = ()
     bound: bool = False  # it has said so already
+    failed: bool = False
 
 
 async def alone(program: Alone, asked: Asked, participants: Participants) -> Done:
@@ -142,28 +143,46 @@ def compare_copies(one: Participant, copy: Done, done: Done) -> None:
 
 
 async def insert(program: Rows, asked: Asked, participants: Participants) -> Done:
-    """Each row at its shard."""
+    """Each row at its shard; where rows of several shards are wrong, PostgreSQL tells of the first."""
     shards = _shards_of(program, asked)
+    again = not any(participants) and not participants.in_transaction
     await participants.begin()
     if program.keys is not None:
         computed = iter(await _computed(program, program.keys, asked, participants))
         shards = [next(computed) if row.computed is not None else shard
                   for row, shard in zip(program.rows, shards, strict=True)]  # fmt: skip
-    people = {one.shard: one for one in await participants.at_all(sum(1 << shard for shard in set(shards)))}
+    mask = sum(1 << shard for shard in set(shards))
+    people = await participants.at_all(mask)
     time = await time_of(participants) if program.asks_time else b""
-    done = Done()
     if program.in_turn:
-        for places in _neighbours(shards):
-            part = Part(people[shards[places[0]]], _text_of(program, places, time), places)
-            ask(asked, part)
-            await all_of(asked, [part], done)
-        return done
+        return await _in_turn(program, asked, shards, people, time)
     parts = []
-    for shard, one in people.items():
-        places = [place for place, found in enumerate(shards) if found == shard]
+    for one in people:
+        places = [place for place, found in enumerate(shards) if found == one.shard]
         parts.append(Part(one, _text_of(program, places, time), places))
         ask(asked, parts[-1])
-    await (in_order(asked, parts, shards, done) if program.returns else all_of(asked, parts, done))
+    done = Done()
+    try:
+        await (in_order(asked, parts, shards, done) if program.returns else all_of(asked, parts, done))
+    except StatementFailed:
+        if not again or sum(part.failed for part in parts) < 2:
+            raise
+        await participants.rollback()
+        await participants.begin()
+        await participants.will_write(mask)
+        return await _in_turn(program, asked, shards, await participants.at_all(mask), time)
+    return done
+
+
+async def _in_turn(
+    program: Rows, asked: Asked, shards: Sequence[int], people: Sequence[Participant], time: bytes
+) -> Done:
+    """One row behind the other, or those next to each other that are for one shard."""
+    done, at = Done(), {one.shard: one for one in people}
+    for places in _neighbours(shards):
+        part = Part(at[shards[places[0]]], _text_of(program, places, time), places)
+        ask(asked, part)
+        await all_of(asked, [part], done)
     return done
 
 
@@ -256,6 +275,7 @@ async def all_of(asked: Asked, parts: Sequence[Part], done: Done) -> None:
                     done.keep(run)
             done.tags.append(await to_end(part.one))
         except TrunklineError as error:
+            part.failed = True
             errors.append((part.places[0] if part.places else part.one.shard, error))
     if errors:
         raise min(errors, key=lambda found: found[0])[1]
