@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tests.differential.spread.columns import INT4
+from tests.differential.spread.columns import INT4, Type
 from tests.differential.spread.expressions import Expressions, Relation
 from tests.differential.spread.queries import Queries
 from tests.differential.spread.saying import Statement, finished
@@ -55,7 +55,7 @@ class Writes:
         names = [name for name, _ in table.columns[:4]] if rng.random() < 0.5 else [name for name, _ in table.columns]
         kinds = dict(table.columns) | {"id": _NEW_ID, "n": _SMALL}
         rows = ", ".join(
-            "(" + ", ".join(self.expressions.constant(kinds[name]) for name in names) + ")"
+            "(" + ", ".join(self._given(table, name, kinds[name]) for name in names) + ")"
             for _ in range(rng.choice([1, 2, 3, 5]))
         )
         conflict = ""
@@ -64,6 +64,10 @@ class Writes:
                 ["DO NOTHING", "(k, id) DO NOTHING", "(k, id) DO UPDATE SET n = excluded.n, t = 'again'"]
             )
         return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {rows}{conflict}{self._returning(table)}", ()
+
+    def _given(self, table: Table, name: str, kind: Type) -> str:
+        """A value for a column; a key may be NULL where the table takes that."""
+        return self.expressions.constant(kind, null=name == "k" and not table.is_unique)
 
     def _copy(self, table: Table) -> Statement:
         """Of several rows, rarely with one that is wrong."""
@@ -213,7 +217,7 @@ class Writes:
 
     def _move(self, table: Table) -> tuple[str, tuple[int, ...] | None]:
         """The key itself is changed."""
-        key, other = self.expressions.constant(table.key), self.expressions.constant(table.key)
+        key, other = self._given(table, "k", table.key), self.expressions.constant(table.key)
         if self.rng.random() < 0.25:
             where = self.queries.condition([Relation("x", table.columns, table.group)], 0)
             value = key if table.is_unique else f"CASE WHEN x.n > 2 THEN {key} ELSE {other} END"
