@@ -17,12 +17,11 @@ import pytest
 import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 
-from tests.differential.spread.running import CONFIG
 from tests.differential.spread.saying import Statement
-from tests.differential.spread.shop import shop
+from tests.differential.spread.shop import shop_behind
 from tests.differential.spread.world import World
-from tests.integration.postgres import PASSWORD, Farm, flavours_to_run
-from tests.integration.proxy import HOST, USER, Proxy
+from tests.integration.postgres import PASSWORD, Farm
+from tests.integration.proxy import HOST, USER
 
 SHARDS = 3
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -231,13 +230,8 @@ WRITES = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(farm: Farm) -> AsyncIterator[World]:
-    made = World(await farm.get(flavours_to_run(every_postgres=False)[0]), "table", SHARDS, shop())
-    await made.create()
-    async with Proxy(CONFIG, databases={made.name: made.settings()}) as proxy:
-        await made.connect(proxy.port)
+    async with shop_behind(farm, "table", SHARDS) as made:
         yield made
-        await made.close()
-    await made.drop()
 
 
 @pytest.mark.parametrize("one", READS, ids=str)

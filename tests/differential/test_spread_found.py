@@ -11,12 +11,10 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from tests.differential.spread.running import CONFIG
 from tests.differential.spread.saying import WAYS, Parameter, Statement
-from tests.differential.spread.shop import shop
+from tests.differential.spread.shop import shop_behind
 from tests.differential.spread.world import World
-from tests.integration.postgres import Farm, flavours_to_run
-from tests.integration.proxy import Proxy
+from tests.integration.postgres import Farm
 from tests.integration.spread_pair import readable
 from tests.integration.transcript import errors
 from tests.integration.waiting import wait_until
@@ -27,14 +25,8 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(farm: Farm) -> AsyncIterator[World]:
-    made = World(await farm.get(flavours_to_run(every_postgres=False)[0]), "found", 3, shop())
-    await made.create()
-    async with Proxy(CONFIG, databases={made.name: made.settings()}) as proxy:
-        await made.connect(proxy.port)
-        made.log = lambda: proxy.log
+    async with shop_behind(farm, "found", 3) as made:
         yield made
-        await made.close()
-    await made.drop()
 
 
 async def same(world: World, *unit: Statement) -> None:

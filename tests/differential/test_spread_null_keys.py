@@ -14,9 +14,9 @@ import pytest_asyncio
 from tests.differential.spread.running import CONFIG
 from tests.differential.spread.saying import Parameter, Statement
 from tests.differential.spread.schema import shard_of
-from tests.differential.spread.shop import ORDERS, keys_on, shop
+from tests.differential.spread.shop import ORDERS, keys_on, shop_behind
 from tests.differential.spread.world import World
-from tests.integration.postgres import PASSWORD, Farm, flavours_to_run
+from tests.integration.postgres import PASSWORD, Farm
 from tests.integration.proxy import USER, Proxy
 from tests.integration.wire import SYNC, Wire, bind, error_fields, execute, parse
 
@@ -75,13 +75,8 @@ STATEMENTS = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(farm: Farm) -> AsyncIterator[World]:
-    made = World(await farm.get(flavours_to_run(every_postgres=False)[0]), "null-keys", 3, shop())
-    await made.create()
-    async with Proxy(CONFIG, databases={made.name: made.settings()}) as proxy:
-        await made.connect(proxy.port)
+    async with shop_behind(farm, "null-keys", 3) as made:
         yield made
-        await made.close()
-    await made.drop()
 
 
 @pytest.mark.parametrize("value", [None, b"7"], ids=["null", "a-key"])

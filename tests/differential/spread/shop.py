@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from tests.differential.spread.columns import FLOAT8, INT4, KEY_INT8, KEY_TEXT, MONEY, MOOD, TEXT, TIMESTAMPTZ, Type
+from tests.differential.spread.running import CONFIG
 from tests.differential.spread.schema import HOME, REFERENCE, SHARDED, Row, Schema, Table, View, shard_of
+from tests.differential.spread.world import World
+from tests.integration.postgres import Farm, flavours_to_run
+from tests.integration.proxy import Proxy
 
 COLUMNS = (("k", KEY_INT8), ("id", INT4), ("n", INT4), ("t", TEXT))
 ORDERS = Table(
@@ -52,3 +59,16 @@ def shop() -> Schema:
 def keys_on(shard: int, shards: int) -> list[str]:
     """Keys of orders that are on this shard."""
     return [key for key in KEY_INT8.values if shard_of(KEY_INT8, key, shards) == shard]
+
+
+@asynccontextmanager
+async def shop_behind(farm: Farm, name: str, shards: int = 3) -> AsyncIterator[World]:
+    """It in one database and on so many shards behind a Trunkline, connected to both."""
+    world = World(await farm.get(flavours_to_run(every_postgres=False)[0]), name, shards, shop())
+    await world.create()
+    async with Proxy(CONFIG, databases={world.name: world.settings()}) as proxy:
+        await world.connect(proxy.port)
+        world.log = lambda: proxy.log
+        yield world
+        await world.close()
+    await world.drop()

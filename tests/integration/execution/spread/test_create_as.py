@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.differential.spread.running import CONFIG
 from tests.differential.spread.saying import Statement
-from tests.differential.spread.shop import shop
+from tests.differential.spread.shop import shop_behind
 from tests.differential.spread.world import World
-from tests.integration.postgres import Farm, flavours_to_run
-from tests.integration.proxy import Proxy
+from tests.integration.postgres import Farm
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -32,13 +30,8 @@ FAILED = (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(farm: Farm) -> AsyncIterator[World]:
-    made = World(await farm.get(flavours_to_run(every_postgres=False)[0]), "create-as", 3, shop())
-    await made.create()
-    async with Proxy(CONFIG, databases={made.name: made.settings()}) as proxy:
-        await made.connect(proxy.port)
+    async with shop_behind(farm, "create-as", 3) as made:
         yield made
-        await made.close()
-    await made.drop()
 
 
 async def done(world: World, *unit: Statement) -> None:
