@@ -99,11 +99,20 @@ def test_what_comes_behind_an_excused_error_is_still_judged() -> None:
     assert failure(judged([LOST, ("Z", b"I"), SELECT[0], ("D", row(ANOTHERS).body)], step)) == MISDELIVERED
 
 
-def test_a_cancel_of_ones_own_is_excused_for_a_while() -> None:
+@pytest.mark.parametrize(("canceling", "echo"), [(1, False), (0, True)], ids=["under way", "over in this step"])
+def test_a_cancel_of_ones_own_is_excused(canceling: int, echo: bool) -> None:
     judge = judged([])
-    judge.session.cancels = 2
+    judge.session.canceling, judge.session.echo = canceling, echo
     judge.feed(ord("E"), CANCELED[1])
     assert failure(judge) is None
+
+
+def test_a_cancel_that_was_over_before_the_step_is_no_excuse() -> None:
+    judge = judged([])
+    judge.session.echo = True
+    judge.outcome(ended=False)
+    judge.feed(ord("E"), CANCELED[1])
+    assert failure(judge) == UNEXPECTED_ERROR
 
 
 def test_falsified_bytes_excuse_everything_but_the_nonce_of_another() -> None:

@@ -160,11 +160,12 @@ class _Session:
         assert runner is not None
         left = over = stopped = False
 
-        def stop() -> None:
+        def stop() -> tuple[()]:
             nonlocal stopped
             if not over:
                 stopped = True
                 runner.cancel()
+            return ()
 
         async def watch() -> None:
             nonlocal left

@@ -224,7 +224,8 @@ class Pools:
     def cancel(self, owner: Leases, server: ServerLink) -> asyncio.Task[None]:
         """Stop the query that runs for the lessee; the server is held back until that is over."""
         timeout = self.config.settings.cancel_wait_timeout
-        return self.tasks.spawn(cancel_query(self.opener, owner, server, timeout), "cancel")
+        server.stopping = self.tasks.spawn(cancel_query(self.opener, owner, server, timeout), "cancel")
+        return server.stopping
 
     # --- time and operation -------------------------------------------------------------------------------------
 

@@ -95,6 +95,7 @@ cdef class ServerLink(Link):
     cdef public bint single_use           # opened with the startup settings of one client, and closed with it
     cdef public int cancels               # cancel requests not known to be over
     cdef public unsigned long long cancel_unit    # what the last of them is for, as `units_done` was then
+    cdef public object stopping           # the Task that delivers the last of them, or None
     cdef public int pid
     cdef public bytes cancel_key
     cdef public object address            # of the server, for the log

@@ -1,3 +1,4 @@
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -86,6 +87,7 @@ class ServerLink(Link):
     single_use: bool
     cancels: int
     cancel_unit: int
+    stopping: asyncio.Task[None] | None
     pid: int
     cancel_key: bytes
     address: ServerAddress

@@ -14,7 +14,7 @@ import asyncio
 import hmac
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import QueryCanceled
 from trunkline.pool.pool import Pool
@@ -31,6 +31,9 @@ WRONG_KEYS_A_SECOND = 100  # from one address; clients that come and go cancel l
 
 Elsewhere = Callable[[int, bytes], Awaitable[bool]]
 """Whether another process had the client with this process id and key, once its server has heard."""
+
+Heard = asyncio.Future[Any]
+"""Ends when all servers that had to hear of a request have heard."""
 
 OUTCOMES = ("accepted", "passed_on", "wrong_key", "ignored")
 
@@ -68,8 +71,8 @@ class Cancels:
         self.elsewhere: Elsewhere | None = None
         self.peering = Peering(clients)
 
-    def request(self, pid: int, key: bytes, host: str = "") -> asyncio.Task[None] | None:
-        """Stop the query of exactly the client that has this key; the task, if any, ends when the server has heard."""
+    def request(self, pid: int, key: bytes, host: str = "") -> Heard | None:
+        """Stop the query of exactly the client that has this key; None when there is nothing to wait for."""
         if self._guesses.too_many(host, self._clients.pools.now):
             self.counts["ignored"] += 1
             return None
@@ -114,27 +117,55 @@ class Cancels:
             await asyncio.wait([heard])
         return True
 
-    def _stop(self, link: ClientLink) -> asyncio.Task[None] | None:
+    def _stop(self, link: ClientLink) -> Heard | None:
         if link.session.on_cancel is not None:
-            link.session.on_cancel()
-            return None
+            stopping = link.session.on_cancel()
+            return asyncio.gather(*stopping, return_exceptions=True) if stopping else None
         pool, server = link.pool, link.server
         if link.waiting_since and isinstance(pool, Pool):
             pool.refuse(link, QueryCanceled("canceling statement due to user request"))
         elif server is not None and server.setup is not None and link.kept is not None:
-            link.cancel_wanted = True  # its server is being made ready: what it asked for has not been sent yet
+            return self.want(link)  # its server is being made ready: what it asked for has not been sent yet
         elif link.route is not None and link.route.waits and link.kept is not None:
-            link.cancel_wanted = link.blocked  # nothing has been sent, and it is sent before it is stopped
+            return self.want(link) if link.blocked else None  # nothing has been sent
         else:
-            return self.stop_running(link)
+            return self._stop_running(link)
         return None
 
-    def stop_running(self, link: ClientLink) -> asyncio.Task[None] | None:
+    def _stop_running(self, link: ClientLink) -> Heard | None:
         """Stop what runs for a client at its server, unless that is being done."""
         pool, server = link.pool, link.server
         if pool is None or server is None or server.setup is not None or not server.session.running:
             return None
-        return None if _is_being_stopped(server) else self._clients.pools.cancel(pool, server)
+        return server.stopping if _is_being_stopped(server) else self._clients.pools.cancel(pool, server)
+
+    # --- what has not been sent yet: it is sent before it is stopped ------------------------------------------------
+
+    def want(self, link: ClientLink) -> Heard:
+        """What the client has asked for is to be stopped when it has been sent: `sent`, or else `lapse`, comes."""
+        if link.cancel_wanted is None:
+            link.cancel_wanted = asyncio.get_running_loop().create_future()
+        return link.cancel_wanted
+
+    def sent(self, link: ClientLink) -> None:
+        """It has been sent now."""
+        wanted = link.cancel_wanted
+        link.cancel_wanted = None
+        heard = self._stop_running(link)
+        if heard is None:
+            _end(wanted)
+        else:
+            heard.add_done_callback(lambda _: _end(wanted))
+
+    def lapse(self, link: ClientLink) -> None:
+        """It never will be: the client was told so, or has gone."""
+        _end(link.cancel_wanted)
+        link.cancel_wanted = None
+
+
+def _end(wanted: Heard | None) -> None:
+    if wanted is not None and not wanted.done():
+        wanted.set_result(None)
 
 
 def _is_being_stopped(server: ServerLink) -> bool:

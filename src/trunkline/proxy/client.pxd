@@ -16,7 +16,7 @@ cdef class ClientLink(Lessee):
     cdef readonly int state
     cdef int batch                     # since the last Sync: BOUND, and WRITES if any of it does
     cdef dict sights                   # without tracking: name -> what its text shows, of statements that may write
-    cdef public bint cancel_wanted     # what it asked for is to be stopped when it has been sent
+    cdef public object cancel_wanted   # what it asked for is to be stopped when it has been sent: a Future, or None
     cdef readonly object lost          # the LostBlock that it is in, or None
     cdef Py_ssize_t max_bytes
     cdef public object session         # the Python side of this client: names, login, how it ends

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 from trunkline.errors import TrunklineError
@@ -19,7 +20,7 @@ class ClientLink(Lessee):
     lost: LostBlock | None
     route: Route | None
     several: Several | Waiting | None
-    cancel_wanted: bool
+    cancel_wanted: asyncio.Future[Any] | None
     copy_syncs: int
     eof: bool
     bound: bool

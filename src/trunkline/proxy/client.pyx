@@ -173,9 +173,8 @@ cdef class ClientLink(Lessee):
 
     cpdef granted(self):
         self.run_kept()
-        if self.cancel_wanted and not self.blocked:
-            self.cancel_wanted = False
-            self.session.clients.cancels.stop_running(self)
+        if self.cancel_wanted is not None and not self.blocked:
+            self.session.clients.cancels.sent(self)
         if not self.blocked:
             self.resume()
 
@@ -196,7 +195,8 @@ cdef class ClientLink(Lessee):
             self.end(error)
             return
         error.severity = "ERROR"  # a shard that is down concerns its own statements only
-        self.cancel_wanted = False
+        if self.cancel_wanted is not None:
+            self.session.clients.cancels.lapse(self)
         ready = give_up_block(self)
         extended_batch = self.kept is not None and self.kept[:1] not in (b"Q", b"F")
         self.write(error_response(error))
@@ -246,6 +246,8 @@ cdef class ClientLink(Lessee):
         self.state = REFUSED if skipping else READY if lost is None else LOST
         self.write(said)
         self.run_kept()
+        if self.cancel_wanted is not None and self.kept is None:
+            self.session.clients.cancels.lapse(self)
         if not self.blocked:
             self.resume()
 

@@ -187,6 +187,7 @@ class Clients:
         identity: Identity = link.session
         if link.listening is not None:
             link.listening.end()
+        self.cancels.lapse(link)
         if not self._unindex(link):
             return
         if identity.kind != "console":

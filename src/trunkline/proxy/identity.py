@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import TrunklineError
 
@@ -42,7 +43,7 @@ class Identity:
         self.key = b""
         self.reason = ""
         self.warned = False
-        self.on_cancel: Callable[[], None] | None = None  # of a console: what a cancel request stops
+        self.on_cancel: Callable[[], Sequence[asyncio.Future[Any]]] | None = None  # if no one server runs what it asked
 
     def may_administer(self, settings: Settings) -> bool:
         """Whether the console is all his."""

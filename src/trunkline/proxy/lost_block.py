@@ -4,8 +4,8 @@ PostgreSQL lets a failed block do three things: end, close statements and portal
 end it; all else hears 25P02 (postgres.c). The same here, over both protocols, without a server.
 
 Rules:
-1. An error that the client has not heard yet is told with the first statement that is not a ROLLBACK; a COMMIT hears it
-   too, for its answer would pass for success.
+1. An error that the client has not heard yet is told with the first statement that is not a ROLLBACK, or the first
+   Sync; a COMMIT hears it too, for its answer would pass for success.
 2. Nothing here is asked while a server is leased: `LOST` is a state of clients without one.
 3. What is not certain to be the end of the block and nothing else is not taken for it.
 """
@@ -129,8 +129,8 @@ class LostBlock:
             return error_response(error), True
 
     def sync(self) -> bytes:
-        """An implicit transaction would have been committed here."""
-        said = b"" if self.in_block or self.error is None else self._error()
+        """Without a block it would have committed here; and no block is called failed before its error was told."""
+        said = b"" if self.error is None else self._error()
         return said + ready_for_query(self.status)
 
     def _refuse(self) -> TrunklineError:

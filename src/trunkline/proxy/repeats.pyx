@@ -134,7 +134,8 @@ cdef int put_in_front(ClientLink client, Route own, ServerLink server, long long
     own.asked_unit, own.names_before = -1, None
     client.passing = client.awaits_answers = client.ends_names = False
     client.batch = 0
-    client.cancel_wanted = <long long>server.cancel_unit == answered  # of what was to be stopped there
+    if <long long>server.cancel_unit == answered:  # that was to be stopped there
+        client.session.clients.cancels.want(client)
     client.kept = b"".join(again) + (client.kept or b"")
     client.blocked = own.repeating = True
     client.pool.pools.soon(lambda: on_repeat(client, own))

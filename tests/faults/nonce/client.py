@@ -27,7 +27,6 @@ from tests.integration.wire import query
 
 RETRY_S = 0.05
 LOST_WAITER = "lost waiter"
-CANCEL_ECHO_STEPS = 2
 
 ROLLBACK = Step("rollback", query("ROLLBACK"), [complete("ROLLBACK"), ready("I")], nonces=0)
 FORGET = Step("forget", query("DEALLOCATE ALL"), [complete("DEALLOCATE ALL"), ready("I")], nonces=0)
@@ -238,10 +237,14 @@ class NonceClient:
         if link is not self.link:
             return
         self.tally.faults["client: cancel"] += 1
-        self.session.cancels = CANCEL_ECHO_STEPS + 1000  # until the request has come to its end
-        await link.cancel(self.place.port)
-        if link is self.link:
-            self.session.cancels = CANCEL_ECHO_STEPS
+        session = self.session
+        session.canceling += 1
+        try:
+            await link.cancel(self.place.port)
+        finally:
+            if link is self.link:
+                session.canceling -= 1
+                session.echo = True
 
     # --- findings -----------------------------------------------------------------------------------------------
 

@@ -138,7 +138,7 @@ class Judge:
         if not clean:
             outcome.last_words = " | ".join(" ".join(line) for line in list(self.transcript)[-LAST_LINES:])
         self._apply_settings(clean)
-        self.session.cancels -= self.session.cancels > 0
+        self.session.echo = False
         self._begin(None)
         return outcome
 
@@ -203,7 +203,7 @@ class Judge:
     def _is_excused(self, said: dict[str, str]) -> bool:
         code = said.get("C", "")
         if code == CANCELED and BY_REQUEST in said.get("M", ""):
-            return self.session.cancels > 0 or self.rules.canceled_by_others
+            return self.session.canceling > 0 or self.session.echo or self.rules.canceled_by_others
         if self._sqlstate and code in CONSEQUENCES:
             return True
         if code == ABORTED and self.session.status == "E" and self.rules.excused:

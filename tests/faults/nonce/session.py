@@ -47,8 +47,10 @@ class Session:
     settings: dict[str, str | None] = field(default_factory=dict)
     statements: dict[str, str] = field(default_factory=dict)
     status: str = "I"
-    cancels: int = 0
-    """For so many steps more, a 57014 may be the echo of a cancel request of our own."""
+    canceling: int = 0
+    """Cancel requests of our own that have not come to their end."""
+    echo: bool = False
+    """One of them came to its end during this step: a 57014 may be its echo."""
 
     def nonce(self) -> str:
         self.serial += 1
@@ -59,4 +61,4 @@ class Session:
         self.settings = {**startup, "work_mem": DEFAULT_WORK_MEM}
         self.statements.clear()
         self.status = "I"
-        self.cancels = 0
+        self.canceling, self.echo = 0, False

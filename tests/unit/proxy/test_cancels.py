@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ async def running(made: Relay, *said: bytes) -> tuple[ClientLink, FarEnd, Server
     return link, client, server, far
 
 
-def ask(made: Relay, link: ClientLink, host: str = HERE) -> object:
+def ask(made: Relay, link: ClientLink, host: str = HERE) -> Any:
     return made.clients.cancels.request(link.session.pid, link.session.key, host)
 
 
@@ -43,13 +44,16 @@ async def test_a_cancel_that_has_reached_the_server_is_known_to_be_over() -> Non
         assert heard.done()
 
 
-async def test_two_requests_for_one_query_are_one() -> None:
+async def test_two_requests_for_one_query_are_one_and_both_are_over_when_the_server_has_heard() -> None:
     async with relay() as made:
         link, _, _, _ = await running(made)
-        assert ask(made, link) is not None
-        assert ask(made, link) is None
+        first, second = ask(made, link), ask(made, link)
         await made.settle()
         assert len(made.opener.dialed) == 1
+        assert not first.done() and not second.done()
+        made.opener.dialed[0].close()
+        await made.settle()
+        assert first.done() and second.done()
 
 
 async def test_a_request_for_an_earlier_query_does_not_stand_in_the_way_of_the_next() -> None:
@@ -89,13 +93,45 @@ async def test_a_query_whose_server_is_being_made_ready_is_stopped_when_it_has_b
         client.send(query(b"select 1"))
         made.turn()
         assert b"set_config" in far.bytes()
-        assert ask(made, link) is None
+        heard = ask(made, link)
         far.send(rows(b"CET"), message(b"S", b"TimeZone\0CET\0"), READY)
         made.turn()
         assert far.bytes() == query(b"select 1")
         await made.settle()
         assert made.opener.dialed[0].bytes() == cancel_request(server.pid, server.cancel_key)
-        assert not link.cancel_wanted
+        assert not heard.done(), "what the requester asks next could still be hit"
+        made.opener.dialed[0].close()
+        await made.settle()
+        assert heard.done()
+        assert link.cancel_wanted is None
+
+
+async def test_a_requester_does_not_wait_for_a_client_that_has_gone() -> None:
+    async with relay() as made:
+        link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
+        made.server()
+        client.send(query(b"select 1"))
+        made.turn()
+        heard = ask(made, link)
+        assert not heard.done()
+        client.close()
+        made.turn()
+        await made.settle()
+        assert heard.done()
+
+
+async def test_a_requester_does_not_wait_for_what_is_refused_before_it_was_sent() -> None:
+    async with relay() as made:
+        link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
+        _, far = made.server()
+        client.send(query(b"select 1"))
+        made.turn()
+        heard = ask(made, link)
+        far.send(message(b"E", b"SERROR\0C22023\0Mno such time zone\0\0"), READY)
+        made.turn()
+        await made.settle()
+        assert heard.done()
+        assert link.cancel_wanted is None, "what it asks next is not stopped"
 
 
 async def test_a_cancel_that_comes_early_finds_nobody_and_stops_nothing_later() -> None:

@@ -113,6 +113,14 @@ def test_what_was_not_told_comes_with_the_first_statement() -> None:
     assert heard(lost.query(b"select 1")) == "25P02 E"
 
 
+def test_a_block_is_not_called_failed_before_its_error_was_told() -> None:
+    lost = block(pending=True)
+    assert play(lost, ("C", b"Ss\0")) == "3"
+    assert heard(lost.sync()) == "08006 E"
+    assert heard(lost.sync()) == "E"
+    assert heard(lost.query(b"select 1")) == "25P02 E"
+
+
 def test_a_rollback_that_is_the_first_statement_needs_no_error() -> None:
     lost = block(pending=True)
     assert heard(lost.query(b"rollback")) == "ROLLBACK I"

@@ -228,8 +228,10 @@ async def test_a_cancel_that_comes_in_between_stops_the_repetition() -> None:
         on.say(query(READ))
         on.replica.send(CONFLICT, READY)
         on.made.turn()
-        assert on.made.clients.cancels.request(link.session.pid, link.session.key) is None
+        heard = on.made.clients.cancels.request(link.session.pid, link.session.key)
+        assert heard is not None
         await on.made.settle()
+        assert not heard.done()
         assert on.primary.kinds() == "Q"
         assert b"".join(far.bytes() for far in on.made.opener.dialed)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
 
 class Stoppable(Protocol):
-    def stop(self) -> None:
-        """A cancel request ends it."""
+    def stop(self) -> list[asyncio.Task[None]]:
+        """A cancel request ends it; they end when its servers have heard."""
         ...
 
 
@@ -20,6 +21,5 @@ class Beside:
     abandoned: bool = False  # the client is gone
     notices: list[bytes] = field(default_factory=list)  # for the client, of servers that are no participants
 
-    def stop(self) -> None:
-        if self.work is not None:
-            self.work.stop()
+    def stop(self) -> list[asyncio.Task[None]]:
+        return self.work.stop() if self.work is not None else []

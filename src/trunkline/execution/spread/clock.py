@@ -57,7 +57,7 @@ class Clock:
 Commit = asyncio.Task[TrunklineError | None]
 
 
-async def outcome_of(work: Commit, clock: Clock, stop: Callable[[], None]) -> TrunklineError | None:
+async def outcome_of(work: Commit, clock: Clock, stop: Callable[[], object]) -> TrunklineError | None:
     """What became of a commit, which goes on if whoever waits here does not: nothing, or the error to tell."""
     left_s = clock.hold()
     try:
@@ -70,7 +70,9 @@ async def outcome_of(work: Commit, clock: Clock, stop: Callable[[], None]) -> Tr
         clock.go_on(left_s)
 
 
-async def _in_time(work: Commit, clock: Clock, stop: Callable[[], None], left_s: float | None) -> TrunklineError | None:
+async def _in_time(
+    work: Commit, clock: Clock, stop: Callable[[], object], left_s: float | None
+) -> TrunklineError | None:
     done, _ = await asyncio.wait([work], timeout=left_s)
     if done:
         return work.result()

@@ -30,7 +30,7 @@ from trunkline.execution.spread.ids import Ids
 from trunkline.execution.spread.modes import CrossShardSnapshot, Modes, TransactionMode, modes_of, second_shard_refused
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.questions import ISOLATION, WROTE
-from trunkline.execution.spread.scatter import to_end
+from trunkline.execution.spread.scatter import stop_running, to_end
 from trunkline.execution.spread.two_phase import Commit
 from trunkline.net.engine import Engine
 from trunkline.pool.pool import Pool
@@ -333,9 +333,7 @@ class Participants:
     async def settle(self) -> None:
         """What still runs in the client's transaction is stopped, so that nothing but what is said next is answered."""
         owing = [one for one in self.here.values() if one.owes and one.lost is None]
-        cancels = [
-            one.pool.pools.cancel(one.pool, one.server) for one in owing if one.running and one.server is not None
-        ]
+        cancels = stop_running(owing)
         for one in owing:
             try:
                 async with asyncio.timeout(SETTLE_S):
@@ -370,15 +368,12 @@ class Participants:
         if sequences:
             self.ids.advanced(sequences, self.beginning[0] if self.in_block else None)
 
-    def stop(self) -> None:
-        """Cancel what runs for the client, unless it is decided that it commits."""
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cancel what runs for the client, unless it is decided that it commits; they end when servers have heard."""
         if self._commit is not None and self._commit.decided:
-            return
+            return []
         self.coordination.gate.refuse(self, QueryCanceled("canceling statement due to user request"))
-        self.beside.stop()
-        for one in (*self.here.values(), *self.apart):
-            if one.running and one.server is not None:
-                one.pool.pools.cancel(one.pool, one.server)
+        return [*self.beside.stop(), *stop_running((*self.here.values(), *self.apart))]
 
     # --- deadlocks over several shards ------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ what they still say is taken to its end, or ends with the lease.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from trunkline.errors import StatementRefused
 from trunkline.execution.spread.asked import Asked
@@ -16,6 +17,12 @@ from trunkline.execution.spread.description import Field, fields_of
 from trunkline.execution.spread.participant import Participant, as_error
 
 Agrees = Callable[[Sequence[Field], Sequence[Field]], bool]
+
+
+def stop_running(participants: Iterable[Participant]) -> list[asyncio.Task[None]]:
+    """Cancel what these are doing; the tasks end when their servers have heard."""
+    running = [(one.pool, one.server) for one in participants if one.running and one.server is not None]
+    return [pool.pools.cancel(pool, server) for pool, server in running]
 
 
 class Scatter:

@@ -24,7 +24,7 @@ from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.jobs import OVER, TRIES, Part, State, is_lost, is_transient, pause_s
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
-from trunkline.execution.spread.scatter import to_end
+from trunkline.execution.spread.scatter import stop_running, to_end
 from trunkline.protocol.messages import query
 from trunkline.routing.spreading.quoting import full
 from trunkline.routing.spreading.shard_jobs import Has, ShardJobs, Step, Work, steps
@@ -57,12 +57,10 @@ class ShardWork:
 
     # --- from outside ---------------------------------------------------------------------------------------------
 
-    def stop(self) -> None:
+    def stop(self) -> list[asyncio.Task[None]]:
         """Its client wants it to end."""
         self._stopped.set()
-        for one in self._running:
-            if one.running and one.server is not None:
-                one.pool.pools.cancel(one.pool, one.server)
+        return stop_running(self._running)
 
     async def run(self) -> TrunklineError | None:
         """Do it; what hindered it from beginning anywhere."""
