@@ -49,6 +49,8 @@ GROUPS = (
     Group(2, "rough", "rough clients"),
 )
 AUDITED = ("plain", "faulty")
+HALF_A_PASSWORD = frozenset({"28P01"})
+"""What PostgreSQL says to the beginning of a password message with the end of the connection behind it (auth.c)."""
 
 
 class Stage:
@@ -106,13 +108,14 @@ class Stage:
         through = self.fault_proxies.get(group.through)
         rough = group.database == "rough"
         strict = group.database == "plain" and through is None
+        excused = self.target.excused | (HALF_A_PASSWORD if group.database == "faulty" else frozenset())
         return Place(
             number,
             through.port if through is not None else self.target.port,
             group.database,
             USER,
             PASSWORD,
-            rules=Rules(self.target.excused, self.target.disabled, rough=rough, canceled_by_others=not strict),
+            rules=Rules(excused, self.target.disabled, rough=rough, canceled_by_others=not strict),
             can=self.target.can,
             patience_s=PATIENCE_S if through is None and not rough else SWALLOWED_PATIENCE_S,
             may_hang=through is not None or rough,
