@@ -187,6 +187,7 @@ class Several:
     # --- answers --------------------------------------------------------------------------------------------------
 
     async def _ready(self) -> None:
+        await self.participants.coordination.tidings.heard()
         self._tell_notices()
         self._tell_settings()
         self._in_batch = self._skipping = False

@@ -1,7 +1,8 @@
 """What the transactions over several shards of one worker have in common with those of the others.
 
-A commit gate is the supervisor's (`gatekeeper`), for whoever is inside concerns the clients of every worker; and who
-looks for deadlocks has to know of all transactions that could wait for each other.
+A commit gate is the supervisor's (`gatekeeper`), for whoever is inside concerns the clients of every worker; who looks
+for deadlocks has to know of all transactions that could wait for each other; and what one has changed of the tables,
+the others must not go by any more.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ class InCommon:
         self.channel: Channel
         self.verbs: Mapping[str, Callable[..., Awaitable[Any]]] = {
             "gate_inside": self._on_inside,
+            "schema_changed": self._on_schema_changed,
             "transactions": self._on_transactions,
         }
         coordinations.share(self._gate_of, self)
@@ -115,10 +117,16 @@ class InCommon:
     def worker(self) -> int:
         return self._number
 
+    async def schema_changed(self, database: str) -> None:
+        await self._ask("schema_changed", database=database)
+
     # --- the channel's ----------------------------------------------------------------------------------------------
 
     async def _on_inside(self, database: str, number: int) -> None:
         self._gates[database].let_in(number)
+
+    async def _on_schema_changed(self, database: str) -> None:
+        self._coordinations.hear_of_schema(database)
 
     async def _on_transactions(self, database: str) -> list[Any]:
         return [

@@ -21,6 +21,7 @@ from trunkline.execution.spread.jobs import Jobs
 from trunkline.execution.spread.names import Life, Name
 from trunkline.execution.spread.placement import Placement
 from trunkline.execution.spread.recovery import Recovery
+from trunkline.execution.spread.tidings import Tidings
 from trunkline.net.tasks import Tasks
 from trunkline.pool.errands import Errands
 
@@ -46,6 +47,7 @@ class Coordination:
         self.deadlocks = Deadlocks(errands, self.gate, self.tasks, database, everything.elsewhere)
         self.recovery = Recovery(self, errands)
         self.placement = Placement(self.pools, database, errands, self.tasks)
+        self.tidings = Tidings(self.tasks, database, everything.tell_of_schema)
         self.ids = Blocks(errands)
         self.jobs = Jobs()
         self.active: dict[str, Commit] = {}  # by the names of their decisions
@@ -124,6 +126,17 @@ class Coordinations:
         """DDL has been committed here."""
         if database in self._all:
             self._all[database].placement.schema_changed()
+            self._all[database].tidings.changed()
+
+    def hear_of_schema(self, database: str) -> None:
+        """DDL has been committed by another worker."""
+        if database in self._all:
+            self._all[database].placement.on_schema()
+
+    async def tell_of_schema(self, database: str) -> None:
+        """The other workers, if there are any."""
+        if self.elsewhere is not None:
+            await self.elsewhere.schema_changed(database)
 
     def share(self, make_gate: Callable[[str], Gate], elsewhere: Elsewhere) -> None:
         """There are other processes of this instance, which have gates in common with it. Before anything begins."""

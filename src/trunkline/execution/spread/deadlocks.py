@@ -80,6 +80,10 @@ class Elsewhere(Protocol):
         """Of all workers, who waits at the gate for whom: each a worker, and a number there."""
         ...
 
+    async def schema_changed(self, database: str) -> None:
+        """DDL has been committed; it ends when all have heard."""
+        ...
+
 
 class Deadlocks:
     """Of one database; `elsewhere` is None where the process is alone."""

@@ -57,7 +57,7 @@ class Placement:
         self.router: Router | None = None
         self.watch: CatalogWatch | None = None
         self.lock = PlacementLock(pools, database, tasks)
-        self.lock.on_lost, self.lock.on_asked, self.lock.on_schema = self._on_lost, self._on_asked, self._on_schema
+        self.lock.on_lost, self.lock.on_asked, self.lock.on_schema = self._on_lost, self._on_asked, self.on_schema
         self._errands = errands
         self._tasks = tasks
         self._keeper: asyncio.Task[None] | None = None
@@ -108,7 +108,7 @@ class Placement:
         self._asked = True
         self._due.set()
 
-    def _on_schema(self) -> None:
+    def on_schema(self) -> None:
         """Another process has committed DDL: what begins from now on waits for the new catalog."""
         if self.router is not None and self.router.stale is None:
             self.router.stale = NewCatalog()
