@@ -26,7 +26,7 @@ from trunkline.demo.free_port import free_port
 
 MAX_CLIENT_CONN = 12_000
 SHARDS = ("shard_0", "shard_1")
-FLOOR_SOURCE = Path(__file__).parent / "floor" / "floor_epoll.c"
+FLOORS = Path(__file__).parent / "floor"
 
 
 @dataclass(frozen=True)
@@ -189,22 +189,28 @@ def _two_workers(stage: Stage, setup: Setup, directory: Path) -> Running:
 
 
 @cache
-def _compiled_floor(directory: Path) -> Path:
+def _compiled_floor(directory: Path, name: str) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         raise DidNotStart("no C compiler")
-    binary = directory / "floor_epoll"
-    done = subprocess.run([compiler, "-O2", FLOOR_SOURCE, "-o", binary], capture_output=True, text=True, timeout=60)
+    binary = directory / name
+    source = FLOORS / f"{name}.c"
+    done = subprocess.run([compiler, "-O2", source, "-o", binary], capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise DidNotStart(done.stderr.strip().splitlines()[-1])
     return binary
 
 
 def _floor(stage: Stage, setup: Setup, directory: Path) -> Running:
+    return floor(stage, setup, directory, "floor_epoll", wire.DATABASE, str(POOL_SIZE))
+
+
+def floor(stage: Stage, setup: Setup, directory: Path, name: str, *arguments: str) -> Running:
+    """One of the relays in C, before the databases that it is told."""
     if setup != Setup():
         raise DidNotStart("the floor knows trust without TLS only")
     port = free_port()
-    command = [_compiled_floor(stage.directory), port, stage.server.port, wire.USER, wire.DATABASE, POOL_SIZE]
+    command = [_compiled_floor(stage.directory, name), port, stage.server.port, wire.USER, *arguments]
     daemon = process.start("floor", [str(word) for word in command], directory / "floor.log")
     _ready(daemon, setup, port)
     return Running("floor", port, daemon, MODES[:2])

@@ -3,19 +3,20 @@ how fast rows are merged and a COPY is split, what committing in two phases cost
 what it costs an INSERT that its id is drawn from the sequence that all shards have in common.
 
 The shards are two databases of the one server, each with half of the rows, without parallel query, since both shards
-work at the same time.
+work at the same time. *floor of two* is a relay in C that sends a statement to both, merges nothing, and answers with
+what one has said when both have answered (`bench/floor/floor_scatter.c`): no proxy is faster than that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from bench import pgbench, wide, wire
-from bench.contenders import STARTERS, Running, Setup, Stage, lineup, trunkline
+from bench.contenders import STARTERS, Running, Setup, Stage, floor, lineup, trunkline
 from bench.options import Options
 from bench.pgbench import Load
 from bench.report import Section, number, ratio, spread, table
@@ -30,8 +31,10 @@ LATENCIES = (
     "two shards, ms",
     "one shard through Trunkline, ms",
     "the slower one directly, ms",
+    "floor of two, ms",
     "two / directly",
     "one / directly",
+    "floor / directly",
 )
 SMALL = "SELECT id FROM numbers WHERE id < {} ORDER BY id LIMIT 10"
 SMALL_TIMES = 1000
@@ -96,7 +99,12 @@ def _start(stage: Stage, setup: Setup, directory: Path) -> Running:
     return replace(trunkline(stage, setup, directory, configuration(stage.server.port)), name="spread")
 
 
+def _start_floor(stage: Stage, setup: Setup, directory: Path) -> Running:
+    return replace(floor(stage, setup, directory, "floor_scatter", *DATABASES), name="floor of two")
+
+
 STARTERS["spread"] = _start
+STARTERS["floor of two"] = _start_floor
 
 
 def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Section:
@@ -105,7 +113,9 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
         section.note_absent(present.absent)
         for contender in present.running:
             try:
-                _latencies(stage, contender, options, section, progress)
+                with lineup(stage, ("floor of two",)) as least:
+                    section.note_absent(least.absent)
+                    _latencies(stage, contender, least.running, options, section, progress)
                 _small_reads(contender, options, section, progress)
                 _merge(contender, options, section, progress)
                 _copy(contender, options, section, progress)
@@ -117,24 +127,32 @@ def run(stage: Stage, options: Options, progress: Callable[[str], None]) -> Sect
 
 
 def _latencies(
-    stage: Stage, contender: Running, options: Options, section: Section, progress: Callable[[str], None]
+    stage: Stage,
+    contender: Running,
+    floors: Sequence[Running],
+    options: Options,
+    section: Section,
+    progress: Callable[[str], None],
 ) -> None:
     rows = []
     for statement, times in ASKED.items():
         found: list[tuple[float, float, float]] = []
+        least: list[float] = []
         at_one = f"/* trunkline: shard={DATABASES[0]} */ {statement}"
         for _ in range(options.rounds):
             ours = _median_ms(contender.port, wire.DATABASE, statement, times)
             alone = _median_ms(contender.port, wire.DATABASE, at_one, times)
             slower = max(_median_ms(stage.server.port, name, statement, times) for name in DATABASES)
             found.append((ours, alone, slower))
+            least += [_median_ms(one.port, wire.DATABASE, statement, times) for one in floors]
             progress(
                 f"spread: {statement} {ours:.2f} ms, one shard {alone:.2f} ms, the slower directly {slower:.2f} ms"
             )
         section.figures[latency(statement)] = [ours / slower for ours, _, slower in found]
-        rows.append([statement, *(spread([one[side] for one in found]) for side in (0, 1, 2)),
+        rows.append([statement, *(spread([one[side] for one in found], 3) for side in (0, 1, 2)), spread(least, 3),
                      ratio(section.figures[latency(statement)]),
-                     ratio([alone / slower for _, alone, slower in found])])  # fmt: skip
+                     ratio([alone / slower for _, alone, slower in found]),
+                     ratio([one / slower for one, (_, _, slower) in zip(least, found, strict=False)])])  # fmt: skip
     section.tables.append(table(LATENCIES, rows))
 
 
