@@ -73,7 +73,16 @@ def parse_any(sql: bytes) -> list[tuple[str, Node]]:
     if text.count("{") > MAX_NODES:
         raise TooLarge
     tree = _read(text) if len(sql) <= MAX_BYTES else _read_slowly(text)
+    if '"MultiAssignRef"' in text:
+        _say_once(tree)
     return [only(statement["stmt"]) for statement in tree.get("stmts", ()) if "stmt" in statement]
+
+
+def _say_once(tree: Node) -> None:
+    """In SET (a, b) = (SELECT ...), libpg_query has the query once for each column: the first one's stays."""
+    for name, value in walk(tree):
+        if name == "MultiAssignRef" and value.get("colno", 0) > 1:
+            del value["source"]
 
 
 def _position(sql: str) -> int:
