@@ -160,6 +160,12 @@ async def test_a_cursor_gives_values_of_the_users_types(world: World, sql: str) 
             await done(world, Statement("BEGIN"), Statement(f"DECLARE c CURSOR FOR {sql}"), one, Statement("COMMIT"))
 
 
+@pytest.mark.parametrize("order", ["", " ORDER BY id", " ORDER BY id LIMIT 3"])
+async def test_rows_with_values_of_the_users_types_are_locked(world: World, order: str) -> None:
+    for parameters in (None, ()):
+        await done(world, Statement(f"SELECT mood, id FROM orders{order} FOR UPDATE", parameters))
+
+
 async def test_an_error_is_told_at_a_flush(world: World) -> None:
     for _ in range(WAYS):
         await same(world, Statement("SELECT nothing FROM orders", ()))

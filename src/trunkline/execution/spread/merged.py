@@ -7,7 +7,7 @@ servers. A row is therefore kept in at most two places, whatever the shards have
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import lru_cache, partial
 
 from trunkline.execution.merge.beginning import Begun, NotMerged, Parameters, begin, is_exact
@@ -15,10 +15,10 @@ from trunkline.execution.merge.exact_types import TEXTS
 from trunkline.execution.spread.asked import Asked
 from trunkline.execution.spread.binding import REQUESTS, asked_of
 from trunkline.execution.spread.describing import described
-from trunkline.execution.spread.description import Field
+from trunkline.execution.spread.description import FIRST_USER_OID, Field
 from trunkline.execution.spread.gather_budget import Budget
 from trunkline.execution.spread.participant import Participant
-from trunkline.execution.spread.scatter import to_end, to_rows, until_bound
+from trunkline.execution.spread.scatter import Agrees, to_end, to_rows, until_bound
 from trunkline.protocol.messages import TEXT
 from trunkline.routing.spreading.merge import FromParameter, Merge, Merging
 from trunkline.routing.text.tokens import tokens_of
@@ -33,8 +33,8 @@ async def merged(program: Merging, asked: Asked, participants: Sequence[Particip
     if asked.types not in program.known:
         fields = (await described(participants[0], merge.sql, _types(asked, mentioned))).fields or ()
         types = [one.type for one in fields]
-        own = [one.type for one in asked.described.fields or ()]
-        program.known[asked.types] = fields if types[: merge.visible] == own and is_exact(merge, types) else None
+        same = _of_all(types[: merge.visible]) == _of_all(one.type for one in asked.described.fields or ())
+        program.known[asked.types] = fields if same and is_exact(merge, types) else None
     return merged_as_known(program, asked, participants)
 
 
@@ -55,6 +55,11 @@ def merged_as_known(program: Merging, asked: Asked, participants: Sequence[Parti
     except NotMerged:
         return None
     return Merged(begun, asked, fields, mentioned, participants, budget)
+
+
+def _of_all(types: Iterable[int]) -> list[int]:
+    """As every shard knows them: types of users have other numbers at each."""
+    return [min(one, FIRST_USER_OID) for one in types]
 
 
 def compares_texts(merge: Merge, fields: Sequence[Field]) -> bool:
@@ -99,6 +104,7 @@ class Merged:
         self._merger = begun.merger
         self._budget = budget
         self._fields = fields
+        self.agrees: Agrees | None = None  # where their columns are said to be the same in another way
         self._participants = participants
         self._over = [False] * len(participants)
         flushes = len(participants) > 1
@@ -141,7 +147,7 @@ class Merged:
 
     async def _rows(self) -> AsyncIterator[bytes]:
         for one in self._participants:
-            await to_rows(one, self._fields, bound=True)
+            await to_rows(one, self._fields, bound=True, agrees=self.agrees)
         merger = self._merger
         while not merger.done:
             for stream in range(len(self._participants)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trunkline.errors import StatementRefused
@@ -19,12 +20,13 @@ from trunkline.execution.spread.create_as import create_as
 from trunkline.execution.spread.cursors import declare
 from trunkline.execution.spread.declare import place
 from trunkline.execution.spread.describing import described
+from trunkline.execution.spread.description import Field
 from trunkline.execution.spread.explain import explain
 from trunkline.execution.spread.gather import gather
 from trunkline.execution.spread.indexing import index
 from trunkline.execution.spread.merged import merged
 from trunkline.execution.spread.moved import moved
-from trunkline.execution.spread.own_types import agree_by_name
+from trunkline.execution.spread.own_types import agree_by_name, anywhere, may_agree
 from trunkline.execution.spread.participant import Participant
 from trunkline.execution.spread.participants import Participants
 from trunkline.execution.spread.scatter import Scatter, agree
@@ -58,33 +60,41 @@ Runner = Callable[[Any, Asked, Participants], Awaitable[Answer | CopyIn]]
 
 async def _concatenate(program: Concatenation, asked: Asked, participants: Participants) -> Answer | CopyIn:
     everyone = await participants.at_all(asked.mask or 1 << asked.home)
-    if program.otherwise is not None and await _have_other_types(asked, everyone):
+    others = await _of_other_types(asked, everyone)
+    if others and program.otherwise is not None:
         return await run(program.otherwise, asked, participants)
+    await agree_by_name(others, asked)
     async with participants.one_snapshot(asked.mask):
-        answer = Scatter(asked, program.sql, everyone)
+        if others:
+            answer = Scatter(replace(asked, types=anywhere(asked.types)), program.sql, everyone, may_agree)
+        else:
+            answer = Scatter(asked, program.sql, everyone)
         await answer.bound()
     return answer
 
 
-async def _have_other_types(asked: Asked, everyone: Sequence[Participant]) -> bool:
-    """Whether types of users, in the answer, have other numbers at some of these shards."""
+async def _of_other_types(asked: Asked, everyone: Sequence[Participant]) -> list[tuple[Participant, Sequence[Field]]]:
+    """Those of these shards where types of users, in the answer, have other numbers; and the columns there."""
     fields = asked.described.fields or ()
     if asked.request is None or not asked.described.has_own_types:
-        return False
-    for one in everyone:
-        if not agree((await described(one, asked.request.sql, asked.types)).fields or (), fields):
-            return True
-    return False
+        return []
+    types = anywhere(asked.types)
+    here = [(one, (await described(one, asked.request.sql, types)).fields or ()) for one in everyone]
+    return [(one, found) for one, found in here if not agree(found, fields)]
 
 
 async def _merge(program: Merging, asked: Asked, participants: Participants) -> Answer | CopyIn:
     everyone = await participants.at_all(asked.mask or 1 << asked.home)
-    other_types = await _have_other_types(asked, everyone)
-    answer = await merged(program, asked, everyone) if not other_types else None
+    others = await _of_other_types(asked, everyone)
+    if others and program.merge.locks:  # nobody else could do that
+        await agree_by_name(others, asked)
+        asked = replace(asked, types=anywhere(asked.types))
+    answer = await merged(program, asked, everyone) if not others or program.merge.locks else None
     if answer is None:
         if isinstance(program.otherwise, Refusal):
             raise refused(program.otherwise)
         return await run(program.otherwise, asked, participants)
+    answer.agrees = may_agree if others else None
     async with participants.one_snapshot(asked.mask):
         answer.ask()
         await answer.bound()

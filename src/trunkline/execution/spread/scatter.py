@@ -28,8 +28,11 @@ def stop_running(participants: Iterable[Participant]) -> list[asyncio.Task[None]
 class Scatter:
     """One call of one text at these participants; the answer is the concatenation."""
 
-    def __init__(self, asked: Asked, sql: bytes, participants: Sequence[Participant]) -> None:
+    def __init__(
+        self, asked: Asked, sql: bytes, participants: Sequence[Participant], agrees: Agrees | None = None
+    ) -> None:
         self._asked = asked
+        self._agrees = agrees
         self._participants = participants
         self._tags: list[bytes] = []
         self._bound = False
@@ -47,7 +50,7 @@ class Scatter:
     async def rows(self) -> AsyncIterator[bytes]:
         """Of one shard after those of another."""
         for one in self._participants:
-            await to_rows(one, self._asked.described.fields, bound=self._bound)
+            await to_rows(one, self._asked.described.fields, bound=self._bound, agrees=self._agrees)
             while run := await one.run_of_rows():
                 yield run
             self._tags.append(await to_end(one))
