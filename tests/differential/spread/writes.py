@@ -132,6 +132,17 @@ class Writes:
             returning = " RETURNING x.id, x.n, y.c" if rng.random() < 0.5 else ""
             return f"UPDATE {table.name} AS x SET n = y.n FROM {joined} WHERE y.id = x.id AND y.c > 1{returning}", None
         where = self.queries.condition([Relation("x", table.columns, table.group)], 1)
+        if rng.random() < 0.15:
+            other = rng.choice(self.schema.tables)
+            values = rng.choice(
+                [
+                    f"(SELECT max(y.n), count(*)::text FROM {other.name} AS y WHERE y.id = x.id)",
+                    f"(SELECT min(y.n), 'of ' || sum(y.id) FROM {other.name} AS y WHERE y.n = x.n AND y.k IS NOT NULL)",
+                    "ROW(2, 'both')",
+                    "(DEFAULT, 'one')",
+                ]
+            )
+            return f"UPDATE {table.name} AS x SET (n, t) = {values}{where}{self._returning(table, prefix='x.')}", None
         target = self._or_its_view(table)
         return f"UPDATE {target} AS x SET {name} = {value}{where}{self._returning(table, prefix='x.')}", None
 

@@ -48,8 +48,8 @@ def text_of(found: Carried) -> str:
             "UPDATE logs SET msg = 'x' FROM <public.orders> o, logs m WHERE o.id = logs.id AND m.id = o.id",
         ),
         (
-            "UPDATE orders SET (status, day) = (SELECT name, now() FROM customers c WHERE c.name = customer_id::text)",
-            "UPDATE orders SET (status, day) = (SELECT name, <time> FROM <public.customers> c WHERE c.name = customer_id::text)",
+            "UPDATE orders SET (status, day) = (SELECT name, now() FROM customers c WHERE c.name = status)",
+            "UPDATE orders SET (status, day) = (SELECT name, <time> FROM <public.customers> c WHERE c.name = status)",
         ),
         ("DELETE FROM countries USING orders WHERE status = code",
          "DELETE FROM countries USING <public.orders> AS \"orders\" WHERE status = code"),
