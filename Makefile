@@ -45,7 +45,7 @@ sanitize: $(VENV)/dev.stamp
 	find $(SANITIZED) -name '*.so' -delete
 	cd $(SANITIZED) && TRUNKLINE_SANITIZE=address $(CURDIR)/$(BIN)/python setup.py -q build_ext --inplace
 	cd $(SANITIZED) && PYTHONPATH=src PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 \
+	  LD_PRELOAD=$$($(CC) -print-file-name=libasan.so) $(CURDIR)/$(BIN)/python -m pytest --timeout 600 --capture=sys \
 	  tests/unit/protocol tests/unit/net tests/unit/pool tests/unit/proxy tests/unit/routing tests/unit/execution \
 	  tests/fuzz $(ARGS)
 

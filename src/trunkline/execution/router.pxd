@@ -47,6 +47,7 @@ cdef class Router:
     cdef bint _hinted                  # the last text has a comment for us
     cdef bint _parsing                 # the last text came in a Parse: EXPLAIN (ROUTE) takes its parameters
     cdef Fingerprint _literals         # of the last statement, as the next two
+    cdef bytes _body                   # of the last Bind, which may be nobody else's: `_text` points into it
     cdef const unsigned char *_text
     cdef Py_ssize_t _size
     cdef Call _call

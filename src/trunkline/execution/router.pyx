@@ -148,7 +148,7 @@ cdef class Router:
         cdef Known known
         if statement is None:
             return ANYWHERE  # there is none, as the server will say
-        body = (<Statement>statement).body if type(statement) is Statement else statement
+        body = self._body = (<Statement>statement).body if type(statement) is Statement else statement
         text = <const unsigned char *>PyBytes_AS_STRING(body)
         size = length(text, PyBytes_GET_SIZE(body))
         oids = PyBytes_GET_SIZE(body) - size - 3

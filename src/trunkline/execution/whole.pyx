@@ -43,11 +43,12 @@ cdef class WholeRouter(Router):
         if type(statement) is Statement and (<Statement>statement).route_context is context:
             known = (<Statement>statement).route
             self.known, self.reading, self.readable = known, known.note, known.readable
-            self._text, self._size = <const unsigned char *>PyBytes_AS_STRING((<Statement>statement).body), -1
+            self._body = (<Statement>statement).body
+            self._text, self._size = <const unsigned char *>PyBytes_AS_STRING(self._body), -1
             return 0
         if statement is None:
             return ANYWHERE  # there is none, as the server will say
-        body = (<Statement>statement).body if type(statement) is Statement else statement
+        body = self._body = (<Statement>statement).body if type(statement) is Statement else statement
         self._of(<const unsigned char *>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), context)
         if type(statement) is Statement and self.known is not None and self.known.fixed_count == 0:
             (<Statement>statement).route, (<Statement>statement).route_context = self.known, context
