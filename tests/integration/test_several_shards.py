@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -158,6 +159,15 @@ async def test_servers_go_back_when_the_client_leaves_in_the_middle(proxy: Proxy
             await leaver.send(query("BEGIN") + query("SELECT name FROM customers") + query("SELECT pg_sleep(60)"))
             await leaver.read_until("D")
     assert shape(await wire.query("SELECT name FROM customers")) == "TDDDDDDCZ"
+
+
+async def test_a_cancel_while_a_long_text_is_planned_is_over_with_it(proxy: Proxy, wire: Wire) -> None:
+    """It waited for the text to be sent to one server, which never came, and stopped a later statement."""
+    long = f"SELECT count(*) FROM customers WHERE id IN ({', '.join(map(str, range(20_000)))})"
+    for number in range(5):
+        await wire.send_query(f"{long} AND id <> {number}")
+        await asyncio.gather(wire.read_until("Z"), Wire.cancel(proxy.port, wire.backend_pid, wire.cancel_key))
+        assert errors(await wire.query("SELECT pg_sleep(0.01)")) == []
 
 
 async def test_a_driver_has_transactions_over_shards(proxy: Proxy, wire: Wire) -> None:

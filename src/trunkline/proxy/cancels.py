@@ -119,8 +119,7 @@ class Cancels:
 
     def _stop(self, link: ClientLink) -> Heard | None:
         if link.session.on_cancel is not None:
-            stopping = link.session.on_cancel()
-            return asyncio.gather(*stopping, return_exceptions=True) if stopping else None
+            return self._stop_running(link)
         pool, server = link.pool, link.server
         if link.waiting_since and isinstance(pool, Pool):
             pool.refuse(link, QueryCanceled("canceling statement due to user request"))
@@ -133,7 +132,10 @@ class Cancels:
         return None
 
     def _stop_running(self, link: ClientLink) -> Heard | None:
-        """Stop what runs for a client at its server, unless that is being done."""
+        """Stop what runs for a client, at its server unless that is being done there."""
+        if link.session.on_cancel is not None:
+            stopping = link.session.on_cancel()
+            return asyncio.gather(*stopping, return_exceptions=True) if stopping else None
         pool, server = link.pool, link.server
         if pool is None or server is None or server.setup is not None or not server.session.running:
             return None
@@ -148,7 +150,7 @@ class Cancels:
         return link.cancel_wanted
 
     def sent(self, link: ClientLink) -> None:
-        """It has been sent now."""
+        """It has been sent now, or is over several shards."""
         wanted = link.cancel_wanted
         link.cancel_wanted = None
         heard = self._stop_running(link)

@@ -173,7 +173,7 @@ cdef class ClientLink(Lessee):
 
     cpdef granted(self):
         self.run_kept()
-        if self.cancel_wanted is not None and not self.blocked:
+        if self.cancel_wanted is not None and (not self.blocked or self.several is not None):
             self.session.clients.cancels.sent(self)
         if not self.blocked:
             self.resume()

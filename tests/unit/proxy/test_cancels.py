@@ -86,13 +86,19 @@ async def test_what_was_flushed_and_has_no_sync_yet_can_be_stopped() -> None:
         assert ask(made, link) is not None
 
 
+def being_made_ready(made: Relay) -> tuple[ClientLink, FarEnd, ServerLink, FarEnd]:
+    """Its server has not been told yet what it asks."""
+    link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
+    server, far = made.server()
+    client.send(query(b"select 1"))
+    made.turn()
+    assert b"set_config" in far.bytes()
+    return link, client, server, far
+
+
 async def test_a_query_whose_server_is_being_made_ready_is_stopped_when_it_has_been_sent() -> None:
     async with relay() as made:
-        link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
-        server, far = made.server()
-        client.send(query(b"select 1"))
-        made.turn()
-        assert b"set_config" in far.bytes()
+        link, _, server, far = being_made_ready(made)
         heard = ask(made, link)
         far.send(rows(b"CET"), message(b"S", b"TimeZone\0CET\0"), READY)
         made.turn()
@@ -108,10 +114,7 @@ async def test_a_query_whose_server_is_being_made_ready_is_stopped_when_it_has_b
 
 async def test_a_requester_does_not_wait_for_a_client_that_has_gone() -> None:
     async with relay() as made:
-        link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
-        made.server()
-        client.send(query(b"select 1"))
-        made.turn()
+        link, client, _, _ = being_made_ready(made)
         heard = ask(made, link)
         assert not heard.done()
         client.close()
@@ -122,10 +125,7 @@ async def test_a_requester_does_not_wait_for_a_client_that_has_gone() -> None:
 
 async def test_a_requester_does_not_wait_for_what_is_refused_before_it_was_sent() -> None:
     async with relay() as made:
-        link, client = made.client(params=Params.of({b"TimeZone": b"CET"}, {}))
-        _, far = made.server()
-        client.send(query(b"select 1"))
-        made.turn()
+        link, _, _, far = being_made_ready(made)
         heard = ask(made, link)
         far.send(message(b"E", b"SERROR\0C22023\0Mno such time zone\0\0"), READY)
         made.turn()
